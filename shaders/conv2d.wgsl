@@ -1,0 +1,92 @@
+// conv2d — two-dimensional convolution, channels last, as an implicit matrix product.
+//   y[n, r, c, o] = Σ_{ky, kx, i} x[n, r·s + ky − top, c·s + kx − left, i] · weight[o, ky, kx, i] + bias[o]
+//                                                          zeros outside x, f32 accumulation
+// x       [N, H, W, C]       lanes
+// weight  [O, KH, KW, C]     lanes
+// bias    [O]                read only if HAS_BIAS
+// y       [N, H', W', O]
+// dispatch: one workgroup of 8×8 invocations per tile of 32 pixels × 32 channels, 4×4 an invocation
+// This is the plain version: a tile of registers, no workgroup memory and no im2col buffer.
+// reference: src/ops/conv2d.rs
+
+struct Params {
+    in_height: u32, in_width: u32, in_channels: u32,
+    out_height: u32, out_width: u32, out_channels: u32,
+    kernel_height: u32, kernel_width: u32,
+    stride: u32, padding_top: u32, padding_left: u32,
+    pixels: u32, channel_tiles: u32,
+}
+
+@group(0) @binding(0) var<storage, read> x: array<x_word>;
+@group(0) @binding(1) var<storage, read> weight: array<weight_word>;
+@group(0) @binding(2) var<storage, read> bias: array<bias_word>;
+@group(0) @binding(3) var<storage, read_write> y: array<y_word>;
+@group(0) @binding(4) var<uniform> params: Params;
+
+/// The bias of four channels.
+fn bias_of(channels: vec4<u32>) -> vec4<f32> {
+    return vec4<f32>(bias_at(channels.x), bias_at(channels.y), bias_at(channels.z), bias_at(channels.w));
+}
+
+fn put_pixel(pixel: u32, channel: u32, sums: vec4<f32>) {
+    if (pixel < params.pixels && channel < params.out_channels) {
+        y_put4(pixel * params.out_channels + channel, sums, params.out_channels - channel);
+    }
+}
+
+/// A lane of x, or zeros where the window hangs over the edge.
+fn x_or_zero(inside: bool, i: u32) -> lane {
+    if (inside) { return x_at(i); }
+    return lane();
+}
+
+@compute @workgroup_size(8, 8)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+        @builtin(local_invocation_id) invocation: vec3<u32>) {
+    let tile = linear_group(group, groups);
+    let first_pixel = tile / params.channel_tiles * 32u + invocation.y * 4u;
+    let channel = tile % params.channel_tiles * 32u + invocation.x * 4u;
+    let four = vec4<u32>(0u, 1u, 2u, 3u);
+    // Pixels and channels past the edge repeat the last one; their sums are not stored.
+    let pixels = min(vec4<u32>(first_pixel) + four, vec4<u32>(params.pixels - 1u));
+    let channels = min(vec4<u32>(channel) + four, vec4<u32>(params.out_channels - 1u));
+    let out_columns = pixels % params.out_width;
+    let out_rows = pixels / params.out_width % params.out_height;
+    let samples = pixels / (params.out_width * params.out_height);
+
+    var sums_0 = vec4<f32>();
+    if (HAS_BIAS) { sums_0 = bias_of(channels); }
+    var sums_1 = sums_0;
+    var sums_2 = sums_0;
+    var sums_3 = sums_0;
+    for (var ky = 0u; ky < params.kernel_height; ky++) {
+        for (var kx = 0u; kx < params.kernel_width; kx++) {
+            // Above and left of x the subtraction wraps to a large number: outside as well.
+            let rows = out_rows * params.stride + ky - params.padding_top;
+            let columns = out_columns * params.stride + kx - params.padding_left;
+            let inside = (rows < vec4<u32>(params.in_height)) & (columns < vec4<u32>(params.in_width));
+            let x_start = ((samples * params.in_height + rows) * params.in_width + columns) * params.in_channels;
+            let tap = ky * params.kernel_width + kx;
+            let taps = params.kernel_height * params.kernel_width;
+            let weight_start = (channels * taps + tap) * params.in_channels;
+            for (var i = 0u; i < params.in_channels; i++) {
+                let w_0 = weight_at(weight_start.x + i);
+                let w_1 = weight_at(weight_start.y + i);
+                let w_2 = weight_at(weight_start.z + i);
+                let w_3 = weight_at(weight_start.w + i);
+                let x_0 = x_or_zero(inside.x, x_start.x + i);
+                let x_1 = x_or_zero(inside.y, x_start.y + i);
+                let x_2 = x_or_zero(inside.z, x_start.z + i);
+                let x_3 = x_or_zero(inside.w, x_start.w + i);
+                sums_0 += vec4<f32>(lane_dot(x_0, w_0), lane_dot(x_0, w_1), lane_dot(x_0, w_2), lane_dot(x_0, w_3));
+                sums_1 += vec4<f32>(lane_dot(x_1, w_0), lane_dot(x_1, w_1), lane_dot(x_1, w_2), lane_dot(x_1, w_3));
+                sums_2 += vec4<f32>(lane_dot(x_2, w_0), lane_dot(x_2, w_1), lane_dot(x_2, w_2), lane_dot(x_2, w_3));
+                sums_3 += vec4<f32>(lane_dot(x_3, w_0), lane_dot(x_3, w_1), lane_dot(x_3, w_2), lane_dot(x_3, w_3));
+            }
+        }
+    }
+    put_pixel(first_pixel, channel, sums_0);
+    put_pixel(first_pixel + 1u, channel, sums_1);
+    put_pixel(first_pixel + 2u, channel, sums_2);
+    put_pixel(first_pixel + 3u, channel, sums_3);
+}

@@ -1,0 +1,407 @@
+//! What was typed. What it means is decided by the verbs and by the library's `Request::check`.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use aquatint::Noise;
+use aquatint::sampling::{SAMPLERS, SCHEDULES};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use super::output::Pattern;
+use super::values::{PrecisionArg, Seed, Verbosity, finite_number, noise, seed, whole_number};
+
+/// Pictures from prompts, on any GPU.
+#[derive(Debug, Parser)]
+#[command(
+    name = "aquatint",
+    version,
+    arg_required_else_help = true,
+    override_usage = "aquatint [OPTIONS] PROMPT\n       aquatint <COMMAND>",
+    after_help = EXAMPLES,
+)]
+struct CommandLine {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  aquatint \"a slice of pizza on a light blue background\"
+  aquatint \"a lighthouse in a storm\" -m model.safetensors -W 768 -H 512 --steps 28 -s 7
+  aquatint inspect model.safetensors
+  aquatint plan -m model.safetensors -W 1024 -H 1024
+
+A prompt alone is short for `aquatint generate`; `aquatint generate --help` explains its flags.
+A prompt that is also a verb's name needs the long form: aquatint generate \"plan\".";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Draw pictures from a prompt (what a prompt alone does)
+    Generate(Box<GenerateArgs>),
+    /// List the graphics adapters that can be used
+    Devices(DevicesArgs),
+    /// Say what a model file is, what is in it and what is missing
+    Inspect(InspectArgs),
+    /// Say what a picture would cost in work and memory, without drawing it
+    Plan(PlanArgs),
+}
+
+/// Which model.
+#[derive(Debug, Args)]
+pub(super) struct ModelArgs {
+    /// Model to use: a .safetensors file or a diffusers folder
+    ///
+    /// Its family, parts and defaults are read from the file; `aquatint inspect PATH` shows them.
+    #[cfg_attr(
+        feature = "demo-model",
+        doc = " Without it, the small demo model inside this program is used (128×128 emoji)."
+    )]
+    #[arg(short, long, value_name = "PATH")]
+    #[cfg_attr(not(feature = "demo-model"), arg(required = true))]
+    pub(super) model: Option<PathBuf>,
+}
+
+/// How large, how many and how exact: what a plan depends on.
+#[derive(Debug, Args)]
+pub(super) struct SizeArgs {
+    /// Width in pixels [default: from the model's family]
+    #[arg(short = 'W', long, value_name = "PX", value_parser = whole_number)]
+    #[arg(allow_negative_numbers = true)]
+    pub(super) width: Option<usize>,
+
+    /// Height in pixels [default: from the model's family]
+    #[arg(short = 'H', long, value_name = "PX", value_parser = whole_number)]
+    #[arg(allow_negative_numbers = true)]
+    pub(super) height: Option<usize>,
+
+    /// Number of pictures made at once, with the seeds N, N+1, …
+    #[arg(short, long, value_name = "N", default_value = "1", value_parser = whole_number)]
+    #[arg(allow_negative_numbers = true)]
+    pub(super) batch_size: usize,
+
+    /// How numbers are stored on the device
+    ///
+    /// Sums are kept in f32 in any case. `auto` takes f16 where the device has it and the model
+    /// stands it.
+    #[arg(long, value_name = "TYPE", value_enum, default_value_t)]
+    pub(super) precision: PrecisionArg,
+}
+
+/// The arguments of `generate`.
+#[derive(Debug, Args)]
+pub(super) struct GenerateArgs {
+    /// What to draw; put it in quotes
+    #[arg(value_name = "PROMPT")]
+    pub(super) prompt: String,
+
+    #[command(flatten)]
+    pub(super) model: ModelArgs,
+
+    /// What to keep out of the picture; needs a guidance scale other than 1
+    #[arg(
+        short,
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    #[arg(allow_hyphen_values = true)]
+    pub(super) negative_prompt: String,
+
+    #[command(flatten)]
+    pub(super) size: SizeArgs,
+
+    /// Number of denoising steps [default: from the model's family]
+    #[arg(long, value_name = "N", value_parser = whole_number, allow_negative_numbers = true)]
+    pub(super) steps: Option<usize>,
+
+    /// How strongly the prompt guides; 1 turns guidance off [default: from the model's family]
+    #[arg(short, long, visible_alias = "cfg-scale", value_name = "SCALE")]
+    #[arg(value_parser = finite_number, allow_negative_numbers = true)]
+    pub(super) guidance_scale: Option<f64>,
+
+    /// Sampler: how each step moves [default: from the model's family]
+    #[arg(long, visible_alias = "sampling-method", value_name = "NAME", long_help = sampler_help())]
+    pub(super) sampler: Option<String>,
+
+    /// Schedule: the noise levels of the steps [default: from the model's family]
+    #[arg(long, visible_alias = "scheduler", value_name = "NAME", long_help = schedule_help())]
+    pub(super) schedule: Option<String>,
+
+    /// Seed of the noise, up to 2⁶⁴ − 1; -1 draws one and prints it
+    #[arg(short, long, value_name = "N", default_value = "-1", value_parser = seed)]
+    #[arg(allow_negative_numbers = true)]
+    pub(super) seed: Seed,
+
+    /// Where noise comes from: torch-cpu, philox or FILE.safetensors [default: torch-cpu]
+    ///
+    /// torch-cpu draws as PyTorch's CPU generator (diffusers, ComfyUI), philox as CUDA's
+    /// (AUTOMATIC1111, stable-diffusion.cpp). A file holds recorded noise, as --trace writes it:
+    /// latents_init, noise.000, noise.001, …
+    #[arg(long, value_name = "SOURCE", value_parser = noise)]
+    pub(super) noise: Option<Noise>,
+
+    /// Graphics adapter to use: its index or a part of its name [default: the fastest kind]
+    ///
+    /// `aquatint devices` lists them. `reference` computes every operation by its plain
+    /// definition on the CPU: slow, needs no driver, for checking.
+    #[arg(long, value_name = "INDEX|NAME")]
+    pub(super) device: Option<String>,
+
+    /// File to write, or a folder to write into
+    ///
+    /// In the file's name, {seed}, {index} (of the picture in the batch, from 0), {model}, {width}
+    /// and {height} are filled in. Where a file of that name exists, a number is added before the
+    /// extension: cat.png, cat-1.png, cat-2.png, …
+    #[arg(short, long, value_name = "PATTERN", default_value = Pattern::DEFAULT)]
+    #[arg(value_parser = Pattern::parse)]
+    pub(super) output: Pattern,
+
+    /// Replace files that exist instead of adding a number
+    #[arg(long)]
+    pub(super) overwrite: bool,
+
+    /// Record tokens, embeddings, noise and the latents of every step into a file
+    ///
+    /// For bug reports and for comparing with other runtimes. All f32 but the ids, in PyTorch's
+    /// order [N, C, H, W], with the settings as JSON in the header's metadata.
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub(super) trace: Option<PathBuf>,
+
+    /// Print one JSON object: the resolved request, files, seeds, timings
+    #[arg(long)]
+    pub(super) json: bool,
+
+    /// Say nothing but errors and the names of the files
+    #[arg(short, long, conflicts_with = "verbose")]
+    quiet: bool,
+
+    /// Say more: the device, memory, timings
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+impl GenerateArgs {
+    /// How much is said on the way.
+    pub(super) fn verbosity(&self) -> Verbosity {
+        match (self.quiet, self.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (false, false) => Verbosity::Normal,
+            (false, true) => Verbosity::Verbose,
+        }
+    }
+}
+
+/// The arguments of `devices`.
+#[derive(Debug, Args)]
+pub(super) struct DevicesArgs {
+    /// Print a JSON array
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// The arguments of `inspect`.
+#[derive(Debug, Args)]
+pub(super) struct InspectArgs {
+    /// A .safetensors file or a diffusers folder; need not be a whole model
+    #[cfg_attr(
+        feature = "demo-model",
+        doc = " [default: the demo model inside this program]"
+    )]
+    #[arg(value_name = "FILE")]
+    #[cfg_attr(not(feature = "demo-model"), arg(required = true))]
+    pub(super) file: Option<PathBuf>,
+
+    /// List every tensor with its type and shape
+    #[arg(long)]
+    pub(super) tensors: bool,
+
+    /// Print a JSON object
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// The arguments of `plan`.
+#[derive(Debug, Args)]
+pub(super) struct PlanArgs {
+    #[command(flatten)]
+    pub(super) model: ModelArgs,
+
+    #[command(flatten)]
+    pub(super) size: SizeArgs,
+
+    /// Print a JSON object
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Reads the command line; the error is clap's, which may also be help that was asked for.
+pub(super) fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Verb, clap::Error> {
+    let mut argv: Vec<OsString> = argv.into_iter().collect();
+    if argv.get(1).is_some_and(|first| begins_a_prompt(first)) {
+        argv.insert(1, "generate".into());
+    }
+    match CommandLine::try_parse_from(argv) {
+        Ok(line) => Ok(line.verb),
+        Err(answer) => Err(with_tip_on_quotes(answer)),
+    }
+}
+
+/// Words after the prompt are most often a prompt without quotes.
+fn with_tip_on_quotes(mut answer: clap::Error) -> clap::Error {
+    let is_word = |value: &ContextValue| matches!(value, ContextValue::String(argument) if !argument.starts_with('-'));
+    if answer.kind() == ErrorKind::UnknownArgument
+        && answer.get(ContextKind::InvalidArg).is_some_and(is_word)
+    {
+        let tip = "a prompt of several words goes in quotes".into();
+        answer.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+    }
+    answer
+}
+
+/// Whether the first argument belongs to the short form, being neither a verb nor a flag of the
+/// program itself.
+fn begins_a_prompt(first: &OsStr) -> bool {
+    const OWN: [&str; 5] = ["help", "-h", "--help", "-V", "--version"];
+    !OWN.iter().any(|own| first == *own)
+        && !CommandLine::command()
+            .get_subcommands()
+            .any(|verb| first == verb.get_name())
+}
+
+fn sampler_help() -> String {
+    let entries = SAMPLERS
+        .iter()
+        .map(|sampler| (sampler.name, sampler.summary));
+    registry_help(
+        "Sampler: how each step moves [default: from the model's family]",
+        entries,
+    )
+}
+
+fn schedule_help() -> String {
+    let entries = SCHEDULES
+        .iter()
+        .map(|schedule| (schedule.name, schedule.summary));
+    registry_help(
+        "Schedule: the noise levels of the steps [default: from the model's family]",
+        entries,
+    )
+}
+
+/// A flag's help with the names that it takes, one line each.
+fn registry_help<'a>(title: &str, entries: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let lines: String = entries
+        .map(|(name, summary)| format!("\n- {name}: {summary}"))
+        .collect();
+    format!("{title}\n{lines}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn generate(arguments: &[&str]) -> GenerateArgs {
+        let argv = std::iter::once("aquatint").chain(arguments.iter().copied());
+        match parse(argv.map(OsString::from)) {
+            Ok(Verb::Generate(args)) => *args,
+            other => panic!("{arguments:?} were read as {other:?}"),
+        }
+    }
+
+    fn refusal(arguments: &[&str]) -> String {
+        let argv = std::iter::once("aquatint").chain(arguments.iter().copied());
+        let refusal = parse(argv.map(OsString::from)).unwrap_err();
+        assert_eq!(refusal.exit_code(), 2, "{arguments:?}");
+        refusal.to_string()
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn a_prompt_alone_is_generate() {
+        assert_eq!(generate(&["a cat"]).prompt, "a cat");
+        assert_eq!(generate(&["-W", "256", "a cat"]).size.width, Some(256));
+        assert_eq!(generate(&["generate", "plan"]).prompt, "plan");
+        assert_eq!(generate(&[""]).prompt, "");
+        assert_eq!(generate(&["-q", "--", "-v"]).prompt, "-v");
+    }
+
+    #[test]
+    fn verbs_are_not_prompts() {
+        let argv = ["aquatint", "plan", "-W", "64"].map(OsString::from);
+        assert!(matches!(parse(argv), Ok(Verb::Plan(_))));
+        let argv = ["aquatint", "--version"].map(OsString::from);
+        assert_eq!(parse(argv).unwrap_err().kind(), ErrorKind::DisplayVersion);
+    }
+
+    #[test]
+    fn the_names_that_users_of_other_programs_know_are_taken() {
+        let args = generate(&[
+            "--cfg-scale",
+            "7",
+            "--sampling-method",
+            "euler",
+            "--scheduler",
+            "karras",
+            "a cat",
+        ]);
+        assert_eq!(args.guidance_scale, Some(7.0));
+        assert_eq!(args.sampler.as_deref(), Some("euler"));
+        assert_eq!(args.schedule.as_deref(), Some("karras"));
+    }
+
+    #[test]
+    fn zero_is_a_seed_and_minus_one_draws() {
+        assert_eq!(generate(&["a"]).seed, Seed::Draw);
+        assert_eq!(generate(&["a", "-s", "-1"]).seed, Seed::Draw);
+        assert_eq!(generate(&["a", "-s", "0"]).seed, Seed::Fixed(0));
+        assert_eq!(
+            generate(&["a", "-s", "18446744073709551615"]).seed,
+            Seed::Fixed(u64::MAX)
+        );
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused_by_the_flags_name() {
+        for (flag, values) in [
+            ("--width", ["-5", "1.5", "wide", ""]),
+            ("--height", ["-5", "1e3", "nan", "99999999999999999999"]),
+            ("--steps", ["-1", "0.5", "many", "0x10"]),
+            ("--batch-size", ["-1", "two", "1,5", " 1"]),
+            ("--guidance-scale", ["nan", "inf", "strong", "7,5"]),
+            ("--seed", ["-2", "18446744073709551616", "1.0", "lucky"]),
+            ("--noise", ["cuda", "", "noise.bin", "torch"]),
+            ("--precision", ["f64", "f8", "", "half"]),
+        ] {
+            for value in values {
+                let message = refusal(&["a cat", flag, value]);
+                assert!(message.contains(flag), "{flag} {value:?}: {message}");
+            }
+        }
+    }
+
+    #[test]
+    fn words_without_quotes_are_explained() {
+        assert!(refusal(&["a", "cat"]).contains("in quotes"));
+        assert!(!refusal(&["a", "--cat"]).contains("in quotes"));
+    }
+
+    #[test]
+    fn help_names_every_sampler_and_schedule() {
+        let argv = ["aquatint", "generate", "--help"].map(OsString::from);
+        let help = parse(argv).unwrap_err().to_string();
+        let samplers = SAMPLERS.iter().map(|sampler| sampler.name);
+        for name in samplers.chain(SCHEDULES.iter().map(|schedule| schedule.name)) {
+            assert!(
+                help.contains(&format!("- {name}: ")),
+                "{name} is missing in:\n{help}"
+            );
+        }
+    }
+}

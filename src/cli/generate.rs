@@ -1,0 +1,281 @@
+//! `aquatint generate`: a prompt becomes pictures.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use aquatint::{AdapterInfo, Device, Image, Model, Pipeline, Request, Trace};
+use serde::Serialize;
+
+use super::args::GenerateArgs;
+use super::failure::Outcome;
+use super::interrupt::Interrupt;
+use super::output::{self, Facts};
+use super::progress::Progress;
+use super::values::Seed;
+use super::{open_model, print, print_json};
+
+/// The name of the CPU interpreter among devices.
+const REFERENCE: &str = "reference";
+
+/// Loads the model, draws, and writes the files.
+pub(super) fn run(args: &GenerateArgs) -> Outcome {
+    let started = Instant::now();
+    let request = typed_request(args);
+    request.check()?;
+    args.output.check()?;
+    if let Some(path) = &args.trace {
+        output::check_trace(path, args.overwrite)?;
+    }
+    let interrupt = Interrupt::listen()?;
+    let progress = Progress::new(args.verbosity());
+
+    let model = open_model(args.model.model.as_deref())?;
+    let model_name = model.name().to_owned();
+    let device = open_device(args.device.as_deref())?;
+    let pipeline = load(&device, model, &progress, &interrupt)?;
+    let load_ms = milliseconds(started);
+
+    let request = pipeline.resolve(&request)?;
+    progress.note(settings(&request, &model_name, device.info()));
+    let AdapterInfo {
+        name,
+        backend,
+        driver,
+        ..
+    } = device.info();
+    progress.detail(format_args!("device {name} · {backend} · {driver}"));
+    progress.detail(format_args!("memory {}", pipeline.memory(&request)?));
+
+    let drawn = draw(&pipeline, &request, args, &progress, &interrupt)?;
+    let saving = Instant::now();
+    let images = save(args, &drawn.images, &request, &model_name)?;
+    if let (Some(path), Some(trace)) = (&args.trace, &drawn.trace) {
+        trace.save(path)?;
+    }
+    let report = Report {
+        request: &request,
+        model: &model_name,
+        device: device.info(),
+        images: &images,
+        trace: args.trace.as_deref(),
+        warnings: &drawn.warnings,
+        timings: Timings {
+            load_ms,
+            steps_ms: drawn.steps_ms,
+            decode_ms: drawn.decode_ms,
+            save_ms: milliseconds(saving),
+            total_ms: milliseconds(started),
+        },
+    };
+    report.show(args, &progress)
+}
+
+/// What was typed, as a request; everything else is left to the model's family.
+fn typed_request(args: &GenerateArgs) -> Request {
+    let mut request = Request::new(&args.prompt);
+    request.negative_prompt = args.negative_prompt.clone();
+    request.width = args.size.width;
+    request.height = args.size.height;
+    request.batch_size = args.size.batch_size;
+    request.precision = args.size.precision.into();
+    request.steps = args.steps;
+    request.guidance_scale = args.guidance_scale;
+    request.sampler = args.sampler.clone();
+    request.schedule = args.schedule.clone();
+    request.seed = match args.seed {
+        Seed::Draw => None,
+        Seed::Fixed(seed) => Some(seed),
+    };
+    if let Some(noise) = &args.noise {
+        request.noise = noise.clone();
+    }
+    request
+}
+
+fn open_device(typed: Option<&str>) -> Outcome<Device> {
+    match typed {
+        None => Ok(Device::best()?),
+        Some(REFERENCE) => Ok(Device::reference()),
+        Some(index_or_name) => Ok(Device::select(index_or_name)?),
+    }
+}
+
+fn load(
+    device: &Device,
+    model: Model,
+    progress: &Progress,
+    interrupt: &Interrupt,
+) -> Outcome<Pipeline> {
+    let bar = progress.loading();
+    let pipeline = Pipeline::with_progress(device, model, &mut |loaded| {
+        interrupt.exit_if_asked();
+        bar.show(&loaded);
+    })?;
+    interrupt.check()?;
+    Ok(pipeline)
+}
+
+/// The resolved settings in one line, so that a picture can be made again.
+fn settings(request: &Request, model: &str, device: &AdapterInfo) -> String {
+    const RESOLVED: &str = "a resolved request has every field";
+    let device_name = device.name.split(" (").next().unwrap_or(&device.name);
+    let software = if device.software { " (software)" } else { "" };
+    let pictures = match request.batch_size {
+        1 => String::new(),
+        count => format!(" · {count} pictures"),
+    };
+    format!(
+        "{model} · {}×{}{pictures} · {} steps {}/{} · guidance {} · seed {} · {device_name}{software}",
+        request.width.expect(RESOLVED),
+        request.height.expect(RESOLVED),
+        request.steps.expect(RESOLVED),
+        request.sampler.as_deref().expect(RESOLVED),
+        request.schedule.as_deref().expect(RESOLVED),
+        request.guidance_scale.expect(RESOLVED),
+        request.seed.expect(RESOLVED),
+    )
+}
+
+/// What a run gave.
+struct Drawn {
+    images: Vec<Image>,
+    trace: Option<Trace>,
+    warnings: Vec<String>,
+    steps_ms: f64,
+    decode_ms: f64,
+}
+
+/// Runs all steps and decodes; Ctrl-C drops the run after the step under way.
+fn draw(
+    pipeline: &Pipeline,
+    request: &Request,
+    args: &GenerateArgs,
+    progress: &Progress,
+    interrupt: &Interrupt,
+) -> Outcome<Drawn> {
+    let stepping = Instant::now();
+    let mut run = match args.trace {
+        Some(_) => pipeline.start_traced(request)?,
+        None => pipeline.start(request)?,
+    };
+    let warnings = run.warnings().to_vec();
+    for warning in &warnings {
+        progress.note(format_args!("warning: {warning}"));
+    }
+    let bar = progress.stepping();
+    bar.start(request.steps.unwrap_or(0));
+    while let Some(step) = run.next_step()? {
+        interrupt.check()?;
+        bar.show(&step);
+    }
+    let steps_ms = milliseconds(stepping);
+
+    let decoding = Instant::now();
+    bar.decoding();
+    let (images, trace) = if args.trace.is_some() {
+        let (images, trace) = run.finish_traced()?;
+        (images, Some(trace))
+    } else {
+        (run.finish()?, None)
+    };
+    interrupt.check()?;
+    Ok(Drawn {
+        images,
+        trace,
+        warnings,
+        steps_ms,
+        decode_ms: milliseconds(decoding),
+    })
+}
+
+/// A picture that was written.
+#[derive(Serialize)]
+struct Saved {
+    path: PathBuf,
+    seed: u64,
+    width: usize,
+    height: usize,
+}
+
+fn save(
+    args: &GenerateArgs,
+    images: &[Image],
+    request: &Request,
+    model: &str,
+) -> Outcome<Vec<Saved>> {
+    let mut paths = Vec::with_capacity(images.len());
+    let mut saved = Vec::with_capacity(images.len());
+    for (index, image) in images.iter().enumerate() {
+        let (width, height) = (image.width(), image.height());
+        let seed = image
+            .seed()
+            .or(request.seed)
+            .expect("a picture made here has a seed");
+        let facts = Facts {
+            seed,
+            index,
+            model,
+            width,
+            height,
+        };
+        let path = if args.overwrite {
+            args.output.save_over(image, &facts, &paths)?
+        } else {
+            args.output.save_new(image, &facts)?
+        };
+        paths.push(path.clone());
+        saved.push(Saved {
+            path,
+            seed,
+            width,
+            height,
+        });
+    }
+    Ok(saved)
+}
+
+/// Everything that a program would want to know of a run: what `--json` prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    request: &'a Request,
+    model: &'a str,
+    device: &'a AdapterInfo,
+    images: &'a [Saved],
+    trace: Option<&'a Path>,
+    warnings: &'a [String],
+    timings: Timings,
+}
+
+#[derive(Serialize)]
+struct Timings {
+    load_ms: f64,
+    steps_ms: f64,
+    decode_ms: f64,
+    save_ms: f64,
+    total_ms: f64,
+}
+
+impl Report<'_> {
+    /// Prints the files' names, or all of it as JSON.
+    fn show(&self, args: &GenerateArgs, progress: &Progress) -> Outcome {
+        let timings = &self.timings;
+        progress.detail(format_args!(
+            "load {:.0} ms · steps {:.0} ms · decode {:.0} ms · save {:.0} ms",
+            timings.load_ms, timings.steps_ms, timings.decode_ms, timings.save_ms
+        ));
+        if args.json {
+            return print_json(self);
+        }
+        let paths: Vec<String> = self
+            .images
+            .iter()
+            .map(|saved| saved.path.display().to_string())
+            .collect();
+        print(paths.join("\n"))
+    }
+}
+
+/// The time since a moment.
+fn milliseconds(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1000.0
+}

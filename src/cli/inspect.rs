@@ -1,0 +1,47 @@
+//! `aquatint inspect`: what a file is, what is in it, and what is missing for a picture.
+
+use std::path::Path;
+
+use aquatint::Summary;
+
+use super::args::InspectArgs;
+use super::failure::Outcome;
+use super::{open_model, print, print_json};
+
+/// Describes a file; one that is no whole model is described as well.
+pub(super) fn run(args: &InspectArgs) -> Outcome {
+    let summary = describe(args.file.as_deref())?;
+    if args.json {
+        let mut value = serde_json::to_value(&summary)?;
+        if let Some(fields) = value.as_object_mut().filter(|_| !args.tensors) {
+            fields.remove("tensors");
+        }
+        return print_json(&value);
+    }
+    print(&summary)?;
+    if args.tensors {
+        print(tensor_table(&summary))?;
+    }
+    Ok(())
+}
+
+fn describe(file: Option<&Path>) -> Outcome<Summary> {
+    match file {
+        Some(path) => Ok(Summary::open(path)?),
+        None => Ok(open_model(None)?.summary()),
+    }
+}
+
+/// One line for each tensor: type, shape, name.
+fn tensor_table(summary: &Summary) -> String {
+    let lines = summary.tensors.iter().map(|tensor| {
+        let axes: Vec<String> = tensor.shape.iter().map(ToString::to_string).collect();
+        format!(
+            "{:<5} {:<22} {}\n",
+            tensor.dtype,
+            format!("[{}]", axes.join(", ")),
+            tensor.name
+        )
+    });
+    lines.collect()
+}

@@ -1,0 +1,92 @@
+//! The command-line program. One file per verb; only this part of the crate prints.
+//!
+//! Results go to stdout (paths, tables, `--json`), everything said on the way to stderr.
+
+mod args;
+mod devices;
+mod failure;
+mod generate;
+mod inspect;
+mod interrupt;
+mod output;
+mod plan;
+mod progress;
+mod values;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use aquatint::Model;
+
+use args::Verb;
+use failure::{Failure, Outcome};
+
+/// Runs the program on its arguments, the program's own name first.
+pub(crate) fn run(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let outcome = match args::parse(argv) {
+        Ok(Verb::Generate(args)) => generate::run(&args),
+        Ok(Verb::Devices(args)) => devices::run(&args),
+        Ok(Verb::Inspect(args)) => inspect::run(&args),
+        Ok(Verb::Plan(args)) => plan::run(&args),
+        Err(answer) => return answer_of_clap(&answer),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            say(&failure);
+            failure.exit_code()
+        }
+    }
+}
+
+/// Help and the version are no errors, though clap hands them over as such.
+fn answer_of_clap(answer: &clap::Error) -> ExitCode {
+    // A terminal that is gone is no reason to fail differently.
+    drop(answer.print());
+    u8::try_from(answer.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+/// Writes a line to stderr.
+fn say(line: impl fmt::Display) {
+    // There is nobody left to tell where stderr is closed.
+    drop(writeln!(io::stderr(), "{line}"));
+}
+
+/// Writes a result to stdout; a reader that has seen enough (`| head`) ends it without an error.
+fn print(result: impl fmt::Display) -> Outcome {
+    let text = result.to_string();
+    let mut stdout = io::stdout().lock();
+    match writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush()) {
+        Err(failure) if failure.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::Stdout(failure))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a result to stdout as JSON.
+fn print_json(result: &impl serde::Serialize) -> Outcome {
+    print(serde_json::to_string_pretty(result)?)
+}
+
+/// The model of `-m`, or the one inside the program.
+fn open_model(path: Option<&Path>) -> Outcome<Model> {
+    match path {
+        Some(path) => Ok(Model::open(path)?),
+        None => demo_model(),
+    }
+}
+
+#[cfg(feature = "demo-model")]
+fn demo_model() -> Outcome<Model> {
+    Ok(Model::demo()?)
+}
+
+#[cfg(not(feature = "demo-model"))]
+fn demo_model() -> Outcome<Model> {
+    let reason = "model: this build has no model inside; give a file or folder with -m PATH";
+    Err(Failure::Usage(reason.to_owned()))
+}

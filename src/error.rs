@@ -1,0 +1,156 @@
+//! What can go wrong, grouped by what the caller can mend.
+
+use std::path::PathBuf;
+
+/// The result of everything in this crate that can fail.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a call failed: the machine, the file, the request, or a bug of ours.
+///
+/// Every message says what was expected, what was found and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No graphics adapter answered, or none matched the one asked for.
+    #[error("{0}")]
+    NoAdapter(String),
+
+    /// The device has too little memory for what was asked.
+    #[error(
+        "out of memory on the device while {what}: {needed_bytes} bytes needed; \
+         use a smaller size or batch, or --precision f16"
+    )]
+    OutOfMemory {
+        /// What was being allocated.
+        what: String,
+        /// How many bytes that takes.
+        needed_bytes: u64,
+    },
+
+    /// The device stopped answering; everything on it is gone.
+    #[error("the graphics device was lost ({reason}); load the pipeline again")]
+    DeviceLost {
+        /// The driver's words.
+        reason: String,
+    },
+
+    /// The driver refused a command that should have been valid: a bug of ours or of the driver.
+    #[error("the graphics driver refused a command ({0}); please report this with `aquatint devices`")]
+    Gpu(String),
+
+    /// A file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+
+    /// A file is not what it should be.
+    #[error("{}: {reason}", path.display())]
+    BadFile {
+        /// The file.
+        path: PathBuf,
+        /// What was expected, what was found and what to do.
+        reason: String,
+    },
+
+    /// A well-formed model file of a family that is not known here.
+    #[error("{}: unknown model: {reason}", path.display())]
+    UnknownModel {
+        /// The file.
+        path: PathBuf,
+        /// What was looked for and what was found.
+        reason: String,
+    },
+
+    /// A model file lacks tensors that its family needs.
+    #[error("{}: missing tensor {}; {advice}", path.display(), names.join(", "))]
+    MissingTensor {
+        /// The file.
+        path: PathBuf,
+        /// The first few missing names, in diffusers naming.
+        names: Vec<String>,
+        /// What the file looks like and what to add.
+        advice: String,
+    },
+
+    /// A tensor is there, but not of the shape or type that the network needs.
+    #[error("{}: tensor {tensor} is {found}, expected {expected}", path.display())]
+    TensorMismatch {
+        /// The file.
+        path: PathBuf,
+        /// The tensor's name, in diffusers naming.
+        tensor: String,
+        /// What the network needs.
+        expected: String,
+        /// What the file holds.
+        found: String,
+    },
+
+    /// A field of the request is out of range or unknown.
+    #[error("{field}: {reason}")]
+    Request {
+        /// The field, as in [`crate::Request`].
+        field: &'static str,
+        /// What is allowed and what was given.
+        reason: String,
+    },
+
+    /// Something that exists, but not here or not yet.
+    #[error("unsupported: {0}")]
+    Unsupported(String),
+
+    /// NaN or infinity came out of a stage, at every precision tried.
+    #[error(
+        "{stage}{} gave values that are not finite; the weights may be damaged \
+         (`aquatint inspect` lists them), or try --precision f32",
+        step.map(|step| format!(" at step {step}")).unwrap_or_default()
+    )]
+    NotFinite {
+        /// `text_encoder`, `unet` or `vae_decoder`.
+        stage: &'static str,
+        /// The step, counted from 1, where there is one.
+        step: Option<usize>,
+    },
+
+    /// The caller dropped or cancelled the run.
+    #[error("cancelled")]
+    Cancelled,
+
+    /// A network was recorded with shapes that do not fit: a bug of ours.
+    #[error("recording failed at {scope}: {reason}; please report this with the model's name")]
+    Record {
+        /// The weight or block nearest to the failure.
+        scope: String,
+        /// What did not fit.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// A file system error with the path it concerns.
+    pub(crate) fn io(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
+        Self::Io {
+            path: path.into(),
+            source,
+        }
+    }
+
+    /// A malformed file, with the reason and the remedy.
+    pub(crate) fn bad_file(path: impl Into<PathBuf>, reason: impl Into<String>) -> Self {
+        Self::BadFile {
+            path: path.into(),
+            reason: reason.into(),
+        }
+    }
+
+    /// A field of a request that is out of range.
+    pub(crate) fn request(field: &'static str, reason: impl Into<String>) -> Self {
+        Self::Request {
+            field,
+            reason: reason.into(),
+        }
+    }
+}

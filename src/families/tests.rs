@@ -1,0 +1,193 @@
+//! Recognition and configuration, on files of a few tensors made here.
+
+use super::*;
+use safetensors::tensor::{Dtype, TensorView, serialize};
+use std::collections::{BTreeMap, HashMap};
+
+const CROSS_ATTENTION: &str =
+    "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight";
+
+/// As much of an SD 1.x model as recognition looks at.
+fn tensors() -> BTreeMap<&'static str, Vec<usize>> {
+    BTreeMap::from([
+        (markers::UNET, vec![8, 4, 3, 3]),
+        (CROSS_ATTENTION, vec![8, 16]),
+        (markers::TEXT_ENCODER, vec![10, 16]),
+        (markers::VAE, vec![8, 4, 3, 3]),
+        ("vae.decoder.up_blocks.0.resnets.0.norm1.weight", vec![8]),
+        ("vae.decoder.up_blocks.1.resnets.0.norm1.weight", vec![8]),
+        ("vae.decoder.up_blocks.2.resnets.0.norm1.weight", vec![8]),
+        ("vae.decoder.up_blocks.3.resnets.0.norm1.weight", vec![8]),
+    ])
+}
+
+fn file(tensors: &BTreeMap<&str, Vec<usize>>, metadata: &[(&str, &str)]) -> Weights {
+    let zeros = vec![0; 1 << 12];
+    let views = tensors.iter().map(|(name, shape)| {
+        let bytes = &zeros[..2 * shape.iter().product::<usize>()];
+        let view = TensorView::new(Dtype::F16, shape.clone(), bytes);
+        (*name, view.expect("the bytes are those of the shape"))
+    });
+    let metadata: HashMap<String, String> = metadata
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect();
+    let bytes = serialize(views, Some(metadata)).expect("a sound file");
+    Weights::from_static("made here", bytes.leak()).expect("a sound file")
+}
+
+fn configure_with(metadata: &[(&str, &str)]) -> Result<ModelConfig> {
+    configure(&file(&tensors(), metadata))
+}
+
+fn refusal(weights: &Weights) -> String {
+    configure(weights)
+        .expect_err("it is no model for text to image")
+        .to_string()
+}
+
+#[test]
+fn a_plain_file_gets_what_its_family_has() -> Result<()> {
+    let config = configure_with(&[])?;
+    assert_eq!(config.family.name, "sd1");
+    assert_eq!(config.vae_scale_factor, 8);
+    assert_eq!(config.unet.cross_attention_dim, 16);
+    assert_eq!((config.defaults.height, config.defaults.width), (512, 512));
+    assert_eq!(config.scheduler, sd1::SD1.scheduler);
+    Ok(())
+}
+
+#[test]
+fn the_files_own_configuration_goes_before_the_familys() -> Result<()> {
+    let config = configure_with(&[(
+        "config",
+        r#"{
+            "unet": {"sample_size": [16, 24], "attention_head_dim": 2, "norm_num_groups": null},
+            "vae": {"norm_num_groups": 8},
+            "text_encoder": {"hidden_act": "gelu"},
+            "scheduler": {"prediction_type": "v_prediction", "timestep_spacing": "trailing"},
+            "defaults": {"steps": 12, "guidance_scale": 3.5, "sampler": "heun"}
+        }"#,
+    )])?;
+    assert_eq!(config.unet.num_heads, PerLevel::Same(2));
+    assert_eq!(config.unet.norm_num_groups, 32);
+    assert_eq!(config.vae.norm_num_groups, 8);
+    assert_eq!(
+        config.text_encoder.activation,
+        crate::networks::Activation::Gelu
+    );
+    assert_eq!(config.scheduler.prediction, Prediction::V);
+    let expected = Defaults {
+        width: 192,
+        height: 128,
+        steps: 12,
+        guidance_scale: 3.5,
+        sampler: "heun".into(),
+        schedule: "trailing".into(),
+    };
+    assert_eq!(config.defaults, expected);
+    Ok(())
+}
+
+#[test]
+fn the_header_may_tell_the_prediction() -> Result<()> {
+    let config = configure_with(&[("modelspec.prediction_type", "v")])?;
+    assert_eq!(config.scheduler.prediction, Prediction::V);
+    Ok(())
+}
+
+#[test]
+fn wrong_fields_are_named() {
+    for (config, named) in [
+        (
+            r#"{"unet": {"norm_num_groups": "32"}}"#,
+            "unet configuration: norm_num_groups is \"32\"",
+        ),
+        (
+            r#"{"unet": {"attention_head_dim": [8, 8]}}"#,
+            "heads is given for 2 levels",
+        ),
+        (
+            r#"{"unet": {"sample_size": [1, 2, 3]}}"#,
+            "sample_size is [1,2,3]",
+        ),
+        (r#"{"unet": 3}"#, "unet configuration is 3"),
+        (r#"{"vae": {"scaling_factor": 0}}"#, "scaling_factor is 0"),
+        (r#"{"scheduler": {"beta_end": 2}}"#, "beta_end is 2"),
+        (r#"{"defaults": {"steps": 0}}"#, "steps is 0"),
+    ] {
+        let error = configure_with(&[("config", config)]).expect_err(config);
+        assert!(matches!(error, Error::BadFile { .. }), "{config}: {error}");
+        assert!(error.to_string().contains(named), "{config}: {error}");
+    }
+}
+
+#[test]
+fn fields_that_ask_for_other_arithmetic_are_named() {
+    for (config, named) in [
+        (r#"{"unet": {"act_fn": "mish"}}"#, "act_fn is \"mish\""),
+        (
+            r#"{"unet": {"only_cross_attention": [false, true]}}"#,
+            "only_cross_attention",
+        ),
+        (
+            r#"{"unet": {"time_cond_proj_dim": 256}}"#,
+            "time_cond_proj_dim is 256",
+        ),
+        (
+            r#"{"text_encoder": {"hidden_act": "relu"}}"#,
+            "hidden_act \"relu\"",
+        ),
+        (
+            r#"{"scheduler": {"prediction_type": "sample"}}"#,
+            "prediction_type \"sample\"",
+        ),
+    ] {
+        let error = configure_with(&[("config", config)]).expect_err(config);
+        assert!(matches!(error, Error::Unsupported(_)), "{config}: {error}");
+        assert!(error.to_string().contains(named), "{config}: {error}");
+    }
+}
+
+#[test]
+fn checkpoints_for_other_uses_are_named() {
+    for (channels, named) in [(8, "InstructPix2Pix"), (9, "inpainting")] {
+        let mut tensors = tensors();
+        tensors.insert(markers::UNET, vec![8, channels, 3, 3]);
+        let message = refusal(&file(&tensors, &[]));
+        assert!(message.contains(named), "{message}");
+    }
+}
+
+#[test]
+fn missing_parts_are_named() {
+    for marker in markers::ALL {
+        let mut tensors = tensors();
+        tensors.remove(marker);
+        let message = refusal(&file(&tensors, &[]));
+        assert!(message.contains(marker), "{message}");
+    }
+}
+
+#[test]
+fn other_families_are_named() {
+    // In a diffusers folder, SD 2.x has the names of SD 1.x.
+    let mut sd2 = tensors();
+    sd2.insert(CROSS_ATTENTION, vec![1, 1024]);
+    sd2.insert(markers::TEXT_ENCODER, vec![1, 1024]);
+    let mut sdxl = tensors();
+    sdxl.insert("conditioner.embedders.1.model.text_projection", vec![1]);
+    sdxl.remove(markers::TEXT_ENCODER);
+    for (tensors, named) in [(sd2, "Stable Diffusion 2.x"), (sdxl, "SDXL")] {
+        let message = refusal(&file(&tensors, &[]));
+        assert!(message.contains(named), "{message}");
+    }
+}
+
+#[test]
+fn a_text_encoder_of_another_width_is_refused() {
+    let mut tensors = tensors();
+    tensors.insert(markers::TEXT_ENCODER, vec![10, 12]);
+    let message = refusal(&file(&tensors, &[]));
+    assert!(message.contains("16 wide"), "{message}");
+}

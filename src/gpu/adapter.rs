@@ -1,0 +1,151 @@
+//! What the machine offers: the list of adapters, and the choice among them.
+
+use crate::error::{Error, Result};
+use crate::tensor::Caps;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// A graphics adapter and what it can do.
+#[derive(Clone, Debug, Serialize)]
+pub struct AdapterInfo {
+    /// Its place in [`crate::Device::list`].
+    pub index: usize,
+    /// The driver's name for it.
+    pub name: String,
+    /// `vulkan`, `metal`, `dx12`, or `reference` for the CPU interpreter.
+    pub backend: String,
+    /// `discrete`, `integrated`, `virtual`, `software` or `other`.
+    pub kind: String,
+    /// Whether the "graphics" run on the CPU.
+    pub software: bool,
+    /// The driver and its version.
+    pub driver: String,
+    /// Of the features that aquatint makes use of, those that are there.
+    pub features: Vec<String>,
+    /// The limits that decide what fits, in bytes or counts.
+    pub limits: BTreeMap<String, u64>,
+}
+
+impl AdapterInfo {
+    /// The CPU interpreter, presented as an adapter.
+    pub(super) fn reference() -> Self {
+        Self {
+            index: 0,
+            name: "reference interpreter".into(),
+            backend: "reference".into(),
+            kind: "software".into(),
+            software: true,
+            driver: String::new(),
+            features: Vec::new(),
+            limits: BTreeMap::new(),
+        }
+    }
+
+    fn new(index: usize, adapter: &wgpu::Adapter) -> Self {
+        let info = adapter.get_info();
+        let limits = adapter.limits();
+        let kind = match info.device_type {
+            wgpu::DeviceType::DiscreteGpu => "discrete",
+            wgpu::DeviceType::IntegratedGpu => "integrated",
+            wgpu::DeviceType::VirtualGpu => "virtual",
+            wgpu::DeviceType::Cpu => "software",
+            wgpu::DeviceType::Other => "other",
+        };
+        let features = OPTIONAL_FEATURES.iter().filter(|(feature, _)| adapter.features().contains(*feature));
+        let limits = [
+            ("max_buffer_bytes", limits.max_buffer_size),
+            ("max_binding_bytes", limits.max_storage_buffer_binding_size),
+            ("max_workgroup_memory_bytes", u64::from(limits.max_compute_workgroup_storage_size)),
+            ("max_workgroup_invocations", u64::from(limits.max_compute_invocations_per_workgroup)),
+            ("max_storage_buffers", u64::from(limits.max_storage_buffers_per_shader_stage)),
+            ("subgroup_min_size", u64::from(info.subgroup_min_size)),
+            ("subgroup_max_size", u64::from(info.subgroup_max_size)),
+        ];
+        Self {
+            index,
+            name: info.name,
+            backend: info.backend.to_str().to_owned(),
+            kind: kind.to_owned(),
+            software: info.device_type == wgpu::DeviceType::Cpu,
+            driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
+            features: features.map(|(_, name)| (*name).to_owned()).collect(),
+            limits: limits.map(|(name, value)| (name.to_owned(), value)).into(),
+        }
+    }
+}
+
+/// Features that are taken when there, and never required.
+pub(super) const OPTIONAL_FEATURES: [(wgpu::Features, &str); 4] = [
+    (wgpu::Features::SHADER_F16, "f16"),
+    (wgpu::Features::SUBGROUP, "subgroups"),
+    (wgpu::Features::TIMESTAMP_QUERY, "timestamps"),
+    (wgpu::Features::PIPELINE_CACHE, "pipeline-cache"),
+];
+
+/// What shader variants may depend on, of a device opened with `features` and `limits`.
+pub(super) fn caps(features: wgpu::Features, limits: &wgpu::Limits) -> Caps {
+    Caps {
+        f16: features.contains(wgpu::Features::SHADER_F16),
+        max_binding_bytes: limits.max_storage_buffer_binding_size,
+        binding_alignment: u64::from(limits.min_storage_buffer_offset_alignment),
+    }
+}
+
+/// Every adapter that answers, real ones first.
+pub(super) async fn adapters() -> Vec<(AdapterInfo, wgpu::Adapter)> {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    // The host's debug layers are the host's choice: WGPU_VALIDATION and the like.
+    descriptor.flags = wgpu::InstanceFlags::empty().with_env();
+    let instance = wgpu::Instance::new(descriptor);
+    let mut adapters = instance.enumerate_adapters(wgpu::Backends::all()).await;
+    adapters.retain(|adapter| adapter.get_downlevel_capabilities().is_webgpu_compliant() || usable(adapter));
+    adapters.sort_by_key(|adapter| match adapter.get_info().device_type {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    });
+    adapters.into_iter().enumerate().map(|(index, adapter)| (AdapterInfo::new(index, &adapter), adapter)).collect()
+}
+
+/// Whether compute shaders run at all.
+fn usable(adapter: &wgpu::Adapter) -> bool {
+    let flags = adapter.get_downlevel_capabilities().flags;
+    flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS)
+}
+
+/// The first adapter, or the one of that index or with that part in its name.
+pub(super) fn choose(
+    adapters: Vec<(AdapterInfo, wgpu::Adapter)>,
+    wanted: Option<&str>,
+) -> Result<(AdapterInfo, wgpu::Adapter)> {
+    if adapters.is_empty() {
+        return Err(Error::NoAdapter(format!("no graphics adapter answered; {}", remedy())));
+    }
+    let names: Vec<String> = adapters.iter().map(|(info, _)| format!("{} {}", info.index, info.name)).collect();
+    let matches = |info: &AdapterInfo| match wanted {
+        None => true,
+        Some(wanted) => match wanted.parse::<usize>() {
+            Ok(index) => info.index == index,
+            Err(_) => info.name.to_lowercase().contains(&wanted.to_lowercase()),
+        },
+    };
+    adapters.into_iter().find(|(info, _)| matches(info)).ok_or_else(|| {
+        let wanted = wanted.unwrap_or_default();
+        Error::request("device", format!("no adapter matches \"{wanted}\"; there are: {}", names.join(", ")))
+    })
+}
+
+/// What to install where no driver answers.
+fn remedy() -> &'static str {
+    if cfg!(target_os = "linux") {
+        "install your GPU's Vulkan driver, or software Vulkan: `apt install mesa-vulkan-drivers`, \
+         `dnf install mesa-vulkan-drivers` or `pacman -S vulkan-swrast`"
+    } else if cfg!(target_os = "windows") {
+        "install your GPU maker's driver; aquatint needs DirectX 12 or Vulkan"
+    } else {
+        "aquatint needs Metal or Vulkan"
+    }
+}

@@ -1,0 +1,110 @@
+//! Device memory.
+
+use super::device::Gpu;
+use crate::error::{Error, Result};
+use crate::tensor::{Array, DType};
+
+/// A piece of device memory.
+#[derive(Clone, Debug)]
+pub(crate) struct Buffer {
+    pub(super) inner: wgpu::Buffer,
+}
+
+/// The next multiple of four: what copies and bindings are counted in.
+pub(super) fn whole_words(bytes: u64) -> u64 {
+    bytes.next_multiple_of(4)
+}
+
+impl Gpu {
+    /// Memory for values: readable and writable by shaders and by copies.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] with what it was for.
+    pub(crate) async fn storage(&self, label: &str, bytes: u64) -> Result<Buffer> {
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        self.allocate(label, bytes, usage, false).await
+    }
+
+    /// Memory for parameters, filled at once.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub(crate) async fn uniform(&self, label: &str, bytes: &[u8]) -> Result<Buffer> {
+        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        let buffer = self.allocate(label, bytes.len() as u64, usage, false).await?;
+        self.queue.write_buffer(&buffer.inner, 0, bytes);
+        Ok(buffer)
+    }
+
+    pub(super) async fn allocate(
+        &self,
+        label: &str,
+        bytes: u64,
+        usage: wgpu::BufferUsages,
+        mapped: bool,
+    ) -> Result<Buffer> {
+        let size = whole_words(bytes.max(4));
+        let out_of_memory = || Error::OutOfMemory {
+            what: format!("allocating {label}"),
+            needed_bytes: size,
+        };
+        if size > self.limits.max_buffer_size {
+            return Err(out_of_memory());
+        }
+        let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let inner = self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(label),
+            size,
+            usage,
+            mapped_at_creation: mapped,
+        });
+        match memory.pop().await {
+            Some(_) => {
+                self.check()?; // a lost device fails every allocation
+                Err(out_of_memory())
+            }
+            None => Ok(Buffer { inner }),
+        }
+    }
+}
+
+/// f32 values as the bytes of `dtype`, padded to whole words.
+///
+/// # Panics
+/// For bf16, which only weights have.
+pub(crate) fn encode(values: &[f32], dtype: DType) -> Vec<u8> {
+    let mut bytes: Vec<u8> = match dtype {
+        DType::F32 => bytemuck::cast_slice(values).to_vec(),
+        DType::F16 => {
+            let halves: Vec<half::f16> = values.iter().map(|&value| half::f16::from_f32(value)).collect();
+            bytemuck::cast_slice(&halves).to_vec()
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "ids are whole numbers ≥ 0")]
+        DType::U32 => values.iter().flat_map(|&value| (value as u32).to_le_bytes()).collect(),
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes are whole numbers 0..=255")]
+        DType::U8 => values.iter().map(|&value| value as u8).collect(),
+        DType::Bf16 => {
+            let halves: Vec<half::bf16> = values.iter().map(|&value| half::bf16::from_f32(value)).collect();
+            bytemuck::cast_slice(&halves).to_vec()
+        }
+    };
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    bytes
+}
+
+/// The first `count` values in bytes of `dtype`, as f32.
+pub(crate) fn decode(bytes: &[u8], dtype: DType, count: usize) -> Vec<f32> {
+    let words = bytes.chunks_exact(dtype.size_bytes()).take(count);
+    match dtype {
+        DType::F32 => words.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
+        DType::F16 => words.map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
+        DType::Bf16 => words.map(|b| half::bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
+        DType::U32 => words.map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]) as f32).collect(),
+        DType::U8 => words.map(|b| f32::from(b[0])).collect(),
+    }
+}
+
+/// Bytes of `dtype` as an array of f32.
+pub(crate) fn decode_array(bytes: &[u8], dtype: DType, shape: crate::tensor::Shape) -> Array {
+    Array::new(shape, decode(bytes, dtype, shape.len()))
+}

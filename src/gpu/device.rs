@@ -1,0 +1,196 @@
+//! An open device, or the CPU interpreter in its place.
+
+use super::adapter::{self, AdapterInfo};
+use super::cache::DriverCache;
+use super::kernel::Kernel;
+use crate::error::{Error, Result};
+use crate::tensor::Caps;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Where pictures are made: a graphics device, or the CPU interpreter. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Device {
+    backend: Backend,
+}
+
+#[derive(Clone, Debug)]
+enum Backend {
+    Gpu(Arc<Gpu>),
+    Reference(Arc<AdapterInfo>),
+}
+
+/// How a device is opened.
+#[derive(Clone, Debug, Default)]
+pub struct DeviceOptions {
+    /// An adapter's index or part of its name; the best one where there is none.
+    pub adapter: Option<String>,
+    /// Whether shaders get wgpu's own bounds checks and loop counters, besides ours.
+    pub runtime_checks: bool,
+}
+
+impl Device {
+    /// The best adapter: discrete before integrated before software.
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`] with what to install, if no driver answers.
+    pub fn best() -> Result<Self> {
+        Self::open(&DeviceOptions::default())
+    }
+
+    /// The adapter of that index, or with that part in its name.
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`] if no driver answers, [`Error::Request`] if none matches.
+    pub fn select(adapter: &str) -> Result<Self> {
+        Self::open(&DeviceOptions {
+            adapter: Some(adapter.to_owned()),
+            ..DeviceOptions::default()
+        })
+    }
+
+    /// Opens a device as `options` say.
+    ///
+    /// # Errors
+    /// As [`Device::best`] and [`Device::select`].
+    pub fn open(options: &DeviceOptions) -> Result<Self> {
+        let gpu = pollster::block_on(Gpu::open(options))?;
+        Ok(Self {
+            backend: Backend::Gpu(Arc::new(gpu)),
+        })
+    }
+
+    /// The CPU interpreter: slow, exact, and there on every machine.
+    pub fn reference() -> Self {
+        Self {
+            backend: Backend::Reference(Arc::new(AdapterInfo::reference())),
+        }
+    }
+
+    /// Every adapter that answers, the best first.
+    pub fn list() -> Vec<AdapterInfo> {
+        pollster::block_on(adapter::adapters()).into_iter().map(|(info, _)| info).collect()
+    }
+
+    /// What the device is and can do.
+    pub fn info(&self) -> &AdapterInfo {
+        match &self.backend {
+            Backend::Gpu(gpu) => &gpu.info,
+            Backend::Reference(info) => info,
+        }
+    }
+
+    /// The graphics device; `None` for the interpreter.
+    pub(crate) fn gpu(&self) -> Option<&Arc<Gpu>> {
+        match &self.backend {
+            Backend::Gpu(gpu) => Some(gpu),
+            Backend::Reference(_) => None,
+        }
+    }
+
+    /// What shader variants may depend on.
+    pub(crate) fn caps(&self) -> Caps {
+        self.gpu().map_or_else(Caps::portable, |gpu| gpu.caps.clone())
+    }
+}
+
+/// An open graphics device with its queue, its kernels and its faults.
+#[derive(Debug)]
+pub(crate) struct Gpu {
+    pub(super) info: AdapterInfo,
+    pub(super) caps: Caps,
+    pub(super) limits: wgpu::Limits,
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    pub(super) runtime_checks: bool,
+    pub(super) kernels: Mutex<HashMap<String, Arc<Kernel>>>,
+    pub(super) cache: Option<DriverCache>,
+    faults: Arc<Faults>,
+}
+
+/// What the driver reported outside any call: kept until the next [`Gpu::check`].
+#[derive(Debug, Default)]
+struct Faults {
+    lost: Mutex<Option<String>>,
+    error: Mutex<Option<String>>,
+}
+
+/// Locks, whether or not a thread died holding the lock: the data are plain values.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Gpu {
+    async fn open(options: &DeviceOptions) -> Result<Self> {
+        let (info, adapter) = adapter::choose(adapter::adapters().await, options.adapter.as_deref())?;
+        let optional = adapter::OPTIONAL_FEATURES.iter();
+        let features = adapter.features() & optional.fold(wgpu::Features::empty(), |all, (one, _)| all | *one);
+        let limits = adapter.limits();
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("aquatint"),
+            required_features: features,
+            required_limits: limits.clone(),
+            ..wgpu::DeviceDescriptor::default()
+        };
+        let opened = adapter.request_device(&descriptor).await;
+        let (device, queue) =
+            opened.map_err(|error| Error::NoAdapter(format!("{} could not be opened: {error}", info.name)))?;
+        let faults = Arc::new(Faults::default());
+        watch(&device, &faults);
+        let cache = DriverCache::open(&device, &adapter.get_info());
+        Ok(Self {
+            caps: adapter::caps(features, &limits),
+            info,
+            limits,
+            device,
+            queue,
+            runtime_checks: options.runtime_checks,
+            kernels: Mutex::default(),
+            cache,
+            faults,
+        })
+    }
+
+    /// What shader variants may depend on.
+    pub(crate) fn caps(&self) -> &Caps {
+        &self.caps
+    }
+
+    /// The first fault that the driver reported since the last check.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`] or [`Error::Gpu`].
+    pub(crate) fn check(&self) -> Result<()> {
+        if let Some(reason) = lock(&self.faults.lost).clone() {
+            return Err(Error::DeviceLost { reason });
+        }
+        match lock(&self.faults.error).take() {
+            Some(message) => Err(Error::Gpu(message)),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until everything submitted is done.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`] or [`Error::Gpu`] if the driver reported a fault.
+    pub(crate) fn wait(&self) -> Result<()> {
+        let waited = self.device.poll(wgpu::PollType::wait_indefinitely());
+        self.check()?;
+        waited.map(|_| ()).map_err(|error| Error::Gpu(error.to_string()))
+    }
+}
+
+/// Keeps faults for [`Gpu::check`]: without handlers, wgpu panics.
+fn watch(device: &wgpu::Device, faults: &Arc<Faults>) {
+    let kept = Arc::clone(faults);
+    device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+        lock(&kept.error).get_or_insert(error.to_string());
+    }));
+    let kept = Arc::clone(faults);
+    device.set_device_lost_callback(move |reason, message| {
+        if reason != wgpu::DeviceLostReason::Destroyed {
+            lock(&kept.lost).get_or_insert(message);
+        }
+    });
+}

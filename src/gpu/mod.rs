@@ -1,0 +1,23 @@
+//! The device: adapters, buffers, kernels, transfers. The only place that knows wgpu.
+
+mod adapter;
+mod buffer;
+mod cache;
+mod device;
+mod encode;
+mod kernel;
+mod prelude;
+mod reflect;
+mod shaders;
+mod staging;
+mod transfer;
+
+pub use adapter::AdapterInfo;
+pub(crate) use buffer::{Buffer, decode_array};
+pub(crate) use device::Gpu;
+pub use device::{Device, DeviceOptions};
+pub(crate) use encode::{Bound, CommandList};
+pub(crate) use staging::StagingRing;
+
+#[cfg(test)]
+pub(crate) use {prelude::prelude, reflect::Reflection, shaders::assemble};

@@ -1,0 +1,90 @@
+//! The generated head of a shader variant: valid WGSL that fixes types, lanes and constants.
+//!
+//! For each storage binding `x` it declares the alias `x_word` (the array's element in memory) and
+//! `x_at(i)` or `y_put(i, value)`, which load or store lane `i` as f32. So one shader text serves
+//! f32, f16 and bf16, with and without the device's f16 feature, one or four elements at a time.
+
+use crate::tensor::{Caps, Const, DType, Dispatch, Lanes, Storage};
+use std::fmt::Write;
+
+/// The prelude of the variant that `dispatch` asks for.
+pub(crate) fn prelude(dispatch: &Dispatch, caps: &Caps) -> String {
+    let mut text = String::new();
+    if caps.f16 && dispatch.storage.iter().any(|storage| storage.dtype == DType::F16) {
+        text += "enable f16;\n";
+    }
+    text += match dispatch.lanes {
+        Lanes::One => "alias lane = f32;\nfn lane_dot(a: lane, b: lane) -> f32 { return a * b; }\n",
+        Lanes::Four => "alias lane = vec4<f32>;\nfn lane_dot(a: lane, b: lane) -> f32 { return dot(a, b); }\n",
+    };
+    text += "fn linear_group(group: vec3<u32>, groups: vec3<u32>) -> u32 { return group.x + group.y * groups.x; }\n";
+    for (name, value) in &dispatch.constants {
+        let line = match value {
+            Const::Bool(value) => format!("const {name} = {value};\n"),
+            Const::U32(value) => format!("const {name} = {value}u;\n"),
+        };
+        text += &line;
+    }
+    for storage in &dispatch.storage {
+        let written = if storage.written { store(storage) } else { Ok(load(storage, caps)) };
+        // Formatting into a String cannot fail.
+        text += &written.unwrap_or_default();
+    }
+    text
+}
+
+/// The word alias and the loader of a read binding.
+fn load(storage: &Storage, caps: &Caps) -> String {
+    let name = storage.name;
+    let (word, lane, value) = match (storage.dtype, storage.lanes) {
+        (DType::F32, Lanes::One) => ("f32", "f32", format!("{name}[i]")),
+        (DType::F32, Lanes::Four) => ("vec4<f32>", "vec4<f32>", format!("{name}[i]")),
+        (DType::F16, Lanes::One) if caps.f16 => ("f16", "f32", format!("f32({name}[i])")),
+        (DType::F16, Lanes::Four) if caps.f16 => ("vec4<f16>", "vec4<f32>", format!("vec4<f32>({name}[i])")),
+        (DType::F16, Lanes::One) => ("u32", "f32", format!("unpack2x16float({name}[i >> 1u])[i & 1u]")),
+        (DType::F16, Lanes::Four) => {
+            let value = format!("vec4<f32>(unpack2x16float({name}[i].x), unpack2x16float({name}[i].y))");
+            ("vec2<u32>", "vec4<f32>", value)
+        }
+        (DType::Bf16, Lanes::One) => {
+            let value = format!("bitcast<f32>(({name}[i >> 1u] >> ((i & 1u) * 16u)) << 16u)");
+            ("u32", "f32", value)
+        }
+        (DType::Bf16, Lanes::Four) => {
+            let value = format!("bitcast<vec4<f32>>(({name}[i].xxyy << vec4<u32>(16u, 0u, 16u, 0u)) & vec4<u32>(0xffff0000u))");
+            ("vec2<u32>", "vec4<f32>", value)
+        }
+        (DType::U32 | DType::U8, _) => ("u32", "u32", format!("{name}[i]")),
+    };
+    format!("alias {name}_word = {word};\nfn {name}_at(i: u32) -> {lane} {{ return {value}; }}\n")
+}
+
+/// The word alias and the stores of a written binding: `put` for one lane, `put4` for up to four
+/// neighbours from element `i` on, of which `count` are inside the row.
+fn store(storage: &Storage) -> Result<String, std::fmt::Error> {
+    let name = storage.name;
+    let (word, lane) = match (storage.dtype, storage.lanes) {
+        (DType::F16, Lanes::One) => ("f16", "f32"),
+        (DType::F16, Lanes::Four) => ("vec4<f16>", "vec4<f32>"),
+        (DType::U32 | DType::U8, _) => ("u32", "u32"),
+        (_, Lanes::One) => ("f32", "f32"),
+        (_, Lanes::Four) => ("vec4<f32>", "vec4<f32>"),
+    };
+    let mut text = String::new();
+    writeln!(text, "alias {name}_word = {word};")?;
+    writeln!(text, "fn {name}_put(i: u32, value: {lane}) {{ {name}[i] = {word}(value); }}")?;
+    if word == "u32" {
+        return Ok(text);
+    }
+    writeln!(text, "fn {name}_put4(i: u32, values: vec4<f32>, count: u32) {{")?;
+    match storage.lanes {
+        Lanes::Four => writeln!(text, "    {name}[i / 4u] = {word}(values);")?,
+        Lanes::One => {
+            for (k, component) in ["x", "y", "z", "w"].into_iter().enumerate() {
+                writeln!(text, "    if (count > {k}u) {{ {name}[i + {k}u] = {word}(values.{component}); }}")?;
+            }
+        }
+    }
+    writeln!(text, "}}")?;
+    Ok(text)
+}

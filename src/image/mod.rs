@@ -1,0 +1,131 @@
+//! Pictures: RGBA8 in memory, PNG in files, and the text that travels inside them.
+
+mod file;
+mod metadata;
+mod png;
+
+pub use metadata::Parameters;
+
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+/// The keyword of the PNG text chunk that other programs read: see [`Parameters`].
+pub const PARAMETERS_KEYWORD: &str = "parameters";
+
+/// The keyword of the PNG text chunk that holds the whole request as JSON.
+pub const REQUEST_KEYWORD: &str = "aquatint";
+
+/// A picture: 8-bit RGBA in sRGB, rows from the top, with the texts that its file carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    width: usize,
+    height: usize,
+    pixels: Vec<u8>,
+    seed: Option<u64>,
+    texts: Vec<(String, String)>,
+}
+
+impl Image {
+    /// A picture of the given pixels `[height, width, 4]`.
+    ///
+    /// Fails when a side is 0 or the number of bytes is not `4 · width · height`.
+    pub fn from_rgba(width: usize, height: usize, pixels: Vec<u8>) -> Result<Self> {
+        let expected_bytes = width
+            .checked_mul(height)
+            .and_then(|count| count.checked_mul(4));
+        if width == 0 || height == 0 || expected_bytes != Some(pixels.len()) {
+            return Err(Error::request(
+                "image",
+                format!(
+                    "{width}×{height} pixels of RGBA were announced, but {} bytes given",
+                    pixels.len()
+                ),
+            ));
+        }
+        Ok(Self {
+            width,
+            height,
+            pixels,
+            seed: None,
+            texts: Vec::new(),
+        })
+    }
+
+    /// The same picture, with the seed that makes it again.
+    pub fn with_seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// The same picture, with a text to write into its file; replaces one of the same keyword.
+    ///
+    /// A keyword is 1 to 79 characters of Latin-1. NUL characters in the text are left out, since
+    /// PNG has no room for them.
+    pub fn with_text(mut self, keyword: &str, text: &str) -> Self {
+        self.texts.retain(|(existing, _)| existing != keyword);
+        self.texts
+            .push((keyword.to_owned(), text.replace('\0', "")));
+        self
+    }
+
+    /// The width in pixels.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The height in pixels.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// The pixels `[height, width, 4]`: red, green, blue, alpha, rows from the top.
+    pub fn pixels(&self) -> &[u8] {
+        &self.pixels
+    }
+
+    /// The pixels, without a copy.
+    pub fn into_pixels(self) -> Vec<u8> {
+        self.pixels
+    }
+
+    /// The seed that makes this picture again, where it was made here.
+    pub fn seed(&self) -> Option<u64> {
+        self.seed
+    }
+
+    /// The text that is stored under a keyword, such as [`PARAMETERS_KEYWORD`].
+    pub fn text(&self, keyword: &str) -> Option<&str> {
+        self.texts
+            .iter()
+            .find(|(existing, _)| existing == keyword)
+            .map(|(_, text)| text.as_str())
+    }
+
+    /// Reads a PNG file of any colour type and depth; the first frame of an animated one.
+    ///
+    /// Fails when the file cannot be read, is no PNG, is damaged, or holds more than 2²⁶ pixels.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        png::decode(file::open(path)?, path)
+    }
+
+    /// Writes a new PNG file; one that exists already is left alone, and the call fails.
+    ///
+    /// The file appears whole or not at all.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        file::write_new(path.as_ref(), &self.to_png()?)
+    }
+
+    /// Writes a PNG file as [`Image::save`] does, in the place of one that exists already.
+    pub fn save_over(&self, path: impl AsRef<Path>) -> Result<()> {
+        file::write_over(path.as_ref(), &self.to_png()?)
+    }
+
+    /// The picture as the bytes of a PNG file, texts included.
+    ///
+    /// Fails when a side is longer than 2³² − 1 or a text's keyword breaks PNG's rules.
+    pub fn to_png(&self) -> Result<Vec<u8>> {
+        png::encode(self)
+    }
+}

@@ -1,0 +1,258 @@
+//! PNG: reading any kind, writing 8-bit RGB or RGBA with texts.
+//!
+//! Reading trusts nothing: sizes are checked before memory is taken, and compressed texts are
+//! inflated up to a limit, since a text of a few kilobytes can claim gigabytes.
+
+use std::io::{BufRead, Seek};
+use std::path::Path;
+
+use ::png::{BitDepth, ColorType, Decoder, Encoder, EncodingError, Info, Transformations};
+
+use super::Image;
+use crate::error::{Error, Result};
+
+/// The most pixels that are read: 8192 × 8192, 256 MiB as RGBA8.
+const MAX_PIXELS: u64 = 1 << 26;
+
+/// The longest text that is kept of a file: ComfyUI's workflows are the longest seen, about 1 MiB.
+const MAX_TEXT_BYTES: usize = 2 << 20;
+
+/// A picture as the bytes of a PNG file; RGB where every pixel is opaque.
+pub(super) fn encode(image: &Image) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    write(image, &mut bytes).map_err(|failure| Error::request("image", failure.to_string()))?;
+    Ok(bytes)
+}
+
+fn write(image: &Image, bytes: &mut Vec<u8>) -> std::result::Result<(), EncodingError> {
+    let side = |length: usize| u32::try_from(length).map_err(|_| EncodingError::LimitsExceeded);
+    let mut encoder = Encoder::new(bytes, side(image.width)?, side(image.height)?);
+    encoder.set_depth(BitDepth::Eight);
+    for (keyword, text) in &image.texts {
+        // Latin-1 goes as tEXt, the rest as iTXt: what PIL does, so what other programs read.
+        if text.chars().all(|character| u32::from(character) < 256) {
+            encoder.add_text_chunk(keyword.clone(), text.clone())?;
+        } else {
+            encoder.add_itxt_chunk(keyword.clone(), text.clone())?;
+        }
+    }
+    let (pixels, _) = image.pixels.as_chunks::<4>();
+    if pixels.iter().all(|&[.., alpha]| alpha == u8::MAX) {
+        encoder.set_color(ColorType::Rgb);
+        let opaque: Vec<u8> = pixels
+            .iter()
+            .flat_map(|&[red, green, blue, _]| [red, green, blue])
+            .collect();
+        encoder.write_header()?.write_image_data(&opaque)
+    } else {
+        encoder.set_color(ColorType::Rgba);
+        encoder.write_header()?.write_image_data(&image.pixels)
+    }
+}
+
+/// Reads a picture; `path` is for messages.
+pub(super) fn decode(source: impl BufRead + Seek, path: &Path) -> Result<Image> {
+    let damaged = |failure: ::png::DecodingError| {
+        Error::bad_file(path, format!("expected a PNG picture: {failure}"))
+    };
+    let mut decoder = Decoder::new(source);
+    decoder.set_transformations(Transformations::normalize_to_color8());
+    let mut reader = decoder.read_info().map_err(damaged)?;
+
+    let (width, height) = (reader.info().width, reader.info().height);
+    if u64::from(width) * u64::from(height) > MAX_PIXELS {
+        let reason = format!("{width}×{height} is more than the {MAX_PIXELS} pixels that are read");
+        return Err(Error::bad_file(path, reason));
+    }
+    let frame_bytes = reader.output_buffer_size().ok_or_else(|| {
+        Error::bad_file(
+            path,
+            format!("{width}×{height} pixels do not fit in memory"),
+        )
+    })?;
+    let mut frame = vec![0; frame_bytes];
+    let layout = reader.next_frame(&mut frame).map_err(damaged)?;
+
+    let pixels = match layout.color_type {
+        ColorType::Rgba => frame,
+        ColorType::Rgb => frame
+            .as_chunks()
+            .0
+            .iter()
+            .flat_map(|&[r, g, b]: &[u8; 3]| [r, g, b, u8::MAX])
+            .collect(),
+        ColorType::GrayscaleAlpha => frame
+            .as_chunks()
+            .0
+            .iter()
+            .flat_map(|&[v, a]: &[u8; 2]| [v, v, v, a])
+            .collect(),
+        ColorType::Grayscale => frame.iter().flat_map(|&v| [v, v, v, u8::MAX]).collect(),
+        ColorType::Indexed => {
+            return Err(Error::bad_file(
+                path,
+                "a palette picture without its palette",
+            ));
+        }
+    };
+    let side = |length: u32| {
+        usize::try_from(length).map_err(|_| Error::bad_file(path, "a side does not fit in memory"))
+    };
+    let mut image = Image::from_rgba(side(width)?, side(height)?, pixels)?;
+    image.texts = texts(reader.info());
+    Ok(image)
+}
+
+/// The texts in front of the pixels, in the file's order by kind; unreadable ones are left out,
+/// because a picture is worth more than its notes.
+fn texts(info: &Info<'_>) -> Vec<(String, String)> {
+    let plain = info
+        .uncompressed_latin1_text
+        .iter()
+        .map(|chunk| (chunk.keyword.clone(), chunk.text.clone()));
+    let compressed = info.compressed_latin1_text.iter().filter_map(|chunk| {
+        let mut chunk = chunk.clone();
+        let text = chunk
+            .decompress_text_with_limit(MAX_TEXT_BYTES)
+            .and_then(|()| chunk.get_text());
+        text.map_or(None, |text| Some((chunk.keyword, text)))
+    });
+    let international = info.utf8_text.iter().filter_map(|chunk| {
+        let mut chunk = chunk.clone();
+        let text = chunk
+            .decompress_text_with_limit(MAX_TEXT_BYTES)
+            .and_then(|()| chunk.get_text());
+        text.map_or(None, |text| Some((chunk.keyword, text)))
+    });
+    plain.chain(compressed).chain(international).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    fn decode_bytes(bytes: &[u8]) -> Result<Image> {
+        decode(Cursor::new(bytes), Path::new("test.png"))
+    }
+
+    /// A PNG of one pixel `[1, 2, 3]` in the given form, written by the `png` crate.
+    fn one_pixel(color: ColorType, depth: BitDepth, data: &[u8], palette: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut encoder = Encoder::new(&mut bytes, 1, 1);
+        encoder.set_color(color);
+        encoder.set_depth(depth);
+        if !palette.is_empty() {
+            encoder.set_palette(palette.to_vec());
+        }
+        encoder
+            .write_header()
+            .unwrap()
+            .write_image_data(data)
+            .unwrap();
+        bytes
+    }
+
+    #[test]
+    fn a_picture_comes_back_as_it_was_written() {
+        for alpha in [255, 128] {
+            let pixels: Vec<u8> = (0..3 * 5).flat_map(|i| [i, 100 + i, 200, alpha]).collect();
+            let image = Image::from_rgba(3, 5, pixels)
+                .unwrap()
+                .with_text("parameters", "a cat\nSteps: 20")
+                .with_text("aquatint", "{\"prompt\":\"猫 🐈\"}");
+            assert_eq!(decode_bytes(&encode(&image).unwrap()).unwrap(), image);
+        }
+    }
+
+    /// Colour type, depth, data, palette, and the RGBA that it means.
+    type Case<'a> = (ColorType, BitDepth, &'a [u8], &'a [u8], [u8; 4]);
+
+    #[test]
+    fn every_colour_type_is_read() {
+        use BitDepth::{Eight, One, Sixteen};
+        let cases: [Case<'_>; 6] = [
+            (ColorType::Rgb, Eight, &[1, 2, 3], &[], [1, 2, 3, 255]),
+            (
+                ColorType::Rgba,
+                Sixteen,
+                &[1, 9, 2, 9, 3, 9, 4, 9],
+                &[],
+                [1, 2, 3, 4],
+            ),
+            (ColorType::Grayscale, Eight, &[7], &[], [7, 7, 7, 255]),
+            (
+                ColorType::Grayscale,
+                One,
+                &[0x80],
+                &[],
+                [255, 255, 255, 255],
+            ),
+            (ColorType::GrayscaleAlpha, Eight, &[7, 8], &[], [7, 7, 7, 8]),
+            (
+                ColorType::Indexed,
+                Eight,
+                &[1],
+                &[0, 0, 0, 1, 2, 3],
+                [1, 2, 3, 255],
+            ),
+        ];
+        for (color, depth, data, palette, expected) in cases {
+            let image = decode_bytes(&one_pixel(color, depth, data, palette)).unwrap();
+            assert_eq!(image.pixels(), expected, "{color:?} at {depth:?}");
+        }
+    }
+
+    #[test]
+    fn a_huge_header_is_refused_before_memory_is_taken() {
+        let mut bytes = one_pixel(ColorType::Rgb, BitDepth::Eight, &[1, 2, 3], &[]);
+        bytes[16..20].copy_from_slice(&100_000_u32.to_be_bytes());
+        bytes[20..24].copy_from_slice(&100_000_u32.to_be_bytes());
+        let checksum = crc32(&bytes[12..29]);
+        bytes[29..33].copy_from_slice(&checksum.to_be_bytes());
+        let start = Instant::now();
+        let message = decode_bytes(&bytes).unwrap_err().to_string();
+        assert!(message.contains("100000×100000"), "{message}");
+        assert!(start.elapsed() < Duration::from_secs(1));
+    }
+
+    #[test]
+    fn damaged_files_are_errors() {
+        let whole = one_pixel(ColorType::Rgb, BitDepth::Eight, &[1, 2, 3], &[]);
+        for length in 0..whole.len() - 12 {
+            assert!(
+                decode_bytes(&whole[..length]).is_err(),
+                "cut to {length} bytes"
+            );
+        }
+        assert!(decode_bytes(b"<!DOCTYPE html>").is_err());
+    }
+
+    #[test]
+    fn a_text_bomb_is_left_out() {
+        let mut bytes = Vec::new();
+        let mut encoder = Encoder::new(&mut bytes, 1, 1);
+        encoder.set_color(ColorType::Grayscale);
+        encoder
+            .add_ztxt_chunk("parameters".into(), "a".repeat(MAX_TEXT_BYTES + 1))
+            .unwrap();
+        encoder
+            .write_header()
+            .unwrap()
+            .write_image_data(&[0])
+            .unwrap();
+        assert!(bytes.len() < MAX_TEXT_BYTES / 10);
+        assert_eq!(decode_bytes(&bytes).unwrap().text("parameters"), None);
+    }
+
+    /// PNG's checksum (ISO 3309), bit by bit.
+    fn crc32(bytes: &[u8]) -> u32 {
+        !bytes.iter().fold(!0, |crc, &byte| {
+            (0..8).fold(crc ^ u32::from(byte), |crc, _| {
+                (crc >> 1) ^ if crc & 1 == 1 { 0xEDB8_8320 } else { 0 }
+            })
+        })
+    }
+}

@@ -1,0 +1,49 @@
+//! aquatint makes pictures from prompts on any GPU.
+//!
+//! A [`Device`] is where pictures are made, a [`Pipeline`] a model on it, a [`Request`] what is
+//! asked for, a [`Run`] one generation under way:
+//!
+//! ```no_run
+//! use aquatint::{Device, Pipeline, Request};
+//!
+//! fn main() -> aquatint::Result<()> {
+//!     let device = Device::best()?;
+//!     let pipeline = Pipeline::load(&device, "sd-v1-5.safetensors")?; // the family is read from the file
+//!     let request = Request::new("a lighthouse in a storm, aquatint print")
+//!         .negative("blurry").size(512, 512).steps(28).guidance_scale(6.5)
+//!         .sampler("dpmpp_2m").schedule("karras").seed(7);
+//!     println!("needs {}", pipeline.memory(&request)?); // known before anything runs
+//!     let mut run = pipeline.start(&request)?;
+//!     while let Some(step) = run.next_step()? { // drop `run` to cancel
+//!         eprintln!("{}/{}  sigma {:.2}", step.index + 1, step.count, step.sigma);
+//!     }
+//!     let image = run.finish()?.remove(0);
+//!     image.save("lighthouse.png")
+//! }
+//! ```
+
+mod error;
+mod families;
+mod gpu;
+mod image;
+mod networks;
+mod nn;
+mod ops;
+mod pipeline;
+mod plan;
+pub mod sampling;
+mod tensor;
+mod text;
+mod weights;
+
+pub use error::{Error, Result};
+pub use families::{BetaSchedule, Defaults, FAMILIES, Family, SchedulerConfig};
+pub use gpu::{AdapterInfo, Device, DeviceOptions};
+pub use image::{Image, PARAMETERS_KEYWORD, Parameters, REQUEST_KEYWORD};
+pub use networks::{Activation, ClipConfig, PerLevel, UnetConfig, VaeConfig};
+pub use pipeline::{
+    LoadProgress, MAX_BATCH_SIZE, MAX_SIDE_PX, Memory, Model, ModelReport, Noise, Pipeline, PlanOptions, Precision,
+    Request, Run, Step, Summary, Task, TensorSummary, Trace,
+};
+pub use plan::PlanReport;
+pub use weights::PartInfo;

@@ -1,0 +1,135 @@
+//! CLIP's text encoder (Radford et al. 2021, arXiv 2103.00020, §2.4; transformers
+//! `modeling_clip.py`, `CLIPTextTransformer`).
+
+use crate::error::Result;
+use crate::nn::{Attention, AttentionSpec, Embedding, LayerNorm, Linear, ProjectionNames};
+use crate::ops::Mask;
+use crate::tensor::Tensor;
+use crate::weights::Scope;
+
+/// What the weights of a text encoder do not tell.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClipConfig {
+    /// The number of heads of every attention.
+    pub num_heads: usize,
+    /// The function between the two maps of the feed-forward.
+    pub activation: Activation,
+    /// Added to the variance in every layer norm.
+    pub layer_norm_eps: f32,
+}
+
+/// The function between the two maps of a feed-forward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// `x · sigmoid(1.702 · x)`: OpenAI's CLIP.
+    QuickGelu,
+    /// The exact one: OpenCLIP.
+    Gelu,
+}
+
+impl Activation {
+    /// Any shape → the same shape
+    fn forward(self, x: Tensor<'_>) -> Tensor<'_> {
+        match self {
+            Self::QuickGelu => x.quick_gelu(),
+            Self::Gelu => x.gelu(),
+        }
+    }
+}
+
+/// Token ids to one vector a token.
+#[derive(Clone, Debug)]
+pub struct ClipTextEncoder {
+    token_embedding: Embedding,
+    position_embedding: Embedding,
+    layers: Vec<EncoderLayer>,
+    final_layer_norm: LayerNorm,
+}
+
+impl ClipTextEncoder {
+    /// Loads what lies under `text_model`, as deep and wide as the file's.
+    pub fn load(scope: &Scope, config: &ClipConfig) -> Result<Self> {
+        let token_embedding = Embedding::load(&scope.scope("embeddings.token_embedding"))?;
+        let width = token_embedding.width();
+        let positions = scope.scope("embeddings.position_embedding");
+        let layer =
+            |i| EncoderLayer::load(&scope.scope(format!("encoder.layers.{i}")), width, config);
+        Ok(Self {
+            token_embedding,
+            position_embedding: Embedding::load_sized(&positions, width)?,
+            layers: (0..scope.count("encoder.layers").max(1))
+                .map(layer)
+                .collect::<Result<_>>()?,
+            final_layer_norm: LayerNorm::load(
+                &scope.scope("final_layer_norm"),
+                width,
+                config.layer_norm_eps,
+            )?,
+        })
+    }
+
+    /// The width C of a token's vector.
+    pub fn width(&self) -> usize {
+        self.token_embedding.width()
+    }
+
+    /// The most tokens that it takes at once.
+    pub fn max_length(&self) -> usize {
+        self.position_embedding.rows()
+    }
+
+    /// The number of different tokens.
+    pub fn vocabulary_size(&self) -> usize {
+        self.token_embedding.rows()
+    }
+
+    /// ids `[N, L]` u32 → `[N, L, C]`, the last hidden state
+    pub fn forward<'g>(&self, ids: Tensor<'g>) -> Tensor<'g> {
+        let x = self.token_embedding.forward(ids); // [N, L, C]
+        let mut x = self.position_embedding.add_positions(x);
+        for layer in &self.layers {
+            x = layer.forward(x);
+        }
+        self.final_layer_norm.forward(x)
+    }
+}
+
+/// Attention to the tokens before, then a feed-forward, each after a layer norm.
+#[derive(Clone, Debug)]
+struct EncoderLayer {
+    layer_norm1: LayerNorm,
+    self_attn: Attention,
+    layer_norm2: LayerNorm,
+    fc1: Linear,
+    activation: Activation,
+    fc2: Linear,
+}
+
+impl EncoderLayer {
+    fn load(scope: &Scope, width: usize, config: &ClipConfig) -> Result<Self> {
+        let norm = |name| LayerNorm::load(&scope.scope(name), width, config.layer_norm_eps);
+        let attention = AttentionSpec {
+            names: ProjectionNames::TRANSFORMERS,
+            width,
+            context_width: width,
+            num_heads: config.num_heads,
+        };
+        let fc1 = Linear::load(&scope.scope("mlp.fc1"), width)?;
+        Ok(Self {
+            layer_norm1: norm("layer_norm1")?,
+            self_attn: Attention::load(&scope.scope("self_attn"), attention)?,
+            layer_norm2: norm("layer_norm2")?,
+            fc2: Linear::load_sized(&scope.scope("mlp.fc2"), fc1.out_features(), width)?,
+            fc1,
+            activation: config.activation,
+        })
+    }
+
+    /// x `[N, L, C]` → the same shape
+    fn forward<'g>(&self, x: Tensor<'g>) -> Tensor<'g> {
+        let h = self.layer_norm1.forward(x);
+        let x = x + self.self_attn.forward(h, h, Mask::Causal);
+        let h = self.fc1.forward(self.layer_norm2.forward(x)); // [N, L, hidden]
+        x + self.fc2.forward(self.activation.forward(h))
+    }
+}

@@ -1,0 +1,15 @@
+//! The networks, each written as its paper draws it.
+//!
+//! A network is built from a [`Scope`](crate::weights::Scope) of the checkpoint and a
+//! configuration that holds what the weights' shapes cannot tell; depth, width and the places of
+//! attention are read from the file. Of each kind of block at least one is asked for (`.max(1)`), so
+//! that what a file without any lacks is named. No network knows which family it is in.
+
+pub mod blocks;
+pub mod clip;
+pub mod unet;
+pub mod vae;
+
+pub use clip::{Activation, ClipConfig, ClipTextEncoder};
+pub use unet::{PerLevel, Unet, UnetConfig};
+pub use vae::{VaeConfig, VaeDecoder, VaeEncoder};

@@ -1,0 +1,133 @@
+//! Scaled dot-product attention in one pass over the keys.
+
+use crate::tensor::{Array, Caps, Checked, Const, Dispatch, Io, Lanes, Op, Operand, Shape, Tensor};
+use rayon::prelude::*;
+
+/// Queries that one workgroup answers: as many as a vec4 holds.
+const QUERIES: usize = 4;
+/// The widest head that the shader's registers take: 8 slots of 64 invocations.
+const MAX_HEAD_DIM: usize = 512;
+
+/// Which keys a query may see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mask {
+    /// All of them.
+    None,
+    /// Those at its own position and before.
+    Causal,
+}
+
+/// q `[N, Lq, H·D]`, k and v `[N, Lk, H·D]` → `[N, Lq, H·D]`: softmax(q·kᵀ/√D)·v for each head.
+/// Vaswani et al. 2017 (arXiv 1706.03762), eq. 1.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Attention {
+    /// H, the number of heads.
+    pub(crate) num_heads: usize,
+    /// Which keys a query may see.
+    pub(crate) mask: Mask,
+}
+
+impl Op for Attention {
+    fn name(&self) -> &'static str {
+        "attention"
+    }
+
+    fn shape(&self, inputs: &[Shape]) -> Checked<Shape> {
+        let (q, k, v) = (inputs[0], inputs[1], inputs[2]);
+        let fits = q.rank() == 3 && k.rank() == 3 && q.dim(0) == k.dim(0) && q.last() == k.last() && k == v;
+        if !fits {
+            return Err(format!("q {q}, k {k} and v {v} do not belong together"));
+        }
+        if q.last() % self.num_heads != 0 || q.last() / self.num_heads > MAX_HEAD_DIM {
+            let heads = self.num_heads;
+            return Err(format!("{} channels do not make {heads} heads of at most {MAX_HEAD_DIM}", q.last()));
+        }
+        Ok(q)
+    }
+
+    fn lower(&self, io: &Io, _caps: &Caps) -> Vec<Dispatch> {
+        let (q, k) = (io.inputs[0], io.inputs[1]);
+        let head_dim = q.shape.last() / self.num_heads;
+        let query_blocks = q.shape.dim(1).div_ceil(QUERIES);
+        let as_u32 = |value: usize| u32::try_from(value).expect("a head is at most 512 wide");
+        let dispatch = Dispatch::new("attention", Lanes::One)
+            .read("q", Operand::Input(0), q.dtype, Lanes::One)
+            .read("k", Operand::Input(1), k.dtype, Lanes::One)
+            .read("v", Operand::Input(2), io.inputs[2].dtype, Lanes::One)
+            .write("y", io.output, Lanes::One)
+            .constant("HEAD_DIM", Const::U32(as_u32(head_dim)))
+            .constant("CAUSAL", Const::Bool(self.mask == Mask::Causal))
+            .param("batch", q.shape.dim(0))
+            .param("queries", q.shape.dim(1))
+            .param("keys", k.shape.dim(1))
+            .param("heads", self.num_heads)
+            .param("query_blocks", query_blocks)
+            .groups(q.shape.dim(0) * self.num_heads * query_blocks);
+        vec![dispatch]
+    }
+
+    fn reference(&self, inputs: &[&Array]) -> Array {
+        let (q, k, v) = (inputs[0], inputs[1], inputs[2]);
+        let (queries, keys, channels) = (q.shape().dim(1), k.shape().dim(1), q.shape().last());
+        let head_dim = channels / self.num_heads;
+        let scale = 1.0 / (head_dim as f32).sqrt();
+        let mut y = Array::zeros(q.shape());
+        y.data_mut().par_chunks_exact_mut(channels).enumerate().for_each(|(row, y)| {
+            let (n, query) = (row / queries, row % queries);
+            let visible = if self.mask == Mask::Causal { query + 1 } else { keys };
+            for head in 0..self.num_heads {
+                let of = |array: &Array, row: usize| row * array.shape().last() + head * head_dim;
+                let q = &q.data()[of(q, row)..][..head_dim];
+                let score = |key: usize| {
+                    let k = &k.data()[of(k, n * keys + key)..][..head_dim];
+                    scale * super::linear::dot(q, k)
+                };
+                let scores: Vec<f32> = (0..visible).map(score).collect();
+                let max = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                let weights: Vec<f32> = scores.iter().map(|score| (score - max).exp()).collect();
+                let sum: f32 = weights.iter().sum();
+                let y = &mut y[head * head_dim..][..head_dim];
+                for (key, weight) in weights.iter().enumerate() {
+                    let v = &v.data()[of(v, n * keys + key)..][..head_dim];
+                    for (y, v) in y.iter_mut().zip(v) {
+                        *y += weight / sum * v;
+                    }
+                }
+            }
+        });
+        y
+    }
+
+    fn flops(&self, io: &Io) -> u64 {
+        4 * (io.inputs[0].shape.len() * io.inputs[1].shape.dim(1)) as u64
+    }
+}
+
+impl<'g> Tensor<'g> {
+    /// q `[N, Lq, H·D]`, k and v `[N, Lk, H·D]` → `[N, Lq, H·D]`.
+    pub fn attention(self, k: Tensor<'g>, v: Tensor<'g>, num_heads: usize, mask: Mask) -> Tensor<'g> {
+        self.apply(Attention { num_heads, mask }, &[k, v])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::testing::op_test;
+
+    const ONE_HEAD: Attention = Attention { num_heads: 1, mask: Mask::None };
+    const TWO_HEADS: Attention = Attention { num_heads: 2, mask: Mask::None };
+    const CAUSAL: Attention = Attention { num_heads: 2, mask: Mask::Causal };
+
+    op_test!(attention_of_one_head: [ONE_HEAD], [
+        [[1, 1, 1], [1, 1, 1], [1, 1, 1]],
+        [[2, 13, 512], [2, 13, 512], [2, 13, 512]]
+    ], f32 = 2e-5, f16 = 2e-3);
+    op_test!(attention_of_two_heads: [TWO_HEADS], [
+        [[1, 5, 10], [1, 77, 10], [1, 77, 10]],
+        [[2, 117, 16], [2, 117, 16], [2, 117, 16]],
+        [[1, 3, 320], [1, 65, 320], [1, 65, 320]],
+        [[1, 131071, 2], [1, 2, 2], [1, 2, 2]]
+    ], f32 = 2e-5, f16 = 2e-3);
+    op_test!(causal_attention: [CAUSAL], [[[2, 77, 32], [2, 77, 32], [2, 77, 32]]], f32 = 2e-5, f16 = 2e-3);
+}

@@ -1,0 +1,196 @@
+//! Two-dimensional convolution, channels last, as an implicit matrix product.
+
+use super::linear::{bias_or_weight, dot};
+use crate::tensor::{Array, Caps, Checked, Const, Dispatch, Io, Lanes, Op, Operand, Param, Shape, Tensor};
+use rayon::prelude::*;
+
+/// Pixels and output channels that one workgroup computes: 8×8 invocations of 4×4 each.
+const TILE: usize = 32;
+
+/// Zeros added around a picture before a convolution, in pixels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Padding {
+    /// Rows above.
+    pub top: usize,
+    /// Columns on the left.
+    pub left: usize,
+    /// Rows below.
+    pub bottom: usize,
+    /// Columns on the right.
+    pub right: usize,
+}
+
+impl Padding {
+    /// As many on every side.
+    pub fn same(pixels: usize) -> Self {
+        Self {
+            top: pixels,
+            left: pixels,
+            bottom: pixels,
+            right: pixels,
+        }
+    }
+}
+
+/// What of a convolution its weight does not tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conv2dGeometry {
+    /// Pixels between neighbouring windows, in both directions.
+    pub stride: usize,
+    /// Zeros around the picture.
+    pub padding: Padding,
+}
+
+impl Conv2dGeometry {
+    /// Rows and columns of the result; `None` where the window does not fit even once.
+    fn output(&self, input: [usize; 2], kernel: [usize; 2]) -> Option<[usize; 2]> {
+        let Padding {
+            top,
+            left,
+            bottom,
+            right,
+        } = self.padding;
+        let height = (input[0] + top + bottom).checked_sub(kernel[0])? / self.stride + 1;
+        let width = (input[1] + left + right).checked_sub(kernel[1])? / self.stride + 1;
+        Some([height, width])
+    }
+}
+
+/// x `[N, H, W, C]`, weight `[O, KH, KW, C]`, bias `[O]` if any → `[N, H', W', O]`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Conv2d(pub(crate) Conv2dGeometry);
+
+impl Op for Conv2d {
+    fn name(&self) -> &'static str {
+        "conv2d"
+    }
+
+    fn shape(&self, inputs: &[Shape]) -> Checked<Shape> {
+        let (x, weight) = (inputs[0], inputs[1]);
+        let bias_fits = inputs.get(2).is_none_or(|bias| bias.dims() == [weight.dim(0)]);
+        if x.rank() != 4 || weight.rank() != 4 || x.last() != weight.last() || !bias_fits {
+            return Err(format!("x {x} does not fit weight and bias {:?}", &inputs[1..]));
+        }
+        let output = self.0.output([x.dim(1), x.dim(2)], [weight.dim(1), weight.dim(2)]);
+        let [height, width] = output.ok_or_else(|| format!("x {x} is smaller than the window of {weight}"))?;
+        Ok(Shape::from([x.dim(0), height, width, weight.dim(0)]))
+    }
+
+    fn lower(&self, io: &Io, _caps: &Caps) -> Vec<Dispatch> {
+        let (x, weight) = (io.inputs[0], io.inputs[1]);
+        let lanes = Lanes::dividing(&[x.shape.last()]);
+        let bias = bias_or_weight(io, 2);
+        let (pixels, channels) = (io.output.shape.rows(), io.output.shape.last());
+        let channel_tiles = channels.div_ceil(TILE);
+        let dispatch = Dispatch::new("conv2d", lanes)
+            .read("x", Operand::Input(0), x.dtype, lanes)
+            .read("weight", Operand::Input(1), weight.dtype, lanes)
+            .read("bias", Operand::Input(bias), io.inputs[bias].dtype, Lanes::One)
+            .write("y", io.output, Lanes::dividing(&[channels]))
+            .constant("HAS_BIAS", Const::Bool(bias == 2))
+            .param("in_height", x.shape.dim(1))
+            .param("in_width", x.shape.dim(2))
+            .param("in_channels", x.shape.dim(3) / lanes.count())
+            .param("out_height", io.output.shape.dim(1))
+            .param("out_width", io.output.shape.dim(2))
+            .param("out_channels", channels)
+            .param("kernel_height", weight.shape.dim(1))
+            .param("kernel_width", weight.shape.dim(2))
+            .param("stride", self.0.stride)
+            .param("padding_top", self.0.padding.top)
+            .param("padding_left", self.0.padding.left)
+            .param("pixels", pixels)
+            .param("channel_tiles", channel_tiles)
+            .groups(pixels.div_ceil(TILE) * channel_tiles);
+        vec![dispatch]
+    }
+
+    fn reference(&self, inputs: &[&Array]) -> Array {
+        let (x, weight) = (inputs[0], inputs[1]);
+        let [_, in_height, in_width, channels] = [0, 1, 2, 3].map(|axis| x.shape().dim(axis));
+        let [out_channels, kernel_height, kernel_width] = [0, 1, 2].map(|axis| weight.shape().dim(axis));
+        let shapes: Vec<Shape> = inputs.iter().map(|input| input.shape()).collect();
+        let shape = self.shape(&shapes).expect("shapes were checked when recording");
+        let mut y = Array::zeros(shape);
+        let pixels = y.data_mut().par_chunks_exact_mut(out_channels).enumerate();
+        pixels.for_each(|(pixel, y)| {
+            let (column, row) = (pixel % shape.dim(2), pixel / shape.dim(2) % shape.dim(1));
+            let n = pixel / (shape.dim(1) * shape.dim(2));
+            if let Some(bias) = inputs.get(2) {
+                y.copy_from_slice(bias.data());
+            }
+            for (ky, kx) in (0..kernel_height).flat_map(|ky| (0..kernel_width).map(move |kx| (ky, kx))) {
+                let from_row = (row * self.0.stride + ky).wrapping_sub(self.0.padding.top);
+                let from_column = (column * self.0.stride + kx).wrapping_sub(self.0.padding.left);
+                if from_row >= in_height || from_column >= in_width {
+                    continue;
+                }
+                let start = ((n * in_height + from_row) * in_width + from_column) * channels;
+                let x = &x.data()[start..start + channels];
+                for (o, y) in y.iter_mut().enumerate() {
+                    let start = ((o * kernel_height + ky) * kernel_width + kx) * channels;
+                    *y += dot(x, &weight.data()[start..start + channels]);
+                }
+            }
+        });
+        y
+    }
+
+    fn flops(&self, io: &Io) -> u64 {
+        let window = io.inputs[1].shape.len() / io.inputs[1].shape.dim(0);
+        2 * (io.output.shape.len() * window) as u64
+    }
+}
+
+impl<'g> Tensor<'g> {
+    /// x `[N, H, W, C]`, weight `[O, KH, KW, C]`, bias `[O]` → `[N, H', W', O]`.
+    pub fn conv2d(self, weight: &Param, bias: Option<&Param>, geometry: Conv2dGeometry) -> Tensor<'g> {
+        let recorder = self.recorder();
+        let others: Vec<Tensor<'g>> = [Some(weight), bias].into_iter().flatten().map(|p| recorder.param(p)).collect();
+        self.apply(Conv2d(geometry), &others)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::testing::op_test;
+
+    const SAME: Conv2d = Conv2d(Conv2dGeometry {
+        stride: 1,
+        padding: Padding { top: 1, left: 1, bottom: 1, right: 1 },
+    });
+    const DOWN: Conv2d = Conv2d(Conv2dGeometry {
+        stride: 2,
+        padding: Padding { top: 1, left: 1, bottom: 1, right: 1 },
+    });
+    const BELOW_AND_RIGHT: Conv2d = Conv2d(Conv2dGeometry {
+        stride: 2,
+        padding: Padding { top: 0, left: 0, bottom: 1, right: 1 },
+    });
+    const POINT: Conv2d = Conv2d(Conv2dGeometry {
+        stride: 1,
+        padding: Padding { top: 0, left: 0, bottom: 0, right: 0 },
+    });
+
+    op_test!(convolution_of_the_same_size: [SAME], [
+        [[1, 1, 1, 1], [1, 3, 3, 1], [1]],
+        [[1, 9, 13, 3], [5, 3, 3, 3], [5]],
+        [[2, 9, 13, 8], [33, 3, 3, 8]],
+        [[1, 7, 5, 64], [32, 3, 3, 64], [32]]
+    ], f32 = 2e-5, f16 = 3e-3);
+    op_test!(convolution_with_stride: [DOWN, BELOW_AND_RIGHT], [
+        [[1, 9, 13, 3], [5, 3, 3, 3], [5]],
+        [[2, 8, 6, 8], [7, 3, 3, 8], [7]]
+    ], f32 = 2e-5, f16 = 3e-3);
+    op_test!(pointwise_convolution: [POINT], [
+        [[2, 9, 13, 4], [4, 1, 1, 4], [4]],
+        [[1, 1449, 1449, 1], [1, 1, 1, 1], [1]]
+    ], f32 = 2e-5, f16 = 3e-3);
+
+    #[test]
+    fn a_picture_smaller_than_the_window_is_refused() {
+        let shapes = [Shape::from([1, 2, 2, 1]), Shape::from([1, 3, 3, 1])];
+        assert!(POINT.shape(&shapes).is_err());
+    }
+}

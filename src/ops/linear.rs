@@ -1,0 +1,109 @@
+//! A linear layer: rows times the transpose of a weight, plus a bias.
+
+use crate::tensor::{Array, Caps, Checked, Const, Dispatch, Io, Lanes, Op, Operand, Param, Shape, Tensor};
+use rayon::prelude::*;
+
+/// Rows and columns of the result that one workgroup computes: 8×8 invocations of 4×4 each.
+const TILE: usize = 32;
+
+/// x `[.., K]`, weight `[N, K]`, bias `[N]` if any → `[.., N]`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Linear;
+
+impl Op for Linear {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn shape(&self, inputs: &[Shape]) -> Checked<Shape> {
+        let (x, weight) = (inputs[0], inputs[1]);
+        let bias_fits = inputs.get(2).is_none_or(|bias| bias.dims() == [weight.dim(0)]);
+        if weight.rank() == 2 && x.last() == weight.dim(1) && bias_fits {
+            Ok(x.with_last(weight.dim(0)))
+        } else {
+            Err(format!("x {x} does not fit weight and bias {:?}", &inputs[1..]))
+        }
+    }
+
+    fn lower(&self, io: &Io, _caps: &Caps) -> Vec<Dispatch> {
+        let (x, weight) = (io.inputs[0], io.inputs[1]);
+        let (rows, columns, depth) = (x.shape.rows(), weight.shape.dim(0), weight.shape.dim(1));
+        let lanes = Lanes::dividing(&[depth]);
+        let bias = bias_or_weight(io, 2);
+        let column_tiles = columns.div_ceil(TILE);
+        let dispatch = Dispatch::new("linear", lanes)
+            .read("x", Operand::Input(0), x.dtype, lanes)
+            .read("weight", Operand::Input(1), weight.dtype, lanes)
+            .read("bias", Operand::Input(bias), io.inputs[bias].dtype, Lanes::One)
+            .write("y", io.output, Lanes::dividing(&[columns]))
+            .constant("HAS_BIAS", Const::Bool(bias == 2))
+            .param("rows", rows)
+            .param("columns", columns)
+            .param("depth", depth / lanes.count())
+            .param("column_tiles", column_tiles)
+            .groups(rows.div_ceil(TILE) * column_tiles);
+        vec![dispatch]
+    }
+
+    fn reference(&self, inputs: &[&Array]) -> Array {
+        let (x, weight) = (inputs[0], inputs[1]);
+        let (columns, depth) = (weight.shape().dim(0), weight.shape().dim(1));
+        let mut y = Array::zeros(x.shape().with_last(columns));
+        let rows = y.data_mut().par_chunks_exact_mut(columns).zip(x.data().par_chunks_exact(depth));
+        rows.for_each(|(y, x)| {
+            for (column, y) in y.iter_mut().enumerate() {
+                let weights = &weight.data()[column * depth..][..depth];
+                *y = dot(x, weights) + inputs.get(2).map_or(0.0, |bias| bias.data()[column]);
+            }
+        });
+        y
+    }
+
+    fn flops(&self, io: &Io) -> u64 {
+        2 * (io.output.shape.len() * io.inputs[1].shape.dim(1)) as u64
+    }
+}
+
+/// The bias's place among the inputs, or the weight's where there is none: something must be bound.
+pub(super) fn bias_or_weight(io: &Io, bias: usize) -> usize {
+    if bias < io.inputs.len() { bias } else { 1 }
+}
+
+/// Σ aᵢ·bᵢ in eight partial sums, as one vector register would.
+pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut sums = [0.0; 8];
+    let (a_chunks, b_chunks) = (a.chunks_exact(8), b.chunks_exact(8));
+    let tail: f32 = a_chunks.remainder().iter().zip(b_chunks.remainder()).map(|(a, b)| a * b).sum();
+    for (a, b) in a_chunks.zip(b_chunks) {
+        for lane in 0..8 {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    sums.iter().sum::<f32>() + tail
+}
+
+impl<'g> Tensor<'g> {
+    /// x `[.., K]`, weight `[N, K]`, bias `[N]` → `[.., N]`.
+    pub fn linear(self, weight: &Param, bias: Option<&Param>) -> Tensor<'g> {
+        let recorder = self.recorder();
+        let others: Vec<Tensor<'g>> = [Some(weight), bias].into_iter().flatten().map(|p| recorder.param(p)).collect();
+        self.apply(Linear, &others)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::testing::op_test;
+
+    op_test!(linear: [Linear], [
+        [[1, 1], [1, 1], [1]],
+        [[3, 7], [5, 7]],
+        [[31, 33], [33, 33], [33]],
+        [[2, 77, 48], [96, 48], [96]],
+        [[32, 64], [32, 64], [32]],
+        [[1009, 2], [1, 2], [1]]
+    ], f32 = 2e-5, f16 = 3e-3);
+    // 65,536 tiles of rows: beyond the 65,535 workgroups that one axis of a grid allows.
+    op_test!(more_groups_than_one_grid_axis_holds: [Linear], [[[2097121, 1], [1, 1]]], f32 = 2e-5, f16 = 3e-3);
+}

@@ -1,0 +1,41 @@
+//! Operations, one a file: shape rule, lowering to a shader, and the definition in plain f32.
+
+mod activation;
+mod attention;
+mod binary;
+mod concat;
+mod conv2d;
+mod count_nonfinite;
+mod embedding;
+mod geglu;
+mod group_norm;
+mod layer_norm;
+mod linear;
+mod model_input;
+mod sampler_step;
+mod scale;
+mod slice_last;
+mod timestep_embedding;
+mod to_rgba8;
+mod upsample_nearest;
+
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use attention::Mask;
+pub use conv2d::{Conv2dGeometry, Padding};
+pub(crate) use sampler_step::{RowField, STATE_SLOTS, StateSlot};
+pub use timestep_embedding::TimestepEmbedding;
+
+use crate::tensor::{Dispatch, Lanes};
+
+/// Invocations in a workgroup of the element-wise shaders.
+const ELEMENTWISE_GROUP: usize = 64;
+
+/// A dispatch of an element-wise shader over `elements`, `lanes` at a time, with `Params.count`.
+fn elementwise(shader: &'static str, lanes: Lanes, elements: usize) -> Dispatch {
+    let count = elements / lanes.count();
+    Dispatch::new(shader, lanes)
+        .param("count", count)
+        .groups(count.div_ceil(ELEMENTWISE_GROUP))
+}

@@ -1,0 +1,155 @@
+//! `Pipeline`: a model on a device.
+
+use super::memory::Memory;
+use super::model::Model;
+use super::plans::Plans;
+use super::progress::LoadProgress;
+use super::request::{Precision, Request};
+use super::run::Run;
+use crate::error::{Error, Result};
+use crate::families::Defaults;
+use crate::gpu::Device;
+use crate::image::Image;
+use crate::plan::Residency;
+use crate::tensor::DType;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A model with its weights on a device, ready to be asked for pictures. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Pipeline {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    device: Device,
+    model: Model,
+    plans: Plans,
+}
+
+impl Pipeline {
+    /// Opens a checkpoint and puts its weights on the device.
+    ///
+    /// # Errors
+    /// As [`Model::open`], and [`Error::OutOfMemory`] or [`Error::DeviceLost`].
+    pub fn load(device: &Device, path: impl AsRef<Path>) -> Result<Self> {
+        Self::new(device, Model::open(path)?)
+    }
+
+    /// Puts a model's weights on the device.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] or [`Error::DeviceLost`].
+    pub fn new(device: &Device, model: Model) -> Result<Self> {
+        Self::with_progress(device, model, &mut |_| ())
+    }
+
+    /// Puts a model's weights on the device and tells how far it is.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] or [`Error::DeviceLost`].
+    pub fn with_progress(device: &Device, model: Model, progress: &mut dyn FnMut(LoadProgress)) -> Result<Self> {
+        let residency = Residency::new(device, &model.weights);
+        let params = model.params()?;
+        let total_bytes = params.iter().map(|param| param.size_bytes() as u64).sum();
+        let mut done_bytes = 0;
+        let mut tell = |bytes| {
+            done_bytes += bytes;
+            progress(LoadProgress {
+                done_bytes,
+                total_bytes,
+            });
+        };
+        pollster::block_on(residency.upload(&params, &mut tell))?;
+        let plans = Plans::new(device, Arc::new(residency));
+        Ok(Self {
+            inner: Arc::new(Inner {
+                device: device.clone(),
+                model,
+                plans,
+            }),
+        })
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Model {
+        &self.inner.model
+    }
+
+    /// The device.
+    pub fn device(&self) -> &Device {
+        &self.inner.device
+    }
+
+    /// What a request is filled in with.
+    pub fn defaults(&self) -> &Defaults {
+        self.model().defaults()
+    }
+
+    /// The request with every default filled in and a seed drawn where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Request`] with the field and what is allowed.
+    pub fn resolve(&self, request: &Request) -> Result<Request> {
+        let resolved = request.resolved(self.defaults())?;
+        if let (Some(width), Some(height)) = (resolved.width, resolved.height) {
+            self.model().latent_size(width, height)?;
+        }
+        self.compute(resolved.precision)?;
+        Ok(resolved)
+    }
+
+    /// What a request takes on the device, known before anything runs.
+    ///
+    /// # Errors
+    /// [`Error::Request`] with the field and what is allowed.
+    pub fn memory(&self, request: &Request) -> Result<Memory> {
+        let request = self.resolve(request)?;
+        let compute = self.compute(request.precision)?;
+        self.model().memory(&request, compute, &self.device().caps())
+    }
+
+    /// Starts making the pictures of a request.
+    ///
+    /// # Errors
+    /// [`Error::Request`], [`Error::OutOfMemory`] before the first step, [`Error::DeviceLost`].
+    pub fn start(&self, request: &Request) -> Result<Run> {
+        pollster::block_on(Run::start(self, request, false))
+    }
+
+    /// As [`Pipeline::start`], keeping every intermediate for [`Run::finish_traced`].
+    ///
+    /// # Errors
+    /// As [`Pipeline::start`].
+    pub fn start_traced(&self, request: &Request) -> Result<Run> {
+        pollster::block_on(Run::start(self, request, true))
+    }
+
+    /// Makes the pictures of a request.
+    ///
+    /// # Errors
+    /// As [`Pipeline::start`], and [`Error::NotFinite`].
+    pub fn generate(&self, request: &Request) -> Result<Vec<Image>> {
+        self.start(request)?.finish()
+    }
+
+    pub(super) fn plans(&self) -> &Plans {
+        &self.inner.plans
+    }
+
+    /// The type in which activations are stored at a precision.
+    pub(super) fn compute(&self, precision: Precision) -> Result<DType> {
+        let (device, caps) = (self.device(), self.device().caps());
+        match precision {
+            Precision::F32 => Ok(DType::F32),
+            Precision::Auto if caps.f16 && !device.info().software => Ok(DType::F16),
+            Precision::Auto => Ok(DType::F32),
+            Precision::F16 if caps.f16 => Ok(DType::F16),
+            Precision::F16 => {
+                let reason = format!("{} cannot store f16; use f32 or auto", device.info().name);
+                Err(Error::request("precision", reason))
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What a picture costs, counted before anything runs.
+
+use super::model::Model;
+use super::recordings::StepShape;
+use super::request::{Precision, Request};
+use crate::error::Result;
+use crate::plan::{Plan, PlanReport};
+use crate::tensor::{Caps, DType, Param};
+use serde::Serialize;
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+
+/// The size at which a model is planned without a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlanOptions {
+    /// Width in pixels.
+    pub width: usize,
+    /// Height in pixels.
+    pub height: usize,
+    /// Pictures at once.
+    pub batch_size: usize,
+    /// How activations are stored; `Auto` as on a graphics device, f16.
+    pub precision: Precision,
+}
+
+/// What each part of a model costs: `text_encoder` for prompt and negative prompt, `unet` for one
+/// step with guidance, `vae_decoder` for one picture.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ModelReport {
+    /// The parts by name.
+    pub parts: BTreeMap<&'static str, PlanReport>,
+}
+
+/// What a request takes on the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Memory {
+    /// The weights, as stored.
+    pub weight_bytes: u64,
+    /// The activations of all parts, which are resident together.
+    pub activation_bytes: u64,
+}
+
+impl Memory {
+    /// Weights and activations.
+    pub fn total_bytes(&self) -> u64 {
+        self.weight_bytes + self.activation_bytes
+    }
+}
+
+impl fmt::Display for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        write!(
+            f,
+            "{:.0} MiB ({:.0} weights, {:.0} activations)",
+            mib(self.total_bytes()),
+            mib(self.weight_bytes),
+            mib(self.activation_bytes)
+        )
+    }
+}
+
+impl fmt::Display for ModelReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let giga = |count: u64| count as f64 / 1e9;
+        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        writeln!(f, "part          dispatches       GFLOP     GB moved  weights MiB  activations MiB")?;
+        for (name, part) in &self.parts {
+            writeln!(
+                f,
+                "{name:<12} {:>11} {:>11.3} {:>12.3} {:>12.1} {:>16.1}",
+                part.dispatches,
+                giga(part.flops),
+                giga(part.bytes),
+                mib(part.weight_bytes),
+                mib(part.peak_activation_bytes)
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl Model {
+    /// What each part costs at a size, with no device at hand.
+    ///
+    /// # Errors
+    /// [`crate::Error::Request`] if the size is out of range or no multiple of the latent factor.
+    pub fn plan(&self, options: &PlanOptions) -> Result<ModelReport> {
+        let request = Request::new("").size(options.width, options.height).batch_size(options.batch_size);
+        request.check()?;
+        let compute = match options.precision {
+            Precision::F32 => DType::F32,
+            Precision::F16 | Precision::Auto => DType::F16,
+        };
+        let shape = StepShape {
+            batch: options.batch_size,
+            branches: 2,
+            latent: self.latent_size(options.width, options.height)?,
+        };
+        let plans = self.plans(shape, compute, &Caps::portable())?;
+        Ok(ModelReport {
+            parts: plans.iter().map(|(name, plan)| (*name, plan.report())).collect(),
+        })
+    }
+
+    /// What a resolved request takes.
+    pub(super) fn memory(&self, request: &Request, compute: DType, caps: &Caps) -> Result<Memory> {
+        let (width, height) = (request.width.unwrap_or_default(), request.height.unwrap_or_default());
+        let shape = StepShape {
+            batch: request.batch_size,
+            branches: request.branches(),
+            latent: self.latent_size(width, height)?,
+        };
+        let plans = self.plans(shape, compute, caps)?;
+        let reports: Vec<PlanReport> = plans.iter().map(|(_, plan)| plan.report()).collect();
+        Ok(Memory {
+            weight_bytes: reports.iter().map(|report| report.weight_bytes).sum(),
+            activation_bytes: reports.iter().map(|report| report.peak_activation_bytes).sum(),
+        })
+    }
+
+    /// Every weight that making a picture needs, each once.
+    pub(super) fn params(&self) -> Result<Vec<Param>> {
+        let smallest = StepShape {
+            batch: 1,
+            branches: 1,
+            latent: [8, 8],
+        };
+        let plans = self.plans(smallest, DType::F32, &Caps::portable())?;
+        let mut seen = HashSet::new();
+        let params = plans.into_iter().flat_map(|(_, plan)| plan.params);
+        Ok(params.filter(|param| seen.insert(param.name.clone())).collect())
+    }
+
+    fn plans(&self, shape: StepShape, compute: DType, caps: &Caps) -> Result<[(&'static str, Plan); 3]> {
+        Ok([
+            ("text_encoder", self.text_encoder_plan(shape.branches, compute, caps)?),
+            ("unet", self.step_plan(shape, compute, caps)?),
+            ("vae_decoder", self.vae_decoder_plan(shape.latent, compute, caps)?),
+        ])
+    }
+}

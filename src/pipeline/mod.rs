@@ -1,0 +1,23 @@
+//! Pipelines: a model on a device, asked for pictures.
+
+mod memory;
+mod model;
+mod noise;
+mod handle;
+mod plans;
+mod progress;
+mod recordings;
+mod request;
+mod run;
+mod summary;
+mod tasks;
+mod trace;
+
+pub use memory::{Memory, ModelReport, PlanOptions};
+pub use model::Model;
+pub use handle::Pipeline;
+pub use progress::{LoadProgress, Step};
+pub use request::{MAX_BATCH_SIZE, MAX_SIDE_PX, Noise, Precision, Request, Task};
+pub use run::Run;
+pub use summary::{Summary, TensorSummary};
+pub use trace::Trace;

@@ -1,0 +1,118 @@
+//! A checkpoint read and understood: configuration, networks and tokeniser, no device.
+
+use crate::error::{Error, Result};
+use crate::families::{self, Defaults, ModelConfig};
+use crate::networks::{ClipTextEncoder, Unet, VaeDecoder};
+use crate::text::Tokenizer;
+use crate::weights::Weights;
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Parts of a checkpoint of which making a picture uses every tensor.
+const DRAWING_PARTS: [&str; 4] = ["text_encoder.text_model.", "unet.", "vae.decoder.", "vae.post_quant_conv."];
+
+/// A model: what a checkpoint is, ready to be put on a device. Holds no weights but the mapping.
+#[derive(Clone, Debug)]
+pub struct Model {
+    pub(super) weights: Weights,
+    pub(super) config: ModelConfig,
+    pub(super) tokenizer: Tokenizer,
+    pub(super) text_encoder: ClipTextEncoder,
+    pub(super) unet: Unet,
+    pub(super) vae_decoder: VaeDecoder,
+}
+
+impl Model {
+    /// Opens a checkpoint: a safetensors file, or a folder as diffusers writes it. The family is
+    /// read from the file; no code in it is ever run.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::BadFile`], [`Error::UnknownModel`], [`Error::MissingTensor`],
+    /// [`Error::TensorMismatch`] or [`Error::Unsupported`], each with what to do.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::from_weights(Weights::open(path)?)
+    }
+
+    /// The small model that comes with the crate: 128×128 pixels, 189 things, 14 backgrounds.
+    ///
+    /// # Errors
+    /// As [`Model::open`], were the file damaged.
+    #[cfg(feature = "demo-model")]
+    pub fn demo() -> Result<Self> {
+        static DEMO: &[u8] = include_bytes!("../../models/demo/tiny-emoji-sd.safetensors");
+        Self::from_weights(Weights::from_static("tiny-emoji-sd.safetensors", DEMO)?)
+    }
+
+    /// Understands an opened checkpoint.
+    pub(crate) fn from_weights(weights: Weights) -> Result<Self> {
+        let config = families::configure(&weights)?;
+        let text_model = weights.scope("text_encoder.text_model");
+        let text_encoder = ClipTextEncoder::load(&text_model, &config.text_encoder)?;
+        let unet = Unet::load(&weights.scope("unet"), &config.unet)?;
+        let vae_decoder = VaeDecoder::load(&weights.scope("vae"), &config.vae)?;
+        let from_folder = weights.folder().map(Tokenizer::from_folder).transpose()?;
+        let rows = text_encoder.vocabulary_size();
+        let tokenizer = match from_folder.flatten() {
+            Some(tokenizer) => tokenizer,
+            None => Tokenizer::bundled(rows)?,
+        };
+        if tokenizer.vocab_size() > rows {
+            let found = tokenizer.vocab_size();
+            let reason = format!("the tokenizer has {found} tokens, the text encoder {rows}; they are not of one model");
+            return Err(Error::bad_file(weights.path(), reason));
+        }
+        let model = Self {
+            weights,
+            config,
+            tokenizer,
+            text_encoder,
+            unet,
+            vae_decoder,
+        };
+        model.check_all_used()?;
+        Ok(model)
+    }
+
+    /// A file that lacks a layer in the middle reads like a smaller network: the layers after the
+    /// gap would be left out in silence.
+    fn check_all_used(&self) -> Result<()> {
+        let used: HashSet<Arc<str>> = self.params()?.into_iter().map(|param| param.name).collect();
+        let drawing = |name: &&str| DRAWING_PARTS.iter().any(|part| name.starts_with(part));
+        match self.weights.names().filter(drawing).find(|name| !used.contains(*name)) {
+            None => Ok(()),
+            Some(name) => Err(Error::UnknownModel {
+                path: self.weights.path().to_owned(),
+                reason: format!("{name} has no place in the network that the file describes; a layer before it is missing"),
+            }),
+        }
+    }
+
+    /// The checkpoint's name: its file's or folder's, without the extension.
+    pub fn name(&self) -> &str {
+        let stem = self.weights.path().file_stem().and_then(|stem| stem.to_str());
+        stem.unwrap_or("model")
+    }
+
+    /// What a request is filled in with.
+    pub fn defaults(&self) -> &Defaults {
+        &self.config.defaults
+    }
+
+    /// The picture's size in latents, `[height, width]`.
+    ///
+    /// # Errors
+    /// [`Error::Request`] with the nearest sizes, if a side is no multiple of the latent factor.
+    pub(super) fn latent_size(&self, width: usize, height: usize) -> Result<[usize; 2]> {
+        let factor = self.config.vae_scale_factor;
+        for (field, side) in [("width", width), ("height", height)] {
+            if side == 0 || !side.is_multiple_of(factor) {
+                let below = (side / factor).max(1) * factor;
+                let nearest = if below < side { format!("{below} or {}", below + factor) } else { below.to_string() };
+                let reason = format!("must be a multiple of {factor} pixels for this model, not {side}; use {nearest}");
+                return Err(Error::request(field, reason));
+            }
+        }
+        Ok([height / factor, width / factor])
+    }
+}

@@ -1,0 +1,97 @@
+//! The plans of a model, recorded at one shape: text encoder, denoising step, decoder.
+
+use super::model::Model;
+use crate::error::Result;
+use crate::ops::{RowField, STATE_SLOTS};
+use crate::plan::Plan;
+use crate::tensor::{Caps, DType, Recorder};
+
+/// The shape of a denoising step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct StepShape {
+    /// Pictures.
+    pub(super) batch: usize,
+    /// Evaluations of the network for each: 2 with guidance, else 1.
+    pub(super) branches: usize,
+    /// Height and width in latents.
+    pub(super) latent: [usize; 2],
+}
+
+/// Names of the plans' inputs and outputs.
+pub(super) mod ends {
+    /// Token ids `[N, L]`.
+    pub(crate) const IDS: &str = "ids";
+    /// The text encoder's result `[N, L, C]`.
+    pub(crate) const EMBEDDINGS: &str = "embeddings";
+    /// What a run carries from row to row, `[S, N, h, w, C]`.
+    pub(crate) const STATE: &str = "state";
+    /// The state before the last row.
+    pub(crate) const PREVIOUS: &str = "previous";
+    /// A row of the table.
+    pub(crate) const ROW: &str = "row";
+    /// The network's timestep, once for each evaluation.
+    pub(crate) const TIMESTEP: &str = "timestep";
+    /// What the prompts say, `[branches·N, L, C]`, the unconditional first.
+    pub(crate) const CONTEXT: &str = "context";
+    /// Fresh noise `[N, h, w, C]`.
+    pub(crate) const NOISE: &str = "noise";
+    /// How many values are not finite.
+    pub(crate) const NONFINITE: &str = "nonfinite";
+    /// One latent `[1, h, w, C]`.
+    pub(crate) const LATENT: &str = "latent";
+    /// The decoder's picture before clamping, `[1, H, W, 3]`.
+    pub(crate) const DECODED: &str = "decoded";
+    /// The picture as bytes, `[1, H, W, 4]`.
+    pub(crate) const PIXELS: &str = "pixels";
+}
+
+impl Model {
+    /// ids → embeddings, for so many prompts at once.
+    pub(super) fn text_encoder_plan(&self, prompts: usize, compute: DType, caps: &Caps) -> Result<Plan> {
+        let recorder = Recorder::new(compute);
+        let ids = recorder.input(ends::IDS, [prompts, self.text_encoder.max_length()], DType::U32);
+        let embeddings = self.text_encoder.forward(ids).to(DType::F32);
+        recorder.output(ends::EMBEDDINGS, embeddings);
+        recorder.output(ends::NONFINITE, embeddings.count_nonfinite());
+        Plan::lower(recorder.finish()?, caps)
+    }
+
+    /// One row of a table: scaling, network, guidance, update and the check that all is finite.
+    pub(super) fn step_plan(&self, shape: StepShape, compute: DType, caps: &Caps) -> Result<Plan> {
+        let StepShape {
+            batch,
+            branches,
+            latent: [height, width],
+        } = shape;
+        let channels = self.config.vae.latent_channels;
+        let state_shape = [STATE_SLOTS, batch, height, width, channels];
+        let context_shape = [branches * batch, self.text_encoder.max_length(), self.text_encoder.width()];
+
+        let recorder = Recorder::new(compute);
+        let state = recorder.input(ends::STATE, state_shape, DType::F32);
+        recorder.input(ends::PREVIOUS, state_shape, DType::F32);
+        let row = recorder.input(ends::ROW, [RowField::COUNT], DType::F32);
+        let timestep = recorder.input(ends::TIMESTEP, [branches * batch], DType::F32);
+        let context = recorder.input(ends::CONTEXT, context_shape, compute);
+        let noise = recorder.input(ends::NOISE, [batch, height, width, channels], DType::F32);
+
+        let output = self.unet.forward(state.model_input(row, branches), timestep, context);
+        let next = state.sampler_step(output, noise, row);
+        recorder.output(ends::NONFINITE, next.count_nonfinite());
+        recorder.feed_back(ends::PREVIOUS, state);
+        recorder.feed_back(ends::STATE, next);
+        Plan::lower(recorder.finish()?, caps)
+    }
+
+    /// One latent → one picture.
+    pub(super) fn vae_decoder_plan(&self, latent: [usize; 2], compute: DType, caps: &Caps) -> Result<Plan> {
+        let recorder = Recorder::new(compute);
+        let shape = [1, latent[0], latent[1], self.config.vae.latent_channels];
+        let latent = recorder.input(ends::LATENT, shape, DType::F32);
+        let decoded = self.vae_decoder.forward(latent.to(compute));
+        recorder.output(ends::DECODED, decoded);
+        recorder.output(ends::PIXELS, decoded.to_rgba8());
+        recorder.output(ends::NONFINITE, decoded.count_nonfinite());
+        Plan::lower(recorder.finish()?, caps)
+    }
+}

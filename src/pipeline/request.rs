@@ -1,0 +1,269 @@
+//! What a user asks for, as plain data.
+
+use crate::error::{Error, Result};
+use crate::families::Defaults;
+use crate::sampling::{NoiseSource, Sampler, Spacing};
+use crate::text::MAX_PROMPT_BYTES;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// The most pixels that a side may have.
+pub const MAX_SIDE_PX: usize = 8192;
+/// The most pictures of one request.
+pub const MAX_BATCH_SIZE: usize = 64;
+/// The largest guidance scale: far beyond what any model answers sensibly.
+const MAX_GUIDANCE_SCALE: f64 = 1000.0;
+
+/// What kind of picture is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum Task {
+    /// A picture from the prompt alone.
+    #[default]
+    TextToImage,
+}
+
+/// Where a run's noise comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Noise {
+    /// torch's CPU generator, as ComfyUI and diffusers use it.
+    TorchCpu,
+    /// CUDA's generator, as A1111 and sd.cpp use it.
+    Philox,
+    /// Recorded noise: `latents_init` and `noise.000`, … of a safetensors file, as a trace has them.
+    Recorded(PathBuf),
+}
+
+impl Default for Noise {
+    fn default() -> Self {
+        Self::TorchCpu
+    }
+}
+
+impl Noise {
+    /// The generator; `None` for recorded noise.
+    pub(super) fn source(&self) -> Option<NoiseSource> {
+        match self {
+            Self::TorchCpu => Some(NoiseSource::TorchCpu),
+            Self::Philox => Some(NoiseSource::Philox),
+            Self::Recorded(_) => None,
+        }
+    }
+}
+
+/// How activations are stored. Sums are in f32 always.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// f16 on a graphics device that can, f32 elsewhere; a stage that overflows is run again in f32.
+    #[default]
+    Auto,
+    /// f32.
+    F32,
+    /// f16.
+    F16,
+}
+
+/// All that a user asks for. What is `None` comes from the model's family.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Request {
+    /// What kind of picture.
+    pub task: Task,
+    /// What is to be seen.
+    pub prompt: String,
+    /// What is not to be seen.
+    pub negative_prompt: String,
+    /// Width in pixels: a multiple of the model's latent factor (8), at most [`MAX_SIDE_PX`].
+    pub width: Option<usize>,
+    /// Height in pixels, likewise.
+    pub height: Option<usize>,
+    /// Steps, from 1 to the model's training steps (1000).
+    pub steps: Option<usize>,
+    /// How strongly the prompt is followed, from 0; at 1 the negative prompt is not computed.
+    pub guidance_scale: Option<f64>,
+    /// A name or alias in [`crate::sampling::SAMPLERS`].
+    pub sampler: Option<String>,
+    /// A name or alias in [`crate::sampling::SCHEDULES`].
+    pub schedule: Option<String>,
+    /// The seed of the first picture; picture `i` has `seed + i`. 0 is a seed; `None` draws one.
+    pub seed: Option<u64>,
+    /// How many pictures, 1 to [`MAX_BATCH_SIZE`]; 0 stands for 1 only in [`Request::default`].
+    pub batch_size: usize,
+    /// Where the noise comes from.
+    pub noise: Noise,
+    /// How activations are stored.
+    pub precision: Precision,
+}
+
+impl Request {
+    /// A request for one picture of `prompt`, everything else as the model's family has it.
+    pub fn new(prompt: impl Into<String>) -> Self {
+        Self {
+            prompt: prompt.into(),
+            batch_size: 1,
+            ..Self::default()
+        }
+    }
+
+    /// Sets what is not to be seen.
+    pub fn negative(mut self, prompt: impl Into<String>) -> Self {
+        self.negative_prompt = prompt.into();
+        self
+    }
+
+    /// Sets width and height in pixels.
+    pub fn size(mut self, width: usize, height: usize) -> Self {
+        (self.width, self.height) = (Some(width), Some(height));
+        self
+    }
+
+    /// Sets the number of steps.
+    pub fn steps(mut self, steps: usize) -> Self {
+        self.steps = Some(steps);
+        self
+    }
+
+    /// Sets how strongly the prompt is followed.
+    pub fn guidance_scale(mut self, scale: f64) -> Self {
+        self.guidance_scale = Some(scale);
+        self
+    }
+
+    /// Sets the sampler, by name or alias.
+    pub fn sampler(mut self, name: impl Into<String>) -> Self {
+        self.sampler = Some(name.into());
+        self
+    }
+
+    /// Sets the schedule, by name or alias.
+    pub fn schedule(mut self, name: impl Into<String>) -> Self {
+        self.schedule = Some(name.into());
+        self
+    }
+
+    /// Sets the seed of the first picture.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Sets how many pictures are made.
+    pub fn batch_size(mut self, count: usize) -> Self {
+        self.batch_size = count;
+        self
+    }
+
+    /// Sets where the noise comes from.
+    pub fn noise(mut self, noise: Noise) -> Self {
+        self.noise = noise;
+        self
+    }
+
+    /// Sets how activations are stored.
+    pub fn precision(mut self, precision: Precision) -> Self {
+        self.precision = precision;
+        self
+    }
+
+    /// Checks all that can be checked without a model.
+    ///
+    /// # Errors
+    /// [`Error::Request`] with the field, what is allowed and what was given.
+    pub fn check(&self) -> Result<()> {
+        for (field, text) in [("prompt", &self.prompt), ("negative_prompt", &self.negative_prompt)] {
+            if text.len() > MAX_PROMPT_BYTES {
+                let reason = format!("must be at most {MAX_PROMPT_BYTES} bytes, not {}; shorten it", text.len());
+                return Err(Error::request(field, reason));
+            }
+        }
+        for (field, side) in [("width", self.width), ("height", self.height)] {
+            if side.is_some_and(|side| !(1..=MAX_SIDE_PX).contains(&side)) {
+                let found = side.unwrap_or_default();
+                return Err(Error::request(field, format!("must be 1 to {MAX_SIDE_PX} pixels, not {found}")));
+            }
+        }
+        if self.steps == Some(0) {
+            return Err(Error::request("steps", "must be at least 1, not 0"));
+        }
+        if let Some(scale) = self.guidance_scale.filter(|scale| !(0.0..=MAX_GUIDANCE_SCALE).contains(scale)) {
+            let reason = format!("must be 0 to {MAX_GUIDANCE_SCALE}, not {scale}");
+            return Err(Error::request("guidance_scale", reason));
+        }
+        if !(1..=MAX_BATCH_SIZE).contains(&self.batch_size) {
+            let reason = format!("must be 1 to {MAX_BATCH_SIZE}, not {}", self.batch_size);
+            return Err(Error::request("batch_size", reason));
+        }
+        self.sampler.as_deref().map(Sampler::find).transpose()?;
+        self.schedule.as_deref().map(Spacing::find).transpose()?;
+        Ok(())
+    }
+
+    /// Evaluations of the network for each picture: 2 with guidance, 1 at scale 1.
+    pub(super) fn branches(&self) -> usize {
+        if self.guidance_scale == Some(1.0) { 1 } else { 2 }
+    }
+
+    /// The request with every `None` filled in and names in their canonical form.
+    pub(super) fn resolved(&self, defaults: &Defaults) -> Result<Self> {
+        self.check()?;
+        let sampler = self.sampler.as_deref().unwrap_or(&defaults.sampler);
+        let schedule = self.schedule.as_deref().unwrap_or(&defaults.schedule);
+        Ok(Self {
+            width: self.width.or(Some(defaults.width)),
+            height: self.height.or(Some(defaults.height)),
+            steps: self.steps.or(Some(defaults.steps)),
+            guidance_scale: self.guidance_scale.or(Some(defaults.guidance_scale)),
+            sampler: Some(Sampler::find(sampler)?.name.to_owned()),
+            schedule: Some(Spacing::find(schedule)?.name.to_owned()),
+            seed: self.seed.or_else(|| Some(drawn_seed())),
+            ..self.clone()
+        })
+    }
+}
+
+/// A seed that nobody chose, in the 32 bits that every generator and user interface takes.
+fn drawn_seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    // The standard library seeds each of these from the system's entropy.
+    std::collections::hash_map::RandomState::new().build_hasher().finish() >> 32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(request: &Request) -> &'static str {
+        match request.check() {
+            Err(Error::Request { field, .. }) => field,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_field_out_of_range_is_named() {
+        let request = || Request::new("a cat");
+        assert_eq!(refused(&request().size(0, 512)), "width");
+        assert_eq!(refused(&request().size(512, 1_000_000_000)), "height");
+        assert_eq!(refused(&request().steps(0)), "steps");
+        assert_eq!(refused(&request().guidance_scale(f64::NAN)), "guidance_scale");
+        assert_eq!(refused(&request().guidance_scale(f64::INFINITY)), "guidance_scale");
+        assert_eq!(refused(&request().guidance_scale(-1.0)), "guidance_scale");
+        assert_eq!(refused(&request().batch_size(0)), "batch_size");
+        assert_eq!(refused(&request().batch_size(1_000_000)), "batch_size");
+        assert_eq!(refused(&request().sampler("euler_x")), "sampler");
+        assert_eq!(refused(&request().schedule("")), "schedule");
+        assert_eq!(refused(&Request::new("a".repeat(10 << 20))), "prompt");
+        assert_eq!(refused(&request().negative("a".repeat(10 << 20))), "negative_prompt");
+    }
+
+    #[test]
+    fn a_request_survives_json() {
+        let request = Request::new("a cat").size(512, 768).seed(0).noise(Noise::Recorded("n.safetensors".into()));
+        let json = serde_json::to_string(&request).expect("it is plain data");
+        assert_eq!(serde_json::from_str::<Request>(&json).expect("it was written here"), request);
+        assert!(serde_json::from_str::<Request>(r#"{"promt": "a cat"}"#).is_err());
+    }
+}

@@ -1,0 +1,111 @@
+//! A plan on a graphics device.
+
+use super::lower::{End, Place, Plan};
+use super::residency::Residency;
+use crate::error::{Error, Result};
+use crate::gpu::{Bound, Buffer, CommandList, Gpu};
+use std::sync::Arc;
+
+/// A plan bound to memory of one device, to be run any number of times.
+#[derive(Debug)]
+pub(crate) struct Executable {
+    gpu: Arc<Gpu>,
+    slots: Vec<Buffer>,
+    commands: CommandList,
+}
+
+impl Executable {
+    /// Allocates the plan's slots, uploads its weights and compiles its kernels.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`], [`Error::Unsupported`], [`Error::DeviceLost`], [`Error::Gpu`].
+    pub(crate) async fn new(gpu: &Arc<Gpu>, plan: &Plan, residency: &Residency) -> Result<Self> {
+        let params = residency.buffers(plan).await?;
+        let mut slots = Vec::with_capacity(plan.slots.len());
+        for bytes in &plan.slots {
+            slots.push(gpu.storage("activations", *bytes).await?);
+        }
+        let bind = |(place, bytes): &(Place, std::ops::Range<u64>)| Bound {
+            buffer: match place {
+                Place::Slot(slot) => slots[*slot].clone(),
+                Place::Param(param) => params[*param].clone(),
+            },
+            bytes: bytes.clone(),
+        };
+        let dispatches: Vec<_> = plan
+            .steps
+            .iter()
+            .map(|step| (&step.dispatch, step.bound.iter().map(bind).collect(), step.cost.flops))
+            .collect();
+        let mut commands = CommandList::new(gpu, &dispatches).await?;
+        for (from, to) in &plan.feedback {
+            commands.copy_after(&slots[from.slot], &slots[to.slot], from.view.size_bytes());
+        }
+        Ok(Self {
+            gpu: Arc::clone(gpu),
+            slots,
+            commands,
+        })
+    }
+
+    /// Writes an input.
+    ///
+    /// # Errors
+    /// [`Error::Record`] if the number of values is not the input's.
+    pub(crate) fn write(&self, end: End, values: &[f32]) -> Result<()> {
+        check_length(end, values)?;
+        self.gpu.write(&self.slots[end.slot], end.view, values);
+        Ok(())
+    }
+
+    /// Fills an input from a value of another executable of the same device, from its element
+    /// `start` on.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`] or [`Error::Gpu`].
+    pub(crate) fn copy_from(&self, to: End, source: &Self, from: End, start: usize) -> Result<()> {
+        let offset = (start * from.view.dtype.size_bytes()) as u64;
+        let bytes = to.view.size_bytes();
+        self.gpu.copy(&source.slots[from.slot], offset, &self.slots[to.slot], bytes)
+    }
+
+    /// Submits one run.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`] or [`Error::Gpu`].
+    pub(crate) fn run(&self) -> Result<()> {
+        self.commands.submit(&self.gpu)
+    }
+
+    /// Reads a value, once everything submitted is done.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`], [`Error::Gpu`] or [`Error::OutOfMemory`].
+    pub(crate) async fn read(&self, end: End) -> Result<Vec<f32>> {
+        self.gpu.read(&self.slots[end.slot], end.view).await
+    }
+
+    /// Encodes one run without submitting it: what the bench `encode` measures.
+    pub(crate) fn encode_only(&self) {
+        self.commands.encode_only(&self.gpu);
+    }
+
+    /// Waits until everything submitted is done.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`] or [`Error::Gpu`].
+    pub(crate) fn wait(&self) -> Result<()> {
+        self.gpu.wait()
+    }
+}
+
+/// That there is a value for every element of an input.
+pub(super) fn check_length(end: End, values: &[f32]) -> Result<()> {
+    if values.len() == end.view.shape.len() {
+        return Ok(());
+    }
+    Err(Error::Record {
+        scope: "a plan's input".into(),
+        reason: format!("{} values for shape {}", values.len(), end.view.shape),
+    })
+}

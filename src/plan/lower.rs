@@ -1,0 +1,227 @@
+//! From a recording to a plan: dispatches, memory, and names for the ends.
+
+use super::memory::{Lifetime, assign};
+use crate::error::{Error, Result};
+use crate::tensor::{Caps, Cost, Dispatch, Io, NodeId, NodeKind, Operand, Param, Recording, View};
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Where a value lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Place {
+    /// In a memory slot.
+    Slot(usize),
+    /// In a weight's own buffer.
+    Param(usize),
+}
+
+/// One dispatch with the memory it works on.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    /// The operation that it belongs to.
+    pub(crate) op: &'static str,
+    /// The weight or block near which it was recorded.
+    pub(crate) scope: Arc<str>,
+    /// What is run.
+    pub(crate) dispatch: Dispatch,
+    /// What is bound, in binding order.
+    pub(crate) bound: Vec<(Place, Range<u64>)>,
+    /// What it costs; an operation of several dispatches books all of it on the first.
+    pub(crate) cost: Cost,
+}
+
+/// A value with a name: an input or an output.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct End {
+    pub(crate) node: NodeId,
+    pub(crate) slot: usize,
+    pub(crate) view: View,
+}
+
+/// A network at one shape: a flat list of dispatches over planned memory slots.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub(crate) recording: Recording,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) slots: Vec<u64>,
+    pub(crate) params: Vec<Param>,
+    pub(crate) inputs: BTreeMap<String, End>,
+    pub(crate) outputs: BTreeMap<String, End>,
+    /// Copies after a run: from output to input, which lie in slots of their own.
+    pub(crate) feedback: Vec<(End, End)>,
+}
+
+impl Plan {
+    /// Lowers a recording for a device of those capabilities.
+    ///
+    /// # Errors
+    /// [`Error::Record`] if an output is no result of an operation, or a fed-back input is missing.
+    pub(crate) fn lower(recording: Recording, caps: &Caps) -> Result<Self> {
+        Lowering::new(&recording).run(recording.clone(), caps)
+    }
+}
+
+struct Lowering<'r> {
+    recording: &'r Recording,
+    /// For each node, the node whose memory it is: itself unless it is a reshape.
+    root: Vec<NodeId>,
+    /// For each node, the last node that reads it; `usize::MAX` for what must outlive the run.
+    last_use: Vec<usize>,
+    needed: Vec<bool>,
+}
+
+impl<'r> Lowering<'r> {
+    fn new(recording: &'r Recording) -> Self {
+        let nodes = &recording.nodes;
+        let mut root: Vec<NodeId> = (0..nodes.len()).collect();
+        for (id, node) in nodes.iter().enumerate() {
+            if let NodeKind::Reshape(of) = node.kind {
+                root[id] = root[of];
+            }
+        }
+        let mut last_use = vec![0; nodes.len()];
+        let mut needed = vec![false; nodes.len()];
+        for (_, id) in recording.outputs.iter().chain(&recording.feedback) {
+            last_use[root[*id]] = usize::MAX;
+            needed[root[*id]] = true;
+        }
+        for (id, node) in nodes.iter().enumerate() {
+            if let NodeKind::Input(name) = &node.kind {
+                needed[id] |= recording.feedback.iter().any(|(input, _)| input == name);
+            }
+        }
+        for id in (0..nodes.len()).rev() {
+            if let (NodeKind::Op(_, inputs), true) = (&nodes[id].kind, needed[id]) {
+                for &input in inputs {
+                    let input = root[input];
+                    needed[input] = true;
+                    last_use[input] = last_use[input].max(id);
+                }
+            }
+        }
+        Self {
+            recording,
+            root,
+            last_use,
+            needed,
+        }
+    }
+
+    fn run(self, recording: Recording, caps: &Caps) -> Result<Plan> {
+        let (params, places, slots) = self.place();
+        let mut steps = Vec::new();
+        for (id, node) in self.recording.nodes.iter().enumerate() {
+            if let (NodeKind::Op(op, inputs), true) = (&node.kind, self.needed[id]) {
+                let view = |&input: &NodeId| self.recording.nodes[input].view;
+                let io = Io {
+                    inputs: inputs.iter().map(view).collect(),
+                    output: node.view,
+                };
+                let mut cost = op.cost(&io);
+                for dispatch in op.lower(&io, caps) {
+                    let bind = |operand: &Operand| match operand {
+                        Operand::Input(i) => (places[&self.root[inputs[*i]]], 0..io.inputs[*i].size_bytes()),
+                        Operand::InputBytes(i, bytes) => (places[&self.root[inputs[*i]]], bytes.clone()),
+                        Operand::Output => (places[&id], 0..node.view.size_bytes()),
+                    };
+                    let bound = dispatch.operands.iter().map(bind).collect();
+                    steps.push(Step {
+                        op: op.name(),
+                        scope: node.scope.clone(),
+                        dispatch,
+                        bound,
+                        cost: std::mem::take(&mut cost),
+                    });
+                }
+            }
+        }
+        let end = |id: NodeId| self.end(id, &places);
+        let mut inputs = BTreeMap::new();
+        for (id, node) in self.recording.nodes.iter().enumerate() {
+            if let (NodeKind::Input(name), true) = (&node.kind, self.needed[id]) {
+                inputs.insert(name.clone(), end(id)?);
+            }
+        }
+        let mut outputs = BTreeMap::new();
+        for (name, id) in &self.recording.outputs {
+            outputs.insert(name.clone(), end(*id)?);
+        }
+        let mut feedback = Vec::new();
+        for (name, id) in &self.recording.feedback {
+            let to = inputs.get(name).ok_or_else(|| self.error(*id, "feeds an input that is not there"))?;
+            feedback.push((end(*id)?, *to));
+        }
+        Ok(Plan {
+            recording,
+            steps,
+            slots,
+            params,
+            inputs,
+            outputs,
+            feedback,
+        })
+    }
+
+    /// The weights, where every value lies, and the slots' sizes. Inputs keep slots of their own,
+    /// since the caller may write them once for many runs; so do outputs.
+    fn place(&self) -> (Vec<Param>, HashMap<NodeId, Place>, Vec<u64>) {
+        let mut params: Vec<Param> = Vec::new();
+        let mut places = HashMap::new();
+        let mut pinned = Vec::new();
+        let (mut lifetimes, mut owners) = (Vec::new(), Vec::new());
+        for (id, node) in self.recording.nodes.iter().enumerate() {
+            if !self.needed[id] {
+                continue;
+            }
+            let bytes = node.view.size_bytes();
+            match &node.kind {
+                NodeKind::Param(param) => {
+                    let known = params.iter().position(|known| known.name == param.name);
+                    let place = known.unwrap_or_else(|| {
+                        params.push(param.clone());
+                        params.len() - 1
+                    });
+                    places.insert(id, Place::Param(place));
+                }
+                NodeKind::Op(..) if self.last_use[id] != usize::MAX => {
+                    lifetimes.push(Lifetime {
+                        bytes,
+                        from: id,
+                        to: self.last_use[id],
+                    });
+                    owners.push(id);
+                }
+                NodeKind::Input(_) | NodeKind::Op(..) => {
+                    places.insert(id, Place::Slot(pinned.len()));
+                    pinned.push(bytes);
+                }
+                NodeKind::Reshape(_) => {}
+            }
+        }
+        let assignment = assign(&lifetimes);
+        for (owner, slot) in owners.into_iter().zip(assignment.of) {
+            places.insert(owner, Place::Slot(pinned.len() + slot));
+        }
+        pinned.extend(assignment.slots);
+        (params, places, pinned)
+    }
+
+    fn end(&self, id: NodeId, places: &HashMap<NodeId, Place>) -> Result<End> {
+        match places.get(&self.root[id]) {
+            Some(Place::Slot(slot)) => Ok(End {
+                node: id,
+                slot: *slot,
+                view: self.recording.nodes[id].view,
+            }),
+            _ => Err(self.error(id, "is an output but not the result of an operation")),
+        }
+    }
+
+    fn error(&self, id: NodeId, reason: &str) -> Error {
+        Error::Record {
+            scope: self.recording.nodes[id].scope.to_string(),
+            reason: format!("value {id} {reason}"),
+        }
+    }
+}

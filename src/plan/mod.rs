@@ -1,0 +1,14 @@
+//! Plans: a recording lowered to a flat list of dispatches over planned memory, and what runs it.
+
+mod describe;
+mod execute;
+mod lower;
+mod memory;
+mod reference;
+mod residency;
+mod runner;
+
+pub use describe::{DispatchReport, PlanReport};
+pub use lower::Plan;
+pub(crate) use residency::Residency;
+pub(crate) use runner::Runner;

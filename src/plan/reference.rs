@@ -1,0 +1,110 @@
+//! The CPU interpreter of a plan's recording: every operation by its plain-f32 definition.
+
+use super::execute::check_length;
+use super::lower::{End, Plan};
+use super::residency::Residency;
+use crate::error::Result;
+use crate::tensor::{Array, NodeId, NodeKind};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A recording with the values of its inputs and, after a run, of its outputs.
+#[derive(Debug)]
+pub(crate) struct Interpreter {
+    plan: Arc<Plan>,
+    residency: Arc<Residency>,
+    /// Inputs and outputs by node.
+    kept: Mutex<HashMap<NodeId, Arc<Array>>>,
+}
+
+impl Interpreter {
+    /// A plan with all inputs zero, as fresh device memory has it.
+    pub(crate) fn new(plan: &Arc<Plan>, residency: &Arc<Residency>) -> Self {
+        let zeros = |end: &End| (end.node, Arc::new(Array::zeros(end.view.shape)));
+        Self {
+            plan: Arc::clone(plan),
+            residency: Arc::clone(residency),
+            kept: Mutex::new(plan.inputs.values().map(zeros).collect()),
+        }
+    }
+
+    /// Writes an input.
+    ///
+    /// # Errors
+    /// [`crate::Error::Record`] if the number of values is not the input's.
+    pub(crate) fn write(&self, end: End, values: &[f32]) -> Result<()> {
+        check_length(end, values)?;
+        let array = Array::new(end.view.shape, values.to_vec());
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(end.node, Arc::new(array));
+        Ok(())
+    }
+
+    /// Reads an output or an input.
+    pub(crate) fn read(&self, end: End) -> Vec<f32> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.get(&end.node).map(|array| array.data().to_vec()).unwrap_or_default()
+    }
+
+    /// Evaluates every node once, in the order of recording.
+    ///
+    /// # Errors
+    /// The weight file's errors.
+    pub(crate) fn run(&self) -> Result<()> {
+        let nodes = &self.plan.recording.nodes;
+        let mut values: Vec<Option<Arc<Array>>> = vec![None; nodes.len()];
+        let mut readers = self.readers();
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        for (id, node) in nodes.iter().enumerate() {
+            let value = match &node.kind {
+                NodeKind::Input(_) => kept.get(&id).cloned(),
+                NodeKind::Param(param) => Some(self.residency.array(param)?),
+                NodeKind::Reshape(of) => {
+                    values[*of].as_deref().map(|array| Arc::new(array.clone().reshaped(node.view.shape)))
+                }
+                NodeKind::Op(op, inputs) => {
+                    let inputs: Vec<&Array> = inputs.iter().filter_map(|input| values[*input].as_deref()).collect();
+                    Some(Arc::new(op.reference(&inputs)))
+                }
+            };
+            values[id] = value;
+            // What no later node reads is let go, as a plan's slots are.
+            let inputs = match &node.kind {
+                NodeKind::Op(_, inputs) => inputs.as_slice(),
+                NodeKind::Reshape(of) => std::slice::from_ref(of),
+                NodeKind::Input(_) | NodeKind::Param(_) => &[],
+            };
+            for &input in inputs {
+                readers[input] -= 1;
+                if readers[input] == 0 {
+                    values[input] = None;
+                }
+            }
+        }
+        let ends = self.plan.outputs.values().map(|end| (end.node, end.node));
+        let fed_back = self.plan.feedback.iter().map(|(from, to)| (from.node, to.node));
+        for (from, to) in ends.chain(fed_back) {
+            if let Some(value) = &values[from] {
+                kept.insert(to, Arc::clone(value));
+            }
+        }
+        Ok(())
+    }
+
+    /// How many times each node is read; ends count one more, so that they stay.
+    fn readers(&self) -> Vec<usize> {
+        let nodes = &self.plan.recording.nodes;
+        let mut readers = vec![0; nodes.len()];
+        for node in nodes {
+            match &node.kind {
+                NodeKind::Op(_, inputs) => inputs.iter().for_each(|&input| readers[input] += 1),
+                NodeKind::Reshape(of) => readers[*of] += 1,
+                NodeKind::Input(_) | NodeKind::Param(_) => {}
+            }
+        }
+        let recording = &self.plan.recording;
+        for (_, id) in recording.outputs.iter().chain(&recording.feedback) {
+            readers[*id] += 1;
+        }
+        readers
+    }
+}

@@ -1,0 +1,100 @@
+//! Weights brought to where plans run: device buffers, each uploaded once, or arrays for the interpreter.
+
+use super::lower::Plan;
+use crate::error::{Error, Result};
+use crate::gpu::{Buffer, Device, StagingRing, decode_array};
+use crate::tensor::{Array, Layout, Param, Shape};
+use crate::weights::Weights;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The weights of one checkpoint on one device, shared by every plan of it.
+#[derive(Debug)]
+pub(crate) struct Residency {
+    device: Device,
+    weights: Weights,
+    buffers: Mutex<HashMap<Arc<str>, Buffer>>,
+    arrays: Mutex<HashMap<Arc<str>, Arc<Array>>>,
+}
+
+impl Residency {
+    /// Nothing is uploaded yet.
+    pub(crate) fn new(device: &Device, weights: &Weights) -> Self {
+        Self {
+            device: device.clone(),
+            weights: weights.clone(),
+            buffers: Mutex::default(),
+            arrays: Mutex::default(),
+        }
+    }
+
+    /// Uploads what of `params` is not on the device yet, through bounded memory. `progress` hears
+    /// the bytes of each weight as it is done.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`], [`Error::DeviceLost`], or the file's errors.
+    pub(crate) async fn upload(&self, params: &[Param], progress: &mut dyn FnMut(u64)) -> Result<()> {
+        let Some(gpu) = self.device.gpu() else {
+            return Ok(());
+        };
+        let missing: Vec<&Param> = {
+            let buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+            params.iter().filter(|param| !buffers.contains_key(&param.name)).collect()
+        };
+        let total = missing.iter().map(|param| param.size_bytes() as u64).sum();
+        let mut ring = StagingRing::new(gpu, total);
+        for param in missing {
+            let buffer = ring.upload(param, self.bytes(param)?).await?;
+            self.weights.drop_behind(&param.name);
+            self.buffers.lock().unwrap_or_else(PoisonError::into_inner).insert(param.name.clone(), buffer);
+            progress(param.size_bytes() as u64);
+        }
+        ring.finish()
+    }
+
+    /// The buffers of a plan's weights, in its order, uploaded where they were not.
+    ///
+    /// # Errors
+    /// As [`Residency::upload`].
+    pub(crate) async fn buffers(&self, plan: &Plan) -> Result<Vec<Buffer>> {
+        self.upload(&plan.params, &mut |_| ()).await?;
+        let buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(plan.params.iter().filter_map(|param| buffers.get(&param.name).cloned()).collect())
+    }
+
+    /// A weight as an f32 array, in its device layout.
+    ///
+    /// # Errors
+    /// The file's errors.
+    pub(crate) fn array(&self, param: &Param) -> Result<Arc<Array>> {
+        let mut arrays = self.arrays.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(array) = arrays.get(&param.name) {
+            return Ok(Arc::clone(array));
+        }
+        let array = Arc::new(array_of(param, self.bytes(param)?));
+        arrays.insert(param.name.clone(), Arc::clone(&array));
+        Ok(array)
+    }
+
+    fn bytes(&self, param: &Param) -> Result<&[u8]> {
+        self.weights.bytes(&param.name).ok_or_else(|| Error::MissingTensor {
+            path: self.weights.path().to_owned(),
+            names: vec![param.name.to_string()],
+            advice: "the file changed while it was in use; load it again".into(),
+        })
+    }
+}
+
+/// A weight's bytes as an array, a convolution's with its channels last.
+fn array_of(param: &Param, bytes: &[u8]) -> Array {
+    if param.layout == Layout::AsStored {
+        return decode_array(bytes, param.dtype, param.shape);
+    }
+    let [outputs, height, width, channels] = [0, 1, 2, 3].map(|axis| param.shape.dim(axis));
+    let taps = height * width;
+    let stored = decode_array(bytes, param.dtype, Shape::from([outputs, channels, taps]));
+    let at = |o: usize, tap: usize, c: usize| stored.data()[(o * channels + c) * taps + tap];
+    let indices = (0..outputs).flat_map(|o| (0..taps).flat_map(move |tap| (0..channels).map(move |c| (o, tap, c))));
+    Array::new(param.shape, indices.map(|(o, tap, c)| at(o, tap, c)).collect())
+}
+

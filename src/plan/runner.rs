@@ -1,0 +1,128 @@
+//! A plan ready to run, wherever it runs.
+
+use super::execute::Executable;
+use super::lower::{End, Plan};
+use super::reference::Interpreter;
+use super::residency::Residency;
+use crate::error::{Error, Result};
+use crate::gpu::Device;
+use std::sync::Arc;
+
+/// A plan on a device: write inputs by name, run, read outputs by name.
+#[derive(Debug)]
+pub(crate) struct Runner {
+    plan: Arc<Plan>,
+    backend: Backend,
+}
+
+#[derive(Debug)]
+enum Backend {
+    Gpu(Executable),
+    Reference(Interpreter),
+}
+
+impl Runner {
+    /// Prepares a plan: memory, weights and kernels.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`], [`Error::Unsupported`], [`Error::DeviceLost`], [`Error::Gpu`].
+    pub(crate) async fn new(device: &Device, plan: Plan, residency: &Arc<Residency>) -> Result<Self> {
+        let plan = Arc::new(plan);
+        let backend = match device.gpu() {
+            Some(gpu) => Backend::Gpu(Executable::new(gpu, &plan, residency).await?),
+            None => Backend::Reference(Interpreter::new(&plan, residency)),
+        };
+        Ok(Self { plan, backend })
+    }
+
+    /// Writes the input of that name, one f32 for each element.
+    ///
+    /// # Errors
+    /// [`Error::Record`] if there is no such input or the number of values is another.
+    pub(crate) fn write(&self, name: &str, values: &[f32]) -> Result<()> {
+        let end = self.end(self.plan.inputs.get(name), name)?;
+        match &self.backend {
+            Backend::Gpu(executable) => executable.write(end, values),
+            Backend::Reference(interpreter) => interpreter.write(end, values),
+        }
+    }
+
+    /// Runs the plan once.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`] or [`Error::Gpu`].
+    pub(crate) fn run(&self) -> Result<()> {
+        match &self.backend {
+            Backend::Gpu(executable) => executable.run(),
+            Backend::Reference(interpreter) => interpreter.run(),
+        }
+    }
+
+    /// Reads the output, or the input, of that name.
+    ///
+    /// # Errors
+    /// [`Error::Record`] if there is none; [`Error::DeviceLost`], [`Error::Gpu`].
+    pub(crate) async fn read(&self, name: &str) -> Result<Vec<f32>> {
+        let found = self.plan.outputs.get(name).or_else(|| self.plan.inputs.get(name));
+        let end = self.end(found, name)?;
+        match &self.backend {
+            Backend::Gpu(executable) => executable.read(end).await,
+            Backend::Reference(interpreter) => Ok(interpreter.read(end)),
+        }
+    }
+
+    /// Fills an input from a value of another runner, from its element `start` on. On a device
+    /// nothing passes through the CPU. Both must have the same type.
+    ///
+    /// # Errors
+    /// [`Error::Record`] if a name is unknown or the value too short; [`Error::Gpu`].
+    pub(crate) fn copy_from(&self, name: &str, source: &Self, source_name: &str, start: usize) -> Result<()> {
+        let to = self.end(self.plan.inputs.get(name), name)?;
+        let from = source.end(source.plan.inputs.get(source_name), source_name)?;
+        if from.view.dtype != to.view.dtype || from.view.shape.len() < start + to.view.shape.len() {
+            return Err(Error::Record {
+                scope: "a plan's input".into(),
+                reason: format!("{name} cannot be filled from {source_name} at {start}"),
+            });
+        }
+        match (&self.backend, &source.backend) {
+            (Backend::Gpu(to_executable), Backend::Gpu(from_executable)) => {
+                to_executable.copy_from(to, from_executable, from, start)
+            }
+            (Backend::Reference(interpreter), Backend::Reference(other)) => {
+                interpreter.write(to, &other.read(from)[start..start + to.view.shape.len()])
+            }
+            _ => Err(Error::Unsupported("a copy between a device and the interpreter".into())),
+        }
+    }
+
+    /// The plan that it runs.
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Encodes one run without submitting it, where there is something to encode.
+    pub(crate) fn encode_only(&self) {
+        if let Backend::Gpu(executable) = &self.backend {
+            executable.encode_only();
+        }
+    }
+
+    /// Waits until everything submitted is done.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`] or [`Error::Gpu`].
+    pub(crate) fn wait(&self) -> Result<()> {
+        match &self.backend {
+            Backend::Gpu(executable) => executable.wait(),
+            Backend::Reference(_) => Ok(()),
+        }
+    }
+
+    fn end(&self, end: Option<&End>, name: &str) -> Result<End> {
+        end.copied().ok_or_else(|| Error::Record {
+            scope: "a plan".into(),
+            reason: format!("no input or output is called {name}"),
+        })
+    }
+}

@@ -1,0 +1,96 @@
+//! Finding an entry by a name that a person typed.
+
+use crate::error::{Error, Result};
+
+/// Something that is chosen by name.
+pub(super) trait Entry {
+    fn name(&self) -> &'static str;
+    fn aliases(&self) -> &'static [&'static str];
+
+    fn all_names(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.name()).chain(self.aliases().iter().copied())
+    }
+}
+
+/// How much of an unknown name is read: enough for every name there is.
+const LONGEST_NAME: usize = 64;
+
+/// The entry of this name or alias.
+///
+/// Case, spaces, hyphens and underscores do not count, and `+` is `p`: "DPM++ 2M" is `dpmpp_2m`.
+///
+/// # Errors
+///
+/// [`Error::Request`] for `field`, with the known names, the nearest first.
+pub(super) fn find<'a, T: Entry>(
+    field: &'static str,
+    entries: &'a [T],
+    wanted: &str,
+) -> Result<&'a T> {
+    let key = normalise(wanted);
+    let exact = |entry: &&T| entry.all_names().any(|name| normalise(name) == key);
+    entries.iter().find(exact).ok_or_else(|| {
+        let shown: String = wanted.chars().take(LONGEST_NAME).collect();
+        let mut known: Vec<_> = entries.iter().collect();
+        known.sort_by_key(|entry| {
+            let distances = entry
+                .all_names()
+                .map(|name| edit_distance(&normalise(name), &key));
+            distances.min()
+        });
+        let names: Vec<_> = known.iter().map(|entry| entry.name()).collect();
+        Error::request(
+            field,
+            format!(
+                "unknown name {shown:?}; known, the nearest first: {}",
+                names.join(", ")
+            ),
+        )
+    })
+}
+
+fn normalise(name: &str) -> String {
+    let kept = name.chars().filter(|c| !matches!(c, ' ' | '_' | '-'));
+    let plain = kept.map(|c| {
+        if c == '+' {
+            'p'
+        } else {
+            c.to_ascii_lowercase()
+        }
+    });
+    plain.take(LONGEST_NAME).collect()
+}
+
+/// How many insertions, deletions and replacements of a character lead from `a` to `b` (Levenshtein).
+fn edit_distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, to) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edit_distance_counts_single_character_changes() {
+        assert_eq!(edit_distance("kitten", "sitting"), 3);
+        assert_eq!(edit_distance("", "heun"), 4);
+        assert_eq!(edit_distance("euler", "euler"), 0);
+    }
+
+    #[test]
+    fn names_are_compared_without_case_spaces_or_plus_signs() {
+        assert_eq!(normalise("DPM++ 2M"), normalise("dpmpp_2m"));
+        assert_eq!(normalise("Euler a"), "eulera");
+    }
+}

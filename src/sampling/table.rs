@@ -1,0 +1,67 @@
+//! A sampler as data: rows of scalars that are known before a run.
+
+/// How many denoised latents a row may combine: its own and those of the rows before it.
+pub const HISTORY: usize = 4;
+
+/// One evaluation of the network and the update of the latent after it.
+///
+/// With `F` the network's output under guidance, the row does
+///
+/// ```text
+/// F   = F_uncond + guidance_scale · (F_cond − F_uncond)
+/// D_0 = c_skip · x + c_out · F(c_in · x, timestep)
+/// x'  = x · x + saved · x_saved + Σ denoised[j] · D_j + noise · n
+/// ```
+///
+/// where `D_j` is the denoised latent of `j` rows before and `n` a fresh unit normal. A
+/// coefficient of 0 means that its latent is not read: it need not exist yet.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Row {
+    /// The user's step, from 0. A step may take more rows than one.
+    pub step: usize,
+    /// The noise level of the evaluation.
+    pub sigma: f64,
+    /// The timestep that the network is told.
+    pub timestep: f64,
+    /// The factor of the latent as the network's input.
+    pub c_in: f64,
+    /// The factor of the latent in `D_0`.
+    pub c_skip: f64,
+    /// The factor of the network's output in `D_0`.
+    pub c_out: f64,
+    /// The weight of the conditional over the unconditional prediction; at 1 the conditional alone.
+    pub guidance_scale: f64,
+    /// The coefficient of the latent.
+    pub x: f64,
+    /// The coefficient of the saved latent.
+    pub saved: f64,
+    /// The coefficients of the denoised latents, this row's first.
+    pub denoised: [f64; HISTORY],
+    /// The coefficient of fresh noise; at 0 none is drawn.
+    pub noise: f64,
+    /// Whether the latent as it was before this row's update becomes the saved one.
+    pub save: bool,
+}
+
+/// A run as a sampler plans it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table {
+    /// The rows in the order of execution.
+    pub rows: Vec<Row>,
+    /// The first latent is this many unit normals.
+    pub initial_scale: f64,
+}
+
+impl Table {
+    /// How many rows draw noise, the first latent not counted.
+    #[must_use]
+    pub fn noise_count(&self) -> usize {
+        self.rows.iter().filter(|row| row.noise != 0.0).count()
+    }
+
+    /// How many steps the user sees.
+    #[must_use]
+    pub fn step_count(&self) -> usize {
+        self.rows.last().map_or(0, |row| row.step + 1)
+    }
+}

@@ -1,0 +1,335 @@
+//! What every table keeps to, and which requests are refused.
+
+use super::*;
+
+#[test]
+fn timestep_undoes_sigma_at_whole_timesteps_and_stays_in_range() {
+    let linear = NoiseModel::linear(0.0001, 0.02, 1000).unwrap();
+    let flow = NoiseModel::flow(3.0, 1000).unwrap();
+    for model in [stable_diffusion(), linear, flow] {
+        for timestep in [1.0, 2.0, 500.0, 998.0, 999.0] {
+            assert_close(
+                &[model.timestep(model.sigma(timestep))],
+                &[timestep],
+                1e-12,
+                &model.space(),
+            );
+        }
+        assert!(model.timestep(1e6) <= 1000.0);
+        assert_eq!(model.timestep(0.0), 0.0);
+    }
+}
+
+#[test]
+fn karras_schedule_ends_at_zero() {
+    let table = table("euler", "karras", 10).unwrap();
+    let model = stable_diffusion();
+    let last = table.rows[9];
+    assert_close(
+        &[table.rows[0].sigma, last.sigma],
+        &[model.sigma_max(), model.sigma_min()],
+        1e-12,
+        &"ends",
+    );
+    assert_close(
+        &[last.x, last.denoised[0]],
+        &[0.0, 1.0],
+        1e-12,
+        &"the last step is the denoised latent",
+    );
+}
+
+#[test]
+fn every_combination_gives_finite_rows_from_one_step_to_a_thousand() {
+    let models = [
+        (
+            stable_diffusion(),
+            &[Prediction::Epsilon, Prediction::V, Prediction::Flow][..],
+        ),
+        (
+            NoiseModel::flow(3.0, 1000).unwrap(),
+            &[Prediction::V, Prediction::Flow][..],
+        ),
+    ];
+    for (model, predictions) in &models {
+        for (sampler, schedule) in SAMPLERS
+            .iter()
+            .flat_map(|a| SCHEDULES.iter().map(move |b| (a.name, b.name)))
+        {
+            for (&prediction, steps) in predictions
+                .iter()
+                .flat_map(|p| [1, 2, 3, 61, 500, 501, 999, 1000].map(|n| (p, n)))
+            {
+                let options = Options::default();
+                let table =
+                    build(model, prediction, sampler, schedule, steps, 1.0, &options).unwrap();
+                assert_eq!(table.step_count(), steps);
+                assert!(table.initial_scale.is_finite());
+                for row in &table.rows {
+                    let numbers = [row.c_in, row.c_skip, row.c_out, row.x, row.saved, row.noise];
+                    assert!(
+                        numbers.iter().chain(&row.denoised).all(|n| n.is_finite()),
+                        "{sampler} {schedule} {prediction:?} {steps}: {row:?}"
+                    );
+                    assert!((0.0..=1000.0).contains(&row.timestep));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn no_row_reads_a_latent_that_does_not_exist_yet() {
+    for sampler in SAMPLERS {
+        let table = table(sampler.name, "karras", 5).unwrap();
+        let mut is_saved = false;
+        for (i, row) in table.rows.iter().enumerate() {
+            assert!(row.saved == 0.0 || is_saved, "{}", sampler.name);
+            assert!(row.denoised.iter().skip(i + 1).all(|&factor| factor == 0.0));
+            is_saved |= row.save;
+        }
+    }
+}
+
+#[test]
+fn heun_evaluates_twice_a_step_and_once_in_the_last() {
+    let steps: Vec<_> = table("heun", "karras", 3)
+        .unwrap()
+        .rows
+        .iter()
+        .map(|row| row.step)
+        .collect();
+    assert_eq!(steps, [0, 0, 1, 1, 2]);
+}
+
+#[test]
+fn ancestral_samplers_draw_no_noise_in_the_step_to_zero() {
+    assert_eq!(
+        table("euler_ancestral", "karras", 20)
+            .unwrap()
+            .noise_count(),
+        19
+    );
+    assert_eq!(table("euler", "karras", 20).unwrap().noise_count(), 0);
+    assert_eq!(table("ddim", "leading", 20).unwrap().noise_count(), 0);
+}
+
+#[test]
+fn ddim_at_eta_one_is_euler_ancestral_in_the_other_space() {
+    let options = Options {
+        eta: Some(1.0),
+        ..Options::default()
+    };
+    let model = stable_diffusion();
+    let rows = |sampler| {
+        let table = build(&model, Prediction::V, sampler, "karras", 9, 1.0, &options);
+        table.unwrap().rows
+    };
+    let (ddim, ancestral) = (rows("ddim"), rows("euler_ancestral"));
+    for (i, (found, row)) in ddim.iter().zip(&ancestral).enumerate() {
+        let end = ancestral.get(i + 1).map_or(0.0, |next| next.sigma);
+        let [from, to] = [row.sigma, end].map(|s| Space::VariancePreserving.level(s).signal);
+        assert_close(
+            &[found.x, found.denoised[0], found.noise],
+            &[row.x * to / from, row.denoised[0] * to, row.noise * to],
+            1e-12,
+            &i,
+        );
+    }
+}
+
+#[test]
+fn guidance_scale_is_on_every_row() {
+    assert!(
+        table("heun", "leading", 4)
+            .unwrap()
+            .rows
+            .iter()
+            .all(|row| row.guidance_scale == 7.5)
+    );
+    let (model, options) = (stable_diffusion(), Options::default());
+    let refused = build(
+        &model,
+        Prediction::V,
+        "euler",
+        "karras",
+        4,
+        f64::NAN,
+        &options,
+    );
+    assert_eq!(request_error(refused).0, "guidance_scale");
+}
+
+#[test]
+fn zero_steps_and_more_steps_than_timesteps_are_refused() {
+    for steps in [0, 1001, usize::MAX] {
+        let (field, reason) = request_error(table("euler", "karras", steps));
+        assert_eq!(field, "steps");
+        assert!(reason.contains("1 to 1000"), "{reason}");
+    }
+}
+
+#[test]
+fn unknown_names_are_refused_with_the_nearest_first() {
+    let (field, reason) = request_error(table("dpm++ 2m karras", "karras", 20));
+    assert_eq!(field, "sampler");
+    assert!(reason.contains("first: dpmpp_2m, "), "{reason}");
+    let (field, reason) = request_error(table("euler", "linspce", 20));
+    assert_eq!(field, "schedule");
+    assert!(
+        reason.ends_with("first: linspace, trailing, leading, karras"),
+        "{reason}"
+    );
+    assert!(
+        request_error(table(&"x".repeat(1 << 20), "karras", 20))
+            .1
+            .len()
+            < 300
+    );
+}
+
+#[test]
+fn names_of_other_programs_are_understood_and_mean_one_thing() {
+    for (typed, name) in [
+        ("Euler a", "euler_ancestral"),
+        ("k_euler_a", "euler_ancestral"),
+        ("DPM++ 2M", "dpmpp_2m"),
+        ("dpm++2m", "dpmpp_2m"),
+        ("DDIMScheduler", "ddim"),
+        ("HEUN", "heun"),
+    ] {
+        assert_eq!(Sampler::find(typed).unwrap().name, name);
+    }
+    for sampler in SAMPLERS {
+        for alias in sampler.aliases {
+            assert_eq!(Sampler::find(alias).unwrap().name, sampler.name);
+        }
+    }
+    for spacing in SCHEDULES {
+        for alias in spacing.aliases {
+            assert_eq!(Spacing::find(alias).unwrap().name, spacing.name);
+        }
+    }
+}
+
+#[test]
+fn eta_is_refused_out_of_range_and_where_it_means_nothing() {
+    let with_eta = |sampler, eta| {
+        let options = Options {
+            eta: Some(eta),
+            ..Options::default()
+        };
+        build(
+            &stable_diffusion(),
+            Prediction::Epsilon,
+            sampler,
+            "leading",
+            5,
+            1.0,
+            &options,
+        )
+    };
+    assert_eq!(request_error(with_eta("ddim", 1.5)).0, "eta");
+    assert_eq!(request_error(with_eta("ddim", f64::NAN)).0, "eta");
+    assert!(
+        request_error(with_eta("heun", 0.5))
+            .1
+            .contains("use ddim or euler_ancestral")
+    );
+    assert!(with_eta("euler_ancestral", 0.0).unwrap().noise_count() == 0);
+}
+
+#[test]
+fn noise_models_that_cannot_be_are_refused() {
+    for refused in [
+        NoiseModel::scaled_linear(0.0, 0.012, 1000),
+        NoiseModel::scaled_linear(0.012, 0.00085, 1000),
+        NoiseModel::linear(f64::NAN, 0.02, 1000),
+        NoiseModel::linear(0.1, 0.9, 50_000),
+        NoiseModel::linear(0.0001, 0.02, usize::MAX),
+        NoiseModel::flow(0.0, 1000),
+        NoiseModel::flow(3.0, 1),
+    ] {
+        assert!(matches!(refused, Err(Error::Unsupported(_))), "{refused:?}");
+    }
+    let flow = NoiseModel::flow(1.0, 1000).unwrap();
+    let epsilon = build(
+        &flow,
+        Prediction::Epsilon,
+        "euler",
+        "linspace",
+        4,
+        1.0,
+        &Options::default(),
+    );
+    assert!(matches!(epsilon, Err(Error::Unsupported(_))));
+}
+
+#[test]
+fn predictions_recover_the_clean_latent_in_every_space() {
+    let (x_0, n) = (0.7, -1.3);
+    for space in [
+        Space::VarianceExploding,
+        Space::VariancePreserving,
+        Space::Flow,
+    ] {
+        let level = space.level(0.4);
+        let x = level.signal * x_0 + level.noise * n;
+        let preserving = level.signal.hypot(level.noise);
+        for (prediction, output) in [
+            (Prediction::Epsilon, n),
+            (
+                Prediction::V,
+                (level.signal * n - level.noise * x_0) / preserving,
+            ),
+            (Prediction::Flow, n - x_0),
+        ] {
+            let Scalings { c_skip, c_out, .. } = prediction.scalings(level);
+            assert_close(
+                &[c_skip * x + c_out * output],
+                &[x_0],
+                1e-12,
+                &(space, prediction),
+            );
+        }
+    }
+}
+
+#[test]
+fn predictions_are_named_as_in_scheduler_configurations() {
+    for (text, prediction) in [
+        ("epsilon", Prediction::Epsilon),
+        ("v_prediction", Prediction::V),
+        ("v", Prediction::V),
+        ("flow", Prediction::Flow),
+    ] {
+        let read: Prediction = serde_json::from_value(text.into()).unwrap();
+        assert_eq!(read, prediction);
+    }
+}
+
+#[test]
+fn a_step_between_equal_levels_leaves_the_latent_alone() {
+    // `leading` with offset 1 asks for timestep 1000 and 999, which are both the noisiest.
+    for model in [stable_diffusion(), NoiseModel::flow(1.0, 1000).unwrap()] {
+        for sampler in ["euler", "euler_ancestral", "dpmpp_2m"] {
+            let options = Options::default();
+            let table = build(
+                &model,
+                Prediction::Flow,
+                sampler,
+                "leading",
+                1000,
+                1.0,
+                &options,
+            );
+            let first = table.unwrap().rows[0];
+            assert_close(
+                &[first.x, first.denoised[0], first.noise],
+                &[1.0, 0.0, 0.0],
+                1e-12,
+                &(sampler, &model.space()),
+            );
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The recorder: collects nodes while model code runs, and keeps the first error.
+
+use super::{Checked, DType, Op, Param, Shape, Tensor, View};
+use crate::error::{Error, Result};
+use std::cell::RefCell;
+use std::sync::Arc;
+
+/// The number of a node in its recording.
+pub(crate) type NodeId = usize;
+
+/// Where a value comes from.
+#[derive(Clone, Debug)]
+pub(crate) enum NodeKind {
+    /// Written by the caller before a run.
+    Input(String),
+    /// A weight of the checkpoint.
+    Param(Param),
+    /// The result of an operation.
+    Op(Arc<dyn Op>, Vec<NodeId>),
+    /// Another node's elements under another shape.
+    Reshape(NodeId),
+}
+
+/// One value of a recording.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    /// Where the value comes from.
+    pub(crate) kind: NodeKind,
+    /// Its shape and type.
+    pub(crate) view: View,
+    /// The weight or block in whose neighbourhood it was recorded.
+    pub(crate) scope: Arc<str>,
+}
+
+/// Collects what model code does, to be lowered to a plan.
+#[derive(Debug)]
+pub struct Recorder {
+    compute: DType,
+    state: RefCell<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    nodes: Vec<Node>,
+    outputs: Vec<(String, NodeId)>,
+    feedback: Vec<(String, NodeId)>,
+    scope: Arc<str>,
+    error: Option<Error>,
+}
+
+/// A finished recording: nodes in the order of computation, and the names of its ends.
+#[derive(Clone, Debug)]
+pub struct Recording {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) outputs: Vec<(String, NodeId)>,
+    /// Inputs that a run leaves with a new value, as `(input, node)`: what a step hands to the next.
+    pub(crate) feedback: Vec<(String, NodeId)>,
+}
+
+impl Recorder {
+    /// An empty recorder whose activations are stored as `compute`: f32 or f16.
+    pub fn new(compute: DType) -> Self {
+        Self {
+            compute,
+            state: RefCell::default(),
+        }
+    }
+
+    /// The type in which activations are stored.
+    pub fn compute(&self) -> DType {
+        self.compute
+    }
+
+    /// A value that the caller writes before a run.
+    pub fn input(&self, name: &str, shape: impl Into<Shape>, dtype: DType) -> Tensor<'_> {
+        let view = View {
+            shape: shape.into(),
+            dtype,
+        };
+        self.push(NodeKind::Input(name.to_owned()), view)
+    }
+
+    /// A weight as a value.
+    pub fn param(&self, param: &Param) -> Tensor<'_> {
+        let view = View {
+            shape: param.shape,
+            dtype: param.dtype,
+        };
+        self.push(NodeKind::Param(param.clone()), view)
+    }
+
+    /// Names a value that the caller reads after a run.
+    pub fn output(&self, name: &str, value: Tensor<'_>) {
+        self.state.borrow_mut().outputs.push((name.to_owned(), value.id));
+    }
+
+    /// After each run, the input `input` holds `value`: how a step hands its state to the next.
+    pub fn feed_back(&self, input: &str, value: Tensor<'_>) {
+        self.state.borrow_mut().feedback.push((input.to_owned(), value.id));
+    }
+
+    /// Says where the model code is, for messages: the name of the weight about to be used.
+    pub fn at(&self, scope: &str) {
+        self.state.borrow_mut().scope = Arc::from(scope);
+    }
+
+    /// Ends the recording.
+    ///
+    /// # Errors
+    /// [`Error::Record`] with the place, if an operation was given shapes that do not fit.
+    pub fn finish(self) -> Result<Recording> {
+        let State {
+            nodes,
+            outputs,
+            feedback,
+            error,
+            ..
+        } = self.state.into_inner();
+        match error {
+            Some(error) => Err(error),
+            None => Ok(Recording {
+                nodes,
+                outputs,
+                feedback,
+            }),
+        }
+    }
+
+    pub(super) fn view(&self, id: NodeId) -> View {
+        self.state.borrow().nodes[id].view
+    }
+
+    pub(super) fn record(&self, op: impl Op + 'static, inputs: Vec<NodeId>) -> Tensor<'_> {
+        let views: Vec<View> = inputs.iter().map(|&id| self.view(id)).collect();
+        let shapes: Vec<Shape> = views.iter().map(|view| view.shape).collect();
+        let dtypes: Vec<DType> = views.iter().map(|view| view.dtype).collect();
+        let shape = self.checked(op.name(), op.shape(&shapes), shapes[0]);
+        let view = View {
+            shape,
+            dtype: op.dtype(&dtypes),
+        };
+        self.push(NodeKind::Op(Arc::new(op), inputs), view)
+    }
+
+    pub(super) fn reshape<'g>(&'g self, value: Tensor<'g>, shape: Shape) -> Tensor<'g> {
+        let from = self.view(value.id);
+        let fits = if from.shape.len() == shape.len() {
+            Ok(shape)
+        } else {
+            Err(format!("{} does not have the elements of {shape}", from.shape))
+        };
+        let shape = self.checked("reshape", fits, from.shape);
+        let view = View { shape, ..from };
+        self.push(NodeKind::Reshape(value.id), view)
+    }
+
+    /// The shape, or after noting the first error, some shape to go on with.
+    fn checked(&self, op: &str, shape: Checked<Shape>, otherwise: Shape) -> Shape {
+        shape.unwrap_or_else(|reason| {
+            let mut state = self.state.borrow_mut();
+            let scope = state.scope.to_string();
+            state.error.get_or_insert(Error::Record {
+                scope,
+                reason: format!("{op}: {reason}"),
+            });
+            otherwise
+        })
+    }
+
+    fn push(&self, kind: NodeKind, view: View) -> Tensor<'_> {
+        let mut state = self.state.borrow_mut();
+        let scope = state.scope.clone();
+        state.nodes.push(Node { kind, view, scope });
+        Tensor {
+            recorder: self,
+            id: state.nodes.len() - 1,
+        }
+    }
+}

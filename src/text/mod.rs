@@ -1,0 +1,137 @@
+//! Text: from a prompt to token ids.
+
+mod clip_bpe;
+
+use crate::error::{Error, Result};
+use clip_bpe::Vocabulary;
+use std::path::Path;
+
+/// The longest prompt that is tokenised, in bytes of UTF-8. CLIP reads 75 tokens of it, about 400
+/// bytes of English; the limit bounds the time and memory that a request can cost.
+pub const MAX_PROMPT_BYTES: usize = 64 << 10;
+
+/// A prompt as a CLIP text encoder reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tokens {
+    /// As many ids as the text encoder has positions: start, the prompt's tokens, end, padding.
+    pub ids: Vec<u32>,
+    /// How many tokens of the prompt are among them, without start, end and padding.
+    pub count: usize,
+    /// The end of the prompt, where there was no room for it.
+    pub cut: Option<String>,
+}
+
+/// Splits prompts into the tokens of a CLIP text encoder, exactly as transformers' `CLIPTokenizer`.
+#[derive(Clone, Debug)]
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    start: u32,
+    end: u32,
+    pad: u32,
+    vocab_size: usize,
+}
+
+impl Tokenizer {
+    /// The tokenizer that belongs to a text encoder with so many rows in its token embedding, from
+    /// CLIP's own list of merges: 49408 for all of it, as in Stable Diffusion 1.x. Pads with end.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if no beginning of that list gives such a vocabulary.
+    pub fn bundled(vocab_size: usize) -> Result<Self> {
+        Self::build(Vocabulary::bundled(vocab_size)?).map_err(|reason| {
+            Error::Unsupported(format!("the bundled vocabulary does not load: {reason}"))
+        })
+    }
+
+    /// The tokenizer of a diffusers folder, from `tokenizer/tokenizer.json`, else from
+    /// `tokenizer/vocab.json` and `tokenizer/merges.txt`; `None` if it has none of these.
+    ///
+    /// Only the vocabulary is taken from there: rules for splitting text are CLIP's, so that a
+    /// folder cannot bring in patterns of its own.
+    ///
+    /// # Errors
+    /// [`Error::BadFile`] if a file is malformed, [`Error::Io`] if it cannot be read.
+    pub fn from_folder(folder: &Path) -> Result<Option<Self>> {
+        let folder = folder.join("tokenizer");
+        let Some(vocabulary) = Vocabulary::from_folder(&folder)? else {
+            return Ok(None);
+        };
+        let built = Self::build(vocabulary);
+        built.map(Some).map_err(|reason| {
+            Error::bad_file(
+                folder,
+                format!(
+                    "holds a tokenizer that does not fit together ({reason}); download it again"
+                ),
+            )
+        })
+    }
+
+    /// The tokenizer around a vocabulary; the error is a reason without a file's name.
+    fn build(vocabulary: Vocabulary) -> std::result::Result<Self, String> {
+        let (start, end, pad) = (
+            vocabulary.start.clone(),
+            vocabulary.end.clone(),
+            vocabulary.pad.clone(),
+        );
+        let inner = clip_bpe::pipeline(vocabulary).map_err(|error| error.to_string())?;
+        let id = |token: &str| {
+            inner
+                .token_to_id(token)
+                .ok_or_else(|| format!("the token {token:?} is not in the vocabulary"))
+        };
+        let (start, end, pad) = (id(&start)?, id(&end)?, id(&pad)?);
+        let last = inner.get_vocab(true).into_values().max();
+        Ok(Self {
+            start,
+            end,
+            pad,
+            vocab_size: last.map_or(0, |last| last as usize + 1),
+            inner,
+        })
+    }
+
+    /// The rows that a token embedding needs for these ids: the greatest id, and one.
+    pub fn vocab_size(&self) -> usize {
+        self.vocab_size
+    }
+
+    /// The ids of a prompt for a text encoder of `max_length` positions (77 in all of CLIP).
+    ///
+    /// What does not fit between start and end is cut off and returned as text. A `<|endoftext|>`
+    /// in the prompt is the end token, as in transformers.
+    ///
+    /// # Errors
+    /// [`Error::Request`] if the prompt is longer than [`MAX_PROMPT_BYTES`].
+    pub fn encode(&self, prompt: &str, max_length: usize) -> Result<Tokens> {
+        if prompt.len() > MAX_PROMPT_BYTES {
+            return Err(Error::request(
+                "prompt",
+                format!(
+                    "is {} bytes long, at most {MAX_PROMPT_BYTES} are allowed; shorten it",
+                    prompt.len()
+                ),
+            ));
+        }
+        let encoding = self
+            .inner
+            .encode(prompt, false)
+            .map_err(|error| Error::request("prompt", format!("cannot be tokenised: {error}")))?;
+        let room = max_length.saturating_sub(2);
+        let count = encoding.len().min(room);
+        let cut = encoding
+            .get_offsets()
+            .get(count)
+            .map(|&(start, _)| prompt[prompt.floor_char_boundary(start)..].to_owned());
+
+        let mut ids = Vec::with_capacity(max_length);
+        ids.push(self.start);
+        ids.extend_from_slice(&encoding.get_ids()[..count]);
+        ids.push(self.end);
+        ids.resize(max_length, self.pad);
+        Ok(Tokens { ids, count, cut })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,332 @@
+//! Model files: mapped, checked once at the door, and seen under one naming.
+//!
+//! A checkpoint is a single `.safetensors` file, with LDM's or diffusers' names, or a diffusers
+//! folder. All come out the same: names as in diffusers with the part in front, such as
+//! `unet.conv_in.weight`. The bytes stay in the file until they are uploaded.
+
+mod advice;
+mod disguise;
+mod folder;
+mod header;
+mod inventory;
+mod names;
+mod rows;
+mod scope;
+mod source;
+
+pub(crate) use folder::{read_json, read_text};
+pub use inventory::{PartInfo, TensorInfo};
+pub use names::Naming;
+pub use scope::Scope;
+
+use crate::error::{Error, Result};
+use crate::tensor::{DType, Layout, Param, Shape};
+use header::{StoredType, quoted};
+use inventory::SHOWN_NAMES;
+use serde_json::Value;
+use source::Source;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::{Bound, Range};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The metadata entry of single files that holds their configurations, by part.
+const CONFIG_ENTRY: &str = "config";
+
+/// An open checkpoint. Cheap to clone.
+#[derive(Clone)]
+pub struct Weights {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    path: PathBuf,
+    is_folder: bool,
+    sources: Vec<Source>,
+    tensors: BTreeMap<Arc<str>, Stored>,
+    leftovers: Vec<String>,
+    metadata: BTreeMap<String, String>,
+    configs: BTreeMap<String, Value>,
+    naming: Naming,
+}
+
+/// A tensor in one of the files.
+#[derive(Debug)]
+struct Stored {
+    source: usize,
+    range: Range<usize>,
+    file_name: String,
+    dtype: StoredType,
+    shape: Shape,
+}
+
+impl Weights {
+    /// Opens a `.safetensors` file or a diffusers folder and checks it; reads headers, not weights.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be read, [`Error::BadFile`] if it is damaged or something else,
+    /// [`Error::UnknownModel`] if it is sound but none of its tensors is known,
+    /// [`Error::Unsupported`] if its weights are spread over several files.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let metadata = std::fs::metadata(path).map_err(|error| Error::io(path, error))?;
+        let mut builder = Builder::new(path);
+        if metadata.is_dir() {
+            let folder = folder::read(path)?;
+            for (part, file) in folder.parts {
+                builder.add(Source::open(&file)?, Some(part))?;
+            }
+            builder.inner.is_folder = true;
+            builder.inner.configs = folder.configs;
+        } else {
+            builder.add(Source::open(path)?, None)?;
+            builder.read_config()?;
+        }
+        builder.finish()
+    }
+
+    /// Opens a single file that is part of the program; `name` stands for its path in messages.
+    ///
+    /// # Errors
+    /// As [`Weights::open`].
+    pub fn from_static(name: &str, bytes: &'static [u8]) -> Result<Self> {
+        let mut builder = Builder::new(Path::new(name));
+        builder.add(Source::of_static(name, bytes), None)?;
+        builder.read_config()?;
+        builder.finish()
+    }
+
+    /// The file or folder, or the name of static bytes.
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
+    /// The folder, if this is one of diffusers; tokenizer files are found there.
+    pub fn folder(&self) -> Option<&Path> {
+        self.inner.is_folder.then_some(self.path())
+    }
+
+    /// The weights below a name, such as `unet`; an empty name is the root.
+    pub fn scope(&self, prefix: &str) -> Scope {
+        Scope::new(self.clone(), prefix)
+    }
+
+    /// All names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.inner.tensors.keys().map(AsRef::as_ref)
+    }
+
+    /// A weight by its full name, in its stored shape; `None` if it is not there or not of floats
+    /// that can be computed with.
+    pub fn param(&self, name: &str) -> Option<Param> {
+        let stored = self.inner.tensors.get(name)?;
+        Some(self.make_param(name, stored.shape, stored.dtype.dtype()?))
+    }
+
+    /// A tensor's bytes as stored, little-endian; `None` where [`Weights::checked_bytes`] has the reason.
+    pub fn bytes(&self, name: &str) -> Option<&[u8]> {
+        self.checked_bytes(name).ok()
+    }
+
+    /// A tensor's bytes as stored, little-endian, after a look whether the file still has them.
+    ///
+    /// The bytes are mapped, not copied: if another program truncates the file while they are
+    /// being read, the system ends this process. Use them up soon after this call.
+    ///
+    /// # Errors
+    /// [`Error::MissingTensor`] if there is no such tensor, [`Error::BadFile`] if the file shrank.
+    pub fn checked_bytes(&self, name: &str) -> Result<&[u8]> {
+        let stored = self.find(name)?;
+        self.inner.sources[stored.source].read(stored.range.clone())
+    }
+
+    /// Lets the system take a tensor's pages back, after its upload.
+    pub fn drop_behind(&self, name: &str) {
+        if let Some(stored) = self.inner.tensors.get(name) {
+            self.inner.sources[stored.source].drop_behind(stored.range.clone());
+        }
+    }
+
+    /// The metadata of the header, or of all headers together.
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.inner.metadata
+    }
+
+    /// The configuration of a part: of a folder `PART/config.json`, `scheduler` and `model_index`;
+    /// of a single file the entries of its metadata's `config`.
+    pub fn config(&self, part: &str) -> Option<&Value> {
+        self.inner.configs.get(part)
+    }
+
+    /// Tensors in the file that no naming row knew, under the file's names.
+    pub fn leftovers(&self) -> &[String] {
+        &self.inner.leftovers
+    }
+
+    /// The naming that the file uses.
+    pub fn naming(&self) -> Naming {
+        self.inner.naming
+    }
+
+    fn find(&self, name: &str) -> Result<&Stored> {
+        self.inner
+            .tensors
+            .get(name)
+            .ok_or_else(|| self.missing([name]))
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        self.inner.tensors.contains_key(name)
+    }
+
+    fn contains_below(&self, name: &str) -> bool {
+        let start = format!("{name}.");
+        let mut from = self
+            .inner
+            .tensors
+            .range::<str, _>((Bound::Included(start.as_str()), Bound::Unbounded));
+        from.next()
+            .is_some_and(|(name, _)| name.starts_with(&start))
+    }
+
+    fn make_param(&self, name: &str, shape: Shape, dtype: DType) -> Param {
+        let known = self.inner.tensors.get_key_value(name);
+        Param {
+            name: known.map_or_else(|| name.into(), |(name, _)| name.clone()),
+            shape,
+            dtype,
+            layout: Layout::AsStored,
+        }
+    }
+}
+
+impl fmt::Debug for Weights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Weights")
+            .field("path", &self.inner.path)
+            .field("naming", &self.inner.naming)
+            .field("tensors", &self.inner.tensors.len())
+            .field("leftovers", &self.inner.leftovers.len())
+            .finish()
+    }
+}
+
+/// Collects the files of a checkpoint.
+struct Builder {
+    inner: Inner,
+}
+
+impl Builder {
+    fn new(path: &Path) -> Self {
+        Self {
+            inner: Inner {
+                path: path.to_owned(),
+                is_folder: false,
+                sources: Vec::new(),
+                tensors: BTreeMap::new(),
+                leftovers: Vec::new(),
+                metadata: BTreeMap::new(),
+                configs: BTreeMap::new(),
+                naming: Naming::Diffusers,
+            },
+        }
+    }
+
+    /// Checks a file and takes in its tensors; `part` says that all of it is that part.
+    fn add(&mut self, source: Source, part: Option<&str>) -> Result<()> {
+        let header = header::parse(source.all()).map_err(|reason| source.bad(reason))?;
+        let names: Vec<&str> = header
+            .entries
+            .iter()
+            .map(|entry| entry.name.as_str())
+            .collect();
+        let translation = names::translate(&names, part);
+        if translation.has_ldm {
+            self.inner.naming = Naming::Ldm;
+        }
+        let leftovers = translation
+            .leftovers
+            .iter()
+            .map(|&index| names[index].to_owned());
+        self.inner.leftovers.extend(leftovers);
+
+        let index = self.inner.sources.len();
+        for (name, entry) in translation.known {
+            let entry = &header.entries[entry];
+            let stored = Stored {
+                source: index,
+                range: entry.range.clone(),
+                file_name: entry.name.clone(),
+                dtype: entry.dtype,
+                shape: entry.shape,
+            };
+            if let Some(other) = self.inner.tensors.insert(name.into(), stored) {
+                return Err(source.bad(format!(
+                    "holds the same weight twice, as {} and {}; save it again with one of them",
+                    quoted(&other.file_name),
+                    quoted(&entry.name)
+                )));
+            }
+        }
+        for (key, value) in header.metadata {
+            self.inner.metadata.entry(key).or_insert(value);
+        }
+        self.inner.sources.push(source);
+        Ok(())
+    }
+
+    /// Takes the configurations out of a single file's metadata.
+    fn read_config(&mut self) -> Result<()> {
+        let Some(text) = self.inner.metadata.get(CONFIG_ENTRY) else {
+            return Ok(());
+        };
+        let config = folder::parse_object(text).map_err(|reason| {
+            Error::bad_file(
+                &self.inner.path,
+                format!(
+                    "has a malformed {CONFIG_ENTRY:?} entry in its metadata ({reason}); \
+                     save it again without it, or with a JSON object"
+                ),
+            )
+        })?;
+        if let Value::Object(parts) = config {
+            self.inner.configs.extend(parts);
+        }
+        Ok(())
+    }
+
+    /// The checkpoint, if anything in it is known.
+    fn finish(mut self) -> Result<Weights> {
+        self.inner.leftovers.sort();
+        let weights = Weights {
+            inner: Arc::new(self.inner),
+        };
+        if !weights.inner.tensors.is_empty() {
+            return Ok(weights);
+        }
+        let reason = match (weights.looks_like(), weights.leftovers()) {
+            (Some(kind), _) => format!("it looks like {kind}; give a checkpoint of a known family"),
+            (None, []) => "it holds no weights; give a full checkpoint".to_owned(),
+            (None, leftovers) => {
+                let shown: Vec<_> = leftovers
+                    .iter()
+                    .take(SHOWN_NAMES)
+                    .map(|name| quoted(name))
+                    .collect();
+                format!(
+                    "none of its {} tensors is known ({}, …); give a checkpoint of a known family",
+                    leftovers.len(),
+                    shown.join(", ")
+                )
+            }
+        };
+        Err(Error::UnknownModel {
+            path: weights.inner.path.clone(),
+            reason,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

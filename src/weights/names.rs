@@ -1,0 +1,267 @@
+//! One name for a weight: tables of rows from the namings of files to diffusers' names.
+//!
+//! A name in a file is first given a part (`unet`, `vae`, `text_encoder`) by its prefix, then
+//! translated by the first row of that part's tables that fits. A new naming is new rows.
+//!
+//! Checked against diffusers' own converters (`loaders/single_file_utils.py`, 0.42.1).
+
+use super::rows::Tail::{Renamed, Same};
+use super::rows::{Places, Row, Tail};
+use std::collections::BTreeSet;
+
+/// Which naming a file uses; inside, there is only the second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Naming {
+    /// The names of the original training code: `model.diffusion_model.input_blocks.1.0.in_layers.2.weight`.
+    Ldm,
+    /// The names of the diffusers library: `unet.down_blocks.0.resnets.0.conv1.weight`.
+    Diffusers,
+}
+
+/// What is known of a file's names.
+#[derive(Debug, Default)]
+pub(super) struct Translation {
+    /// One name for each known tensor, with its index in the file's list.
+    pub(super) known: Vec<(String, usize)>,
+    /// Indices of tensors that no row knew. Ignorable ones are in neither list.
+    pub(super) leftovers: Vec<usize>,
+    /// Whether some name needed a row of the LDM tables.
+    pub(super) has_ldm: bool,
+}
+
+/// Prefixes of single files, and the part that follows them.
+const PREFIXES: &[(&str, &str)] = &[
+    ("model.diffusion_model.", "unet"),
+    ("first_stage_model.", "vae"),
+    ("cond_stage_model.transformer.", "text_encoder"),
+    ("unet.", "unet"),
+    ("vae.", "vae"),
+    ("text_encoder.", "text_encoder"),
+];
+
+/// Tensors that tell a file of one part alone, without any prefix.
+const BARE_PARTS: &[(&str, &str)] = &[
+    ("time_embed.0.weight", "unet"),
+    ("time_embedding.linear_1.weight", "unet"),
+    ("decoder.conv_in.weight", "vae"),
+    ("encoder.conv_in.weight", "vae"),
+    (
+        "text_model.embeddings.token_embedding.weight",
+        "text_encoder",
+    ),
+    ("embeddings.token_embedding.weight", "text_encoder"),
+];
+
+/// What training left in the file and drawing does not need, by the beginning of the file's name.
+const IGNORABLE_PREFIXES: &[&str] = &[
+    "betas",
+    "alphas_cumprod",
+    "sqrt_",
+    "log_one_minus",
+    "posterior_",
+    "model_ema.",
+    "embedding_manager",
+    "denoiser.sigmas",
+    "loss.",
+    "first_stage_model.loss.",
+    "first_stage_model.model_ema.",
+    "cond_stage_model.model.logit_scale",
+    "conditioner.embedders.1.model.logit_scale",
+    "text_encoders.t5xxl.transformer.encoder.embed_tokens.weight",
+    "ztsnr",
+    "edm_vpred.sigma_min",
+];
+
+/// The same by the last segment: CLIP's positions are 0, 1, 2, … in every file.
+const IGNORABLE_SUFFIXES: &[&str] = &["position_ids"];
+
+const UNET_LDM_RESNET: Tail = Renamed(&[
+    ("in_layers.0", "norm1"),
+    ("in_layers.2", "conv1"),
+    ("emb_layers.1", "time_emb_proj"),
+    ("out_layers.0", "norm2"),
+    ("out_layers.3", "conv2"),
+    ("skip_connection", "conv_shortcut"),
+]);
+
+#[rustfmt::skip]
+const UNET_LDM: &[Row] = &[
+    Row("time_embed.0", "time_embedding.linear_1", Same),
+    Row("time_embed.2", "time_embedding.linear_2", Same),
+    Row("label_emb.0.0", "add_embedding.linear_1", Same),
+    Row("label_emb.0.2", "add_embedding.linear_2", Same),
+    Row("input_blocks.0.0", "conv_in", Same),
+    Row("input_blocks.{input}.0.op", "down_blocks.{level}.downsamplers.0.conv", Same),
+    Row("input_blocks.{input}.0", "down_blocks.{level}.resnets.{layer}", UNET_LDM_RESNET),
+    Row("input_blocks.{input}.1", "down_blocks.{level}.attentions.{layer}", Same),
+    Row("middle_block.0", "mid_block.resnets.0", UNET_LDM_RESNET),
+    Row("middle_block.1", "mid_block.attentions.0", Same),
+    Row("middle_block.2", "mid_block.resnets.1", UNET_LDM_RESNET),
+    Row("output_blocks.{output}.0", "up_blocks.{level}.resnets.{layer}", UNET_LDM_RESNET),
+    Row("output_blocks.{output}.1.conv", "up_blocks.{level}.upsamplers.0.conv", Same),
+    Row("output_blocks.{output}.2.conv", "up_blocks.{level}.upsamplers.0.conv", Same),
+    Row("output_blocks.{output}.1", "up_blocks.{level}.attentions.{layer}", Same),
+    Row("out.0", "conv_norm_out", Same),
+    Row("out.2", "conv_out", Same),
+];
+
+const UNET: &[Row] = &[
+    Row("conv_in", "conv_in", Same),
+    Row("time_embedding", "time_embedding", Same),
+    Row("add_embedding", "add_embedding", Same),
+    Row("down_blocks", "down_blocks", Same),
+    Row("mid_block", "mid_block", Same),
+    Row("up_blocks", "up_blocks", Same),
+    Row("conv_norm_out", "conv_norm_out", Same),
+    Row("conv_out", "conv_out", Same),
+];
+
+const VAE_LDM_RESNET: Tail = Renamed(&[
+    ("norm1", "norm1"),
+    ("conv1", "conv1"),
+    ("norm2", "norm2"),
+    ("conv2", "conv2"),
+    ("nin_shortcut", "conv_shortcut"),
+]);
+
+const VAE_LDM_ATTENTION: Tail = Renamed(&[
+    ("norm", "group_norm"),
+    ("q", "to_q"),
+    ("k", "to_k"),
+    ("v", "to_v"),
+    ("proj_out", "to_out.0"),
+]);
+
+#[rustfmt::skip]
+const VAE_LDM: &[Row] = &[
+    Row("encoder.down.{level}.block.{layer}", "encoder.down_blocks.{level}.resnets.{layer}", VAE_LDM_RESNET),
+    Row("encoder.down.{level}.downsample.conv", "encoder.down_blocks.{level}.downsamplers.0.conv", Same),
+    Row("encoder.mid.block_1", "encoder.mid_block.resnets.0", VAE_LDM_RESNET),
+    Row("encoder.mid.attn_1", "encoder.mid_block.attentions.0", VAE_LDM_ATTENTION),
+    Row("encoder.mid.block_2", "encoder.mid_block.resnets.1", VAE_LDM_RESNET),
+    Row("encoder.norm_out", "encoder.conv_norm_out", Same),
+    Row("decoder.mid.block_1", "decoder.mid_block.resnets.0", VAE_LDM_RESNET),
+    Row("decoder.mid.attn_1", "decoder.mid_block.attentions.0", VAE_LDM_ATTENTION),
+    Row("decoder.mid.block_2", "decoder.mid_block.resnets.1", VAE_LDM_RESNET),
+    Row("decoder.up.{up}.block.{layer}", "decoder.up_blocks.{level}.resnets.{layer}", VAE_LDM_RESNET),
+    Row("decoder.up.{up}.upsample.conv", "decoder.up_blocks.{level}.upsamplers.0.conv", Same),
+    Row("decoder.norm_out", "decoder.conv_norm_out", Same),
+];
+
+/// Older diffusers had other names in the VAE's attention.
+const VAE_ATTENTION: Tail = Renamed(&[
+    ("query", "to_q"),
+    ("key", "to_k"),
+    ("value", "to_v"),
+    ("proj_attn", "to_out.0"),
+    ("group_norm", "group_norm"),
+    ("to_q", "to_q"),
+    ("to_k", "to_k"),
+    ("to_v", "to_v"),
+    ("to_out.0", "to_out.0"),
+]);
+
+#[rustfmt::skip]
+const VAE: &[Row] = &[
+    Row("encoder.conv_in", "encoder.conv_in", Same),
+    Row("encoder.down_blocks", "encoder.down_blocks", Same),
+    Row("encoder.mid_block.attentions.{layer}", "encoder.mid_block.attentions.{layer}", VAE_ATTENTION),
+    Row("encoder.mid_block.resnets", "encoder.mid_block.resnets", Same),
+    Row("encoder.conv_norm_out", "encoder.conv_norm_out", Same),
+    Row("encoder.conv_out", "encoder.conv_out", Same),
+    Row("decoder.conv_in", "decoder.conv_in", Same),
+    Row("decoder.mid_block.attentions.{layer}", "decoder.mid_block.attentions.{layer}", VAE_ATTENTION),
+    Row("decoder.mid_block.resnets", "decoder.mid_block.resnets", Same),
+    Row("decoder.up_blocks", "decoder.up_blocks", Same),
+    Row("decoder.conv_norm_out", "decoder.conv_norm_out", Same),
+    Row("decoder.conv_out", "decoder.conv_out", Same),
+    Row("quant_conv", "quant_conv", Same),
+    Row("post_quant_conv", "post_quant_conv", Same),
+];
+
+/// transformers 5 saves without `text_model.`, everything before it with.
+const TEXT_ENCODER: &[Row] = &[
+    Row("text_model", "text_model", Same),
+    Row("embeddings", "text_model.embeddings", Same),
+    Row("encoder", "text_model.encoder", Same),
+    Row("final_layer_norm", "text_model.final_layer_norm", Same),
+    Row("text_projection", "text_projection", Same),
+];
+
+/// The tables of each part, tried in this order.
+const TABLES: &[(&str, Naming, &[Row])] = &[
+    ("unet", Naming::Ldm, UNET_LDM),
+    ("unet", Naming::Diffusers, UNET),
+    ("vae", Naming::Ldm, VAE_LDM),
+    ("vae", Naming::Diffusers, VAE),
+    ("text_encoder", Naming::Diffusers, TEXT_ENCODER),
+];
+
+/// Translates a file's names; `part` says that the whole file is that part, as in a diffusers folder.
+pub(super) fn translate(names: &[&str], part: Option<&str>) -> Translation {
+    let present: BTreeSet<&str> = names.iter().copied().collect();
+    let bare = part.or_else(|| {
+        let mut parts = BARE_PARTS.iter();
+        parts.find_map(|&(marker, part)| present.contains(marker).then_some(part))
+    });
+    let split = |name| match bare {
+        Some(part) => Some((part, name)),
+        None => split_part(name),
+    };
+    let within = |wanted: &str| {
+        let inner = names.iter().filter_map(|&name| split(name));
+        inner
+            .filter(|(part, _)| *part == wanted)
+            .map(|(_, name)| name)
+            .collect()
+    };
+    let places = Places::find(&within("unet"), &within("vae"));
+
+    let mut translation = Translation::default();
+    for (index, &name) in names.iter().enumerate() {
+        if is_ignorable(name) {
+            continue;
+        }
+        let found = split(name).and_then(|(part, inner)| {
+            let (ours, naming) = translate_one(part, inner, &places)?;
+            Some((format!("{part}.{ours}"), naming))
+        });
+        match found {
+            Some((ours, naming)) => {
+                translation.has_ldm |= naming == Naming::Ldm;
+                translation.known.push((ours, index));
+            }
+            None => translation.leftovers.push(index),
+        }
+    }
+    translation
+}
+
+fn split_part(name: &str) -> Option<(&'static str, &str)> {
+    PREFIXES
+        .iter()
+        .find_map(|(prefix, part)| Some((*part, name.strip_prefix(prefix)?)))
+}
+
+fn is_ignorable(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or(name);
+    IGNORABLE_PREFIXES
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
+        || IGNORABLE_SUFFIXES.contains(&last)
+}
+
+fn translate_one(part: &str, name: &str, places: &Places) -> Option<(String, Naming)> {
+    TABLES
+        .iter()
+        .filter(|(table_part, ..)| *table_part == part)
+        .find_map(|(_, naming, rows)| {
+            let ours = rows.iter().find_map(|row| row.translate(name, places))?;
+            Some((ours, *naming))
+        })
+}
+
+#[cfg(test)]
+#[path = "names_tests.rs"]
+mod tests;

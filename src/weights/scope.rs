@@ -1,0 +1,121 @@
+//! A place in the tree of weight names, from which a layer takes its own.
+
+use super::Weights;
+use crate::error::{Error, Result};
+use crate::tensor::{Param, Shape};
+use std::fmt::Display;
+use std::sync::Arc;
+
+/// The weights below one name, such as `unet.down_blocks.0`. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    weights: Weights,
+    path: Arc<str>,
+}
+
+impl Scope {
+    pub(super) fn new(weights: Weights, path: &str) -> Self {
+        Self {
+            weights,
+            path: path.into(),
+        }
+    }
+
+    /// The scope of a child; `child` may contain dots, as `down_blocks.0`.
+    #[must_use]
+    pub fn scope(&self, child: impl Display) -> Self {
+        Self {
+            weights: self.weights.clone(),
+            path: self.full(&child).into(),
+        }
+    }
+
+    /// The weight `name`, which must have this shape.
+    ///
+    /// A convolution of 1×1 and a linear layer are the same matrix, so `[O, I]` and `[O, I, 1, 1]`
+    /// fit each other; the returned weight has the shape asked for.
+    ///
+    /// # Errors
+    /// [`Error::MissingTensor`] if there is no such tensor, [`Error::TensorMismatch`] if it is of
+    /// another shape or not of floats, [`Error::Unsupported`] if it is of 8-bit floats.
+    pub fn get(&self, name: &str, shape: impl Into<Shape>) -> Result<Param> {
+        let (name, shape) = (self.full(&name), shape.into());
+        let found = self.weights.find(&name)?;
+        let fits = found.shape == shape
+            || matrix(found.shape).is_some_and(|axes| matrix(shape) == Some(axes));
+        let dtype = found.dtype.dtype().filter(|_| fits);
+        let Some(dtype) = dtype else {
+            return Err(self.mismatch(&name, shape)?);
+        };
+        Ok(self.weights.make_param(&name, shape, dtype))
+    }
+
+    /// Whether there is exactly this tensor.
+    pub fn has(&self, name: &str) -> bool {
+        self.weights.contains(&self.full(&name))
+    }
+
+    /// Whether there is any tensor below this name.
+    pub fn has_scope(&self, name: &str) -> bool {
+        self.weights.contains_below(&self.full(&name))
+    }
+
+    /// The shape of a tensor as stored.
+    ///
+    /// # Errors
+    /// [`Error::MissingTensor`] if there is no such tensor.
+    pub fn shape(&self, name: &str) -> Result<Shape> {
+        Ok(self.weights.find(&self.full(&name))?.shape)
+    }
+
+    /// How many numbered children there are: `child.0.…`, `child.1.…` and so on, without a gap.
+    pub fn count(&self, child: &str) -> usize {
+        (0..)
+            .take_while(|n| self.has_scope(&format!("{child}.{n}")))
+            .count()
+    }
+
+    /// The full name of this place, such as `unet.down_blocks.0`; empty at the root.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    fn full(&self, name: &impl Display) -> String {
+        if self.path.is_empty() {
+            name.to_string()
+        } else {
+            format!("{}.{name}", self.path)
+        }
+    }
+
+    /// Why the stored tensor cannot be the weight that was asked for.
+    fn mismatch(&self, name: &str, shape: Shape) -> Result<Error> {
+        let found = self.weights.find(name)?;
+        let path = self.weights.path();
+        let code = found.dtype.code().to_lowercase();
+        if found.dtype.is_tiny_float() {
+            return Ok(Error::Unsupported(format!(
+                "{}: tensor {name} is stored as {code}; use an f16, bf16 or f32 version of the model",
+                path.display()
+            )));
+        }
+        Ok(Error::TensorMismatch {
+            path: path.to_owned(),
+            tensor: name.to_owned(),
+            expected: format!("{shape} of f32, f16 or bf16"),
+            found: format!("{} of {code}", found.shape),
+        })
+    }
+}
+
+/// The rows and columns of `[O, I]` or `[O, I, 1, 1]`.
+fn matrix(shape: Shape) -> Option<[usize; 2]> {
+    match *shape.dims() {
+        [rows, columns] | [rows, columns, 1, 1] => Some([rows, columns]),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+#[path = "scope_tests.rs"]
+mod tests;

@@ -1,0 +1,188 @@
+//! The bytes of one model file: mapped from disk, or part of the program.
+
+use crate::error::{Error, Result};
+use memmap2::Mmap;
+use std::fs::File;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// Advice on pages is given in multiples of this, the largest page size in common use.
+#[cfg(unix)]
+const PAGE_BYTES: usize = 64 << 10;
+
+/// One open model file.
+///
+/// A mapped file is read by the page fault, so a file that *shrinks* while it is mapped would end
+/// the process with SIGBUS. No portable call prevents that. [`Source::read`] compares the length
+/// right before it hands bytes out, which leaves only a race of microseconds against a program
+/// that truncates a model in place; programs that replace a file by renaming are no danger.
+#[derive(Debug)]
+pub(super) struct Source {
+    path: PathBuf,
+    bytes: Bytes,
+}
+
+#[derive(Debug)]
+enum Bytes {
+    Static(&'static [u8]),
+    Mapped { map: Mmap, file: File },
+}
+
+impl Source {
+    /// Maps a regular file; anything that could block or never end is refused unread.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let io = |error| Error::io(path, error);
+        // Before opening: to open a FIFO for reading waits for a writer.
+        let metadata = std::fs::metadata(path).map_err(io)?;
+        if !metadata.is_file() {
+            return Err(Error::bad_file(
+                path,
+                "is a device, pipe or socket, not a regular file; give a .safetensors file",
+            ));
+        }
+        let file = File::open(path).map_err(io)?;
+        if file.metadata().map_err(io)?.len() == 0 {
+            // An empty mapping is an error on most systems; the header check has the words for it.
+            return Ok(Self::of_static(path, &[]));
+        }
+        // SAFETY: the mapping is read-only and never leaves this struct but as slices. A change of the file's
+        // content by another program changes weights, not memory safety, since every byte is
+        // read as plain data; a change of its length is described above.
+        let map = unsafe { Mmap::map(&file) }.map_err(io)?;
+        #[cfg(unix)]
+        if map.advise(memmap2::Advice::Sequential).is_err() {
+            // Advice only: a kernel that declines it reads as well, if later.
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            bytes: Bytes::Mapped { map, file },
+        })
+    }
+
+    /// Bytes that are part of the program, under a name for messages.
+    pub(super) fn of_static(path: impl Into<PathBuf>, bytes: &'static [u8]) -> Self {
+        Self {
+            path: path.into(),
+            bytes: Bytes::Static(bytes),
+        }
+    }
+
+    /// The file, or the name given to static bytes.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The whole file. Only for the header, right after opening; later through [`Source::read`].
+    pub(super) fn all(&self) -> &[u8] {
+        match &self.bytes {
+            Bytes::Static(bytes) => bytes,
+            Bytes::Mapped { map, .. } => map,
+        }
+    }
+
+    /// Some of the file's bytes, after a look whether the file still has them.
+    pub(super) fn read(&self, range: Range<usize>) -> Result<&[u8]> {
+        if let Bytes::Mapped { map, file } = &self.bytes {
+            let length = file
+                .metadata()
+                .map_err(|error| Error::io(&self.path, error))?
+                .len();
+            let mapped = map.len();
+            if usize::try_from(length).is_ok_and(|length| length < mapped) {
+                return Err(self.bad(format!(
+                    "shrank from {mapped} to {length} bytes while it was open; \
+                     leave the file alone while it is loaded, and load it again"
+                )));
+            }
+        }
+        self.all()
+            .get(range.clone())
+            .ok_or_else(|| self.bad(format!("has no bytes {range:?}; load it again")))
+    }
+
+    /// Lets the system take back the pages that lie wholly inside `range`; they can be read again.
+    #[cfg(unix)]
+    pub(super) fn drop_behind(&self, range: Range<usize>) {
+        let Bytes::Mapped { map, .. } = &self.bytes else {
+            return;
+        };
+        let start = range.start.next_multiple_of(PAGE_BYTES);
+        let end = range.end / PAGE_BYTES * PAGE_BYTES;
+        if start >= end {
+            return;
+        }
+        // SAFETY: the mapping is shared, read-only and backed by a file, so a dropped page is read
+        // from the file again at the next access; slices handed out stay valid.
+        let advised = unsafe {
+            map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, end - start)
+        };
+        if advised.is_err() {
+            // Advice only: the pages then stay until the system needs them.
+        }
+    }
+
+    /// Lets the system take back pages, where there is a call for it: not here.
+    #[cfg(not(unix))]
+    pub(super) fn drop_behind(&self, _range: Range<usize>) {}
+
+    /// A complaint about this file.
+    pub(super) fn bad(&self, reason: impl Into<String>) -> Error {
+        Error::bad_file(&self.path, reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_shrinks_while_open_is_refused_before_it_is_read() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(300_000).unwrap();
+        let source = Source::open(file.path()).unwrap();
+        assert_eq!(source.read(0..300_000).unwrap().len(), 300_000);
+        file.as_file().set_len(100).unwrap();
+        let error = source.read(0..10).unwrap_err().to_string();
+        assert!(error.contains("shrank from 300000 to 100 bytes"), "{error}");
+    }
+
+    #[test]
+    fn dropped_pages_read_the_same_again() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let content: Vec<u8> = (0..=250).cycle().take(500_001).collect();
+        std::fs::write(file.path(), &content).unwrap();
+        let source = Source::open(file.path()).unwrap();
+        for range in [
+            0..500_001,
+            7..499_999,
+            70_000..70_001,
+            65_536..131_072,
+            5..5,
+        ] {
+            assert_eq!(source.read(range.clone()).unwrap(), &content[range.clone()]);
+            source.drop_behind(range.clone());
+            assert_eq!(source.read(range.clone()).unwrap(), &content[range]);
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn devices_pipes_and_directories_are_refused_unread() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe.safetensors");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(
+            made.is_ok_and(|status| status.success()),
+            "mkfifo is part of every Linux"
+        );
+        for path in [
+            Path::new("/dev/zero"),
+            Path::new("/dev/null"),
+            &pipe,
+            folder.path(),
+        ] {
+            let error = Source::open(path).unwrap_err().to_string();
+            assert!(error.contains("not a regular file"), "{error}");
+        }
+    }
+}

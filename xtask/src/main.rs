@@ -1,0 +1,141 @@
+//! Set-up and build in one command, on a machine that has nothing but a Rust toolchain:
+//!
+//! ```text
+//! cargo xtask run "a slice of pizza on a light blue background"
+//! cargo xtask test
+//! ```
+
+mod vulkan;
+
+use std::env;
+use std::ffi::OsString;
+use std::io;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+
+const USAGE: &str = "\
+Set-up and build in one command.
+
+Usage: cargo xtask run [FLAGS] \"PROMPT\"   set up, build, draw a picture
+       cargo xtask test [ARGUMENTS]       set up, build, run all tests
+
+Flags of `run` go to aquatint (`cargo xtask run --help` lists them), arguments of `test` to
+`cargo test`. The set-up: where no graphics driver answers on Linux, software Vulkan is installed.";
+
+/// A sentence for the user: what went wrong and how to mend it.
+type Outcome<T = ()> = Result<T, String>;
+
+fn main() -> ExitCode {
+    let mut arguments = env::args_os().skip(1);
+    let verb = arguments.next().unwrap_or_default();
+    let rest: Vec<OsString> = arguments.collect();
+    let outcome = match verb.to_str() {
+        Some("run") => run(&rest),
+        Some("test") => test(&rest),
+        Some("help" | "-h" | "--help") => {
+            println!("{USAGE}");
+            Ok(ExitCode::SUCCESS)
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            Ok(ExitCode::from(2))
+        }
+    };
+    outcome.unwrap_or_else(|reason| {
+        eprintln!("error: {reason}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Builds the program and runs it where the user stands.
+fn run(arguments: &[OsString]) -> Outcome<ExitCode> {
+    set_up()?;
+    let mut program = cargo(&["run", "--release", "--bin", "aquatint", "--"]);
+    hand_over(program.args(arguments))
+}
+
+/// Builds and runs the tests of the whole workspace.
+fn test(arguments: &[OsString]) -> Outcome<ExitCode> {
+    set_up()?;
+    let mut tests = cargo(&["test", "--release", "--workspace"]);
+    hand_over(tests.args(arguments))
+}
+
+/// Makes sure that a graphics driver answers, as far as this machine lets us.
+///
+/// Metal and Direct3D come with the system; on Linux a driver may be missing.
+fn set_up() -> Outcome {
+    if !cfg!(target_os = "linux") {
+        return Ok(());
+    }
+    // The quick look first, so that a question about sudo comes before the long build.
+    if !vulkan::is_installed() {
+        println!("xtask: no Vulkan driver is installed");
+        return vulkan::install_software();
+    }
+    if !vulkan::has_software() && !an_adapter_answers()? {
+        println!("xtask: Vulkan drivers are installed, but none of them finds a device");
+        return vulkan::install_software();
+    }
+    Ok(())
+}
+
+/// Asks the program itself, which sees exactly what a picture would be drawn on.
+fn an_adapter_answers() -> Outcome<bool> {
+    if wait(&mut cargo(&["build", "--release", "--bin", "aquatint"]))? != ExitCode::SUCCESS {
+        return Err("the build failed; its messages stand above".to_owned());
+    }
+    let mut devices = cargo(&[
+        "run",
+        "--release",
+        "--quiet",
+        "--bin",
+        "aquatint",
+        "--",
+        "devices",
+    ]);
+    Ok(wait(devices.stdout(Stdio::null()).stderr(Stdio::null()))? == ExitCode::SUCCESS)
+}
+
+/// The cargo that runs this, on the workspace that this belongs to, in the user's folder.
+fn cargo(arguments: &[&str]) -> Command {
+    let program = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("Cargo.toml");
+    let mut command = Command::new(program);
+    let (verb, flags) = arguments
+        .split_first()
+        .expect("cargo is called with a verb");
+    command
+        .arg(verb)
+        .arg("--manifest-path")
+        .arg(manifest)
+        .args(flags);
+    command
+}
+
+/// Ends with a command: it takes our place, so that Ctrl-C and exit codes are its own.
+#[cfg(unix)]
+fn hand_over(command: &mut Command) -> Outcome<ExitCode> {
+    use std::os::unix::process::CommandExt;
+    let failure = command.exec();
+    Err(cannot_run(command, &failure))
+}
+
+/// Ends with a command, and with its exit code.
+#[cfg(not(unix))]
+fn hand_over(command: &mut Command) -> Outcome<ExitCode> {
+    wait(command)
+}
+
+/// Runs a command to its end and passes its exit code on.
+fn wait(command: &mut Command) -> Outcome<ExitCode> {
+    let status = command
+        .status()
+        .map_err(|failure| cannot_run(command, &failure))?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+fn cannot_run(command: &Command, failure: &io::Error) -> String {
+    format!("cannot run {}: {failure}", command.get_program().display())
+}
