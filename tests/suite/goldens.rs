@@ -1,0 +1,188 @@
+//! Whole runs against diffusers: every case of `tests/golden/data/pictures`.
+
+use crate::device;
+use aquatint::{Device, Image, Model, Noise, Pipeline, Precision, Request, Trace};
+use safetensors::SafeTensors;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// The largest relative difference ‖a−b‖/‖b‖ to diffusers in f32: both round each operation to
+/// 2⁻²⁴ in their own order, and a run multiplies such differences by less than ten (the golden
+/// script checks that) times some hundred operations.
+const F32_TOLERANCE: f64 = 1e-3;
+/// The least peak signal-to-noise ratio of the picture, in dB, with f32 and with f16 activations.
+const F32_PSNR: f64 = 40.0;
+const F16_PSNR: f64 = 30.0;
+
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/data").join(name)
+}
+
+/// A recorded run of diffusers.
+struct Golden {
+    name: String,
+    path: PathBuf,
+    bytes: Vec<u8>,
+    case: Value,
+}
+
+impl Golden {
+    fn read(path: PathBuf) -> Self {
+        let bytes = std::fs::read(&path).expect("the golden is there");
+        let (_, header) = SafeTensors::read_metadata(&bytes).expect("it is safetensors");
+        let case = &header.metadata().as_ref().expect("it has metadata")["case"];
+        let case = serde_json::from_str(case).expect("the case is JSON");
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        Self { name, path, bytes, case }
+    }
+
+    /// All of them, in order.
+    fn all() -> Vec<Self> {
+        let entries = std::fs::read_dir(data("pictures")).expect("the folder is there");
+        let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        assert!(paths.len() >= 14, "some goldens are missing: {paths:?}");
+        paths.into_iter().map(Self::read).collect()
+    }
+
+    fn model(&self) -> Model {
+        let name = self.case["model"].as_str().unwrap();
+        let opened = match name {
+            "demo" => Model::demo(),
+            "tiny_c" => Model::open(data("models/tiny_c")),
+            name => Model::open(data("models").join(format!("{name}.safetensors"))),
+        };
+        opened.unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    fn request(&self) -> Request {
+        let text = |field: &str| self.case[field].as_str().unwrap();
+        let number = |field: &str| usize::try_from(self.case[field].as_u64().unwrap()).unwrap();
+        Request::new(text("prompt"))
+            .negative(text("negative_prompt"))
+            .size(number("width"), number("height"))
+            .steps(number("steps"))
+            .guidance_scale(self.case["guidance_scale"].as_f64().unwrap())
+            .sampler(text("sampler"))
+            .schedule(text("schedule"))
+            .seed(self.case["seed"].as_u64().unwrap())
+            .batch_size(number("batch_size"))
+    }
+
+    fn tensors(&self) -> SafeTensors<'_> {
+        SafeTensors::deserialize(&self.bytes).unwrap()
+    }
+
+    fn values(&self, name: &str) -> Vec<f32> {
+        bytemuck::pod_collect_to_vec(self.tensors().tensor(name).unwrap().data())
+    }
+
+    /// Compares every tensor of the golden with the trace.
+    fn check_trace(&self, trace: &Trace) {
+        let mut compared = 0;
+        for (name, expected) in self.tensors().tensors() {
+            let expected_values = || -> Vec<f32> { bytemuck::pod_collect_to_vec(expected.data()) };
+            if name == "image" {
+                continue; // compared as bytes with the picture
+            }
+            compared += 1;
+            if name.starts_with("tokens.") {
+                let ids: Vec<i32> = bytemuck::pod_collect_to_vec(expected.data());
+                assert_eq!(trace.ids(&name), Some(ids), "{}: {name}", self.name);
+                continue;
+            }
+            let Some((shape, found)) = trace.values(&name) else {
+                // diffusers draws noise for an ancestral sampler's last step too, and weighs it 0.
+                assert!(name.starts_with("noise."), "{}: the trace lacks {name}", self.name);
+                continue;
+            };
+            assert_eq!(shape, expected.shape(), "{}: {name}", self.name);
+            if name == "latents_init" || name.starts_with("noise.") {
+                assert_eq!(found, expected_values(), "{}: {name} is not torch's", self.name);
+            }
+            let error = relative_error(&found, &expected_values());
+            assert!(error < F32_TOLERANCE, "{}: {name} differs by {error:.2e}", self.name);
+        }
+        assert!(compared > 6, "{}: only {compared} tensors", self.name);
+    }
+
+    fn check_images(&self, images: &[Image], least_psnr: f64) {
+        let golden = self.tensors();
+        let expected = golden.tensor("image").unwrap(); // [B, H, W, 3] bytes
+        let [_, height, width, _] = expected.shape() else { panic!("{:?}", expected.shape()) };
+        for (image, expected) in images.iter().zip(expected.data().chunks_exact(width * height * 3)) {
+            assert_eq!((image.width(), image.height()), (*width, *height));
+            let found = image.pixels().chunks_exact(4).flat_map(|rgba| &rgba[..3]);
+            let psnr = psnr(found, expected);
+            assert!(psnr >= least_psnr, "{}: the picture has {psnr:.1} dB", self.name);
+        }
+    }
+}
+
+/// ‖a−b‖/‖b‖
+fn relative_error(found: &[f32], expected: &[f32]) -> f64 {
+    let square = |value: f32| f64::from(value).powi(2);
+    let difference: f64 = found.iter().zip(expected).map(|(a, b)| square(a - b)).sum();
+    let size: f64 = expected.iter().map(|b| square(*b)).sum();
+    (difference / size).sqrt()
+}
+
+/// 10·log₁₀(255² / mean squared difference), in dB.
+fn psnr<'a>(found: impl Iterator<Item = &'a u8>, expected: &[u8]) -> f64 {
+    let squares = found.zip(expected).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2));
+    let mean = squares.sum::<f64>() / expected.len() as f64;
+    10.0 * (255.0 * 255.0 / mean).log10()
+}
+
+fn traced(device: &Device, golden: &Golden, request: &Request) -> (Vec<Image>, Trace) {
+    let pipeline = Pipeline::new(device, golden.model()).expect("the weights fit");
+    let run = pipeline.start_traced(request).unwrap_or_else(|error| panic!("{}: {error}", golden.name));
+    run.finish_traced().unwrap_or_else(|error| panic!("{}: {error}", golden.name))
+}
+
+#[test]
+fn every_step_agrees_with_diffusers_in_f32() {
+    for golden in Golden::all() {
+        let request = golden.request().precision(Precision::F32);
+        let (images, trace) = traced(device::best(), &golden, &request);
+        golden.check_trace(&trace);
+        golden.check_images(&images, F32_PSNR);
+    }
+}
+
+#[test]
+fn pictures_agree_with_diffusers_in_f16() {
+    for golden in Golden::all() {
+        let request = golden.request().precision(Precision::F16);
+        let pipeline = Pipeline::new(device::best(), golden.model()).expect("the weights fit");
+        match pipeline.generate(&request) {
+            Ok(images) => golden.check_images(&images, F16_PSNR),
+            Err(aquatint::Error::Request { field: "precision", .. }) => {
+                eprintln!("skipped: the device does not store f16");
+                return;
+            }
+            Err(error) => panic!("{}: {error}", golden.name),
+        }
+    }
+}
+
+#[test]
+fn the_interpreter_agrees_with_diffusers() {
+    // One case of each tiny model, with every kind of block and sampler row among them.
+    for name in ["a_euler_ancestral_leading_batch", "b_heun_karras", "c_euler_linspace"] {
+        let golden = Golden::read(data("pictures").join(format!("{name}.safetensors")));
+        let (images, trace) = traced(&Device::reference(), &golden, &golden.request());
+        golden.check_trace(&trace);
+        golden.check_images(&images, F32_PSNR);
+    }
+}
+
+#[test]
+fn recorded_noise_takes_the_place_of_the_seed() {
+    let golden = Golden::read(data("pictures/a_euler_ancestral_leading_batch.safetensors"));
+    let request = golden.request().seed(999).noise(Noise::Recorded(golden.path.clone()));
+    let (_, trace) = traced(device::best(), &golden, &request.precision(Precision::F32));
+    let last = format!("step.{:03}.latents", golden.case["steps"].as_u64().unwrap() - 1);
+    let (_, found) = trace.values(&last).unwrap();
+    assert!(relative_error(&found, &golden.values(&last)) < F32_TOLERANCE);
+}
