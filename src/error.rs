@@ -35,7 +35,9 @@ pub enum Error {
     },
 
     /// The driver refused a command that should have been valid: a bug of ours or of the driver.
-    #[error("the graphics driver refused a command ({0}); please report this with `aquatint devices`")]
+    #[error(
+        "the graphics driver refused a command ({0}); please report this with `aquatint devices`"
+    )]
     Gpu(String),
 
     /// A file could not be read or written.

@@ -37,13 +37,12 @@ mod text;
 mod weights;
 
 pub use error::{Error, Result};
-pub use families::{BetaSchedule, Defaults, FAMILIES, Family, SchedulerConfig};
+pub use families::{BetaSchedule, Defaults, SchedulerConfig};
 pub use gpu::{AdapterInfo, Device, DeviceOptions};
 pub use image::{Image, PARAMETERS_KEYWORD, Parameters, REQUEST_KEYWORD};
-pub use networks::{Activation, ClipConfig, PerLevel, UnetConfig, VaeConfig};
 pub use pipeline::{
-    LoadProgress, MAX_BATCH_SIZE, MAX_SIDE_PX, Memory, Model, ModelReport, Noise, Pipeline, PlanOptions, Precision,
-    Request, Run, Step, Summary, Task, TensorSummary, Trace,
+    LoadProgress, MAX_BATCH_SIZE, MAX_SIDE_PX, Memory, Model, ModelReport, Noise, Pipeline,
+    PlanOptions, Precision, Request, Run, Step, Summary, Task, TensorSummary, Trace,
 };
-pub use plan::PlanReport;
+pub use plan::{DispatchReport, PlanReport};
 pub use weights::PartInfo;

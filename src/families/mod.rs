@@ -15,7 +15,7 @@ use crate::weights::Weights;
 use serde::Serialize;
 
 /// All families that can draw, in the order in which they are tried.
-pub static FAMILIES: &[&Family] = &[&sd1::SD1];
+pub(crate) static FAMILIES: &[&Family] = &[&sd1::SD1];
 
 /// Names of tensors that tell of the parts of a model.
 mod markers {
@@ -31,7 +31,7 @@ const MAX_VAE_SCALE_FACTOR: usize = 64;
 
 /// How to recognise a family's checkpoints, and what holds for them when they do not say.
 #[derive(Debug)]
-pub struct Family {
+pub(crate) struct Family {
     /// The name in commands and reports: `sd1`.
     pub name: &'static str,
     /// The name in sentences: `Stable Diffusion 1.x`.
@@ -120,7 +120,7 @@ pub struct Defaults {
 
 /// All that the tensors of one checkpoint do not say.
 #[derive(Clone, Debug)]
-pub struct ModelConfig {
+pub(crate) struct ModelConfig {
     /// The family it is of.
     pub family: &'static Family,
     /// The text encoder.
@@ -142,7 +142,7 @@ pub struct ModelConfig {
 /// # Errors
 /// [`Error::UnknownModel`] says what the file looks like instead, [`Error::MissingTensor`] which
 /// part of a model is missing, [`Error::Unsupported`] what a known model of another use is.
-pub fn recognise(weights: &Weights) -> Result<&'static Family> {
+pub(crate) fn recognise(weights: &Weights) -> Result<&'static Family> {
     let family = FAMILIES.iter().find(|family| (family.recognise)(weights));
     let family = family.ok_or_else(|| foreign::explain(weights))?;
     foreign::refuse_other_uses(weights, family)?;
@@ -154,7 +154,7 @@ pub fn recognise(weights: &Weights) -> Result<&'static Family> {
 /// # Errors
 /// As [`recognise`]; [`Error::BadFile`] names a field of the wrong type or out of range,
 /// [`Error::Unsupported`] a field whose value asks for arithmetic that is not here.
-pub fn configure(weights: &Weights) -> Result<ModelConfig> {
+pub(crate) fn configure(weights: &Weights) -> Result<ModelConfig> {
     let family = recognise(weights)?;
     let vae_scale_factor = vae_scale_factor(weights)?;
     let text_encoder = config::text_encoder(weights, &family.text_encoder)?;

@@ -51,13 +51,24 @@ impl AdapterInfo {
             wgpu::DeviceType::Cpu => "software",
             wgpu::DeviceType::Other => "other",
         };
-        let features = OPTIONAL_FEATURES.iter().filter(|(feature, _)| adapter.features().contains(*feature));
+        let features = OPTIONAL_FEATURES
+            .iter()
+            .filter(|(feature, _)| adapter.features().contains(*feature));
         let limits = [
             ("max_buffer_bytes", limits.max_buffer_size),
             ("max_binding_bytes", limits.max_storage_buffer_binding_size),
-            ("max_workgroup_memory_bytes", u64::from(limits.max_compute_workgroup_storage_size)),
-            ("max_workgroup_invocations", u64::from(limits.max_compute_invocations_per_workgroup)),
-            ("max_storage_buffers", u64::from(limits.max_storage_buffers_per_shader_stage)),
+            (
+                "max_workgroup_memory_bytes",
+                u64::from(limits.max_compute_workgroup_storage_size),
+            ),
+            (
+                "max_workgroup_invocations",
+                u64::from(limits.max_compute_invocations_per_workgroup),
+            ),
+            (
+                "max_storage_buffers",
+                u64::from(limits.max_storage_buffers_per_shader_stage),
+            ),
             ("subgroup_min_size", u64::from(info.subgroup_min_size)),
             ("subgroup_max_size", u64::from(info.subgroup_max_size)),
         ];
@@ -67,7 +78,9 @@ impl AdapterInfo {
             backend: info.backend.to_str().to_owned(),
             kind: kind.to_owned(),
             software: info.device_type == wgpu::DeviceType::Cpu,
-            driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
+            driver: format!("{} {}", info.driver, info.driver_info)
+                .trim()
+                .to_owned(),
             features: features.map(|(_, name)| (*name).to_owned()).collect(),
             limits: limits.map(|(name, value)| (name.to_owned(), value)).into(),
         }
@@ -99,7 +112,9 @@ pub(super) async fn adapters() -> Vec<(AdapterInfo, wgpu::Adapter)> {
     descriptor.flags = wgpu::InstanceFlags::empty().with_env();
     let instance = wgpu::Instance::new(descriptor);
     let mut adapters = instance.enumerate_adapters(wgpu::Backends::all()).await;
-    adapters.retain(|adapter| adapter.get_downlevel_capabilities().is_webgpu_compliant() || usable(adapter));
+    adapters.retain(|adapter| {
+        adapter.get_downlevel_capabilities().is_webgpu_compliant() || usable(adapter)
+    });
     adapters.sort_by_key(|adapter| match adapter.get_info().device_type {
         wgpu::DeviceType::DiscreteGpu => 0,
         wgpu::DeviceType::IntegratedGpu => 1,
@@ -107,7 +122,11 @@ pub(super) async fn adapters() -> Vec<(AdapterInfo, wgpu::Adapter)> {
         wgpu::DeviceType::Other => 3,
         wgpu::DeviceType::Cpu => 4,
     });
-    adapters.into_iter().enumerate().map(|(index, adapter)| (AdapterInfo::new(index, &adapter), adapter)).collect()
+    adapters
+        .into_iter()
+        .enumerate()
+        .map(|(index, adapter)| (AdapterInfo::new(index, &adapter), adapter))
+        .collect()
 }
 
 /// Whether compute shaders run at all.
@@ -122,9 +141,15 @@ pub(super) fn choose(
     wanted: Option<&str>,
 ) -> Result<(AdapterInfo, wgpu::Adapter)> {
     if adapters.is_empty() {
-        return Err(Error::NoAdapter(format!("no graphics adapter answered; {}", remedy())));
+        return Err(Error::NoAdapter(format!(
+            "no graphics adapter answered; {}",
+            remedy()
+        )));
     }
-    let names: Vec<String> = adapters.iter().map(|(info, _)| format!("{} {}", info.index, info.name)).collect();
+    let names: Vec<String> = adapters
+        .iter()
+        .map(|(info, _)| format!("{} {}", info.index, info.name))
+        .collect();
     let matches = |info: &AdapterInfo| match wanted {
         None => true,
         Some(wanted) => match wanted.parse::<usize>() {
@@ -132,10 +157,19 @@ pub(super) fn choose(
             Err(_) => info.name.to_lowercase().contains(&wanted.to_lowercase()),
         },
     };
-    adapters.into_iter().find(|(info, _)| matches(info)).ok_or_else(|| {
-        let wanted = wanted.unwrap_or_default();
-        Error::request("device", format!("no adapter matches \"{wanted}\"; there are: {}", names.join(", ")))
-    })
+    adapters
+        .into_iter()
+        .find(|(info, _)| matches(info))
+        .ok_or_else(|| {
+            let wanted = wanted.unwrap_or_default();
+            Error::request(
+                "device",
+                format!(
+                    "no adapter matches \"{wanted}\"; there are: {}",
+                    names.join(", ")
+                ),
+            )
+        })
 }
 
 /// What to install where no driver answers.

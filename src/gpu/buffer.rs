@@ -21,7 +21,9 @@ impl Gpu {
     /// # Errors
     /// [`Error::OutOfMemory`] with what it was for.
     pub(crate) async fn storage(&self, label: &str, bytes: u64) -> Result<Buffer> {
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        let usage = wgpu::BufferUsages::STORAGE
+            | wgpu::BufferUsages::COPY_SRC
+            | wgpu::BufferUsages::COPY_DST;
         self.allocate(label, bytes, usage, false).await
     }
 
@@ -31,7 +33,9 @@ impl Gpu {
     /// [`Error::OutOfMemory`].
     pub(crate) async fn uniform(&self, label: &str, bytes: &[u8]) -> Result<Buffer> {
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
-        let buffer = self.allocate(label, bytes.len() as u64, usage, false).await?;
+        let buffer = self
+            .allocate(label, bytes.len() as u64, usage, false)
+            .await?;
         self.queue.write_buffer(&buffer.inner, 0, bytes);
         Ok(buffer)
     }
@@ -76,15 +80,32 @@ pub(crate) fn encode(values: &[f32], dtype: DType) -> Vec<u8> {
     let mut bytes: Vec<u8> = match dtype {
         DType::F32 => bytemuck::cast_slice(values).to_vec(),
         DType::F16 => {
-            let halves: Vec<half::f16> = values.iter().map(|&value| half::f16::from_f32(value)).collect();
+            let halves: Vec<half::f16> = values
+                .iter()
+                .map(|&value| half::f16::from_f32(value))
+                .collect();
             bytemuck::cast_slice(&halves).to_vec()
         }
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "ids are whole numbers ≥ 0")]
-        DType::U32 => values.iter().flat_map(|&value| (value as u32).to_le_bytes()).collect(),
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes are whole numbers 0..=255")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "ids are whole numbers ≥ 0"
+        )]
+        DType::U32 => values
+            .iter()
+            .flat_map(|&value| (value as u32).to_le_bytes())
+            .collect(),
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "bytes are whole numbers 0..=255"
+        )]
         DType::U8 => values.iter().map(|&value| value as u8).collect(),
         DType::Bf16 => {
-            let halves: Vec<half::bf16> = values.iter().map(|&value| half::bf16::from_f32(value)).collect();
+            let halves: Vec<half::bf16> = values
+                .iter()
+                .map(|&value| half::bf16::from_f32(value))
+                .collect();
             bytemuck::cast_slice(&halves).to_vec()
         }
     };
@@ -96,10 +117,18 @@ pub(crate) fn encode(values: &[f32], dtype: DType) -> Vec<u8> {
 pub(crate) fn decode(bytes: &[u8], dtype: DType, count: usize) -> Vec<f32> {
     let words = bytes.chunks_exact(dtype.size_bytes()).take(count);
     match dtype {
-        DType::F32 => words.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
-        DType::F16 => words.map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
-        DType::Bf16 => words.map(|b| half::bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
-        DType::U32 => words.map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]) as f32).collect(),
+        DType::F32 => words
+            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+            .collect(),
+        DType::F16 => words
+            .map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32())
+            .collect(),
+        DType::Bf16 => words
+            .map(|b| half::bf16::from_le_bytes([b[0], b[1]]).to_f32())
+            .collect(),
+        DType::U32 => words
+            .map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]) as f32)
+            .collect(),
         DType::U8 => words.map(|b| f32::from(b[0])).collect(),
     }
 }

@@ -69,7 +69,10 @@ impl Device {
 
     /// Every adapter that answers, the best first.
     pub fn list() -> Vec<AdapterInfo> {
-        pollster::block_on(adapter::adapters()).into_iter().map(|(info, _)| info).collect()
+        pollster::block_on(adapter::adapters())
+            .into_iter()
+            .map(|(info, _)| info)
+            .collect()
     }
 
     /// What the device is and can do.
@@ -90,7 +93,8 @@ impl Device {
 
     /// What shader variants may depend on.
     pub(crate) fn caps(&self) -> Caps {
-        self.gpu().map_or_else(Caps::portable, |gpu| gpu.caps.clone())
+        self.gpu()
+            .map_or_else(Caps::portable, |gpu| gpu.caps.clone())
     }
 }
 
@@ -122,9 +126,11 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Gpu {
     async fn open(options: &DeviceOptions) -> Result<Self> {
-        let (info, adapter) = adapter::choose(adapter::adapters().await, options.adapter.as_deref())?;
+        let (info, adapter) =
+            adapter::choose(adapter::adapters().await, options.adapter.as_deref())?;
         let optional = adapter::OPTIONAL_FEATURES.iter();
-        let features = adapter.features() & optional.fold(wgpu::Features::empty(), |all, (one, _)| all | *one);
+        let features =
+            adapter.features() & optional.fold(wgpu::Features::empty(), |all, (one, _)| all | *one);
         let limits = adapter.limits();
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("aquatint"),
@@ -133,8 +139,9 @@ impl Gpu {
             ..wgpu::DeviceDescriptor::default()
         };
         let opened = adapter.request_device(&descriptor).await;
-        let (device, queue) =
-            opened.map_err(|error| Error::NoAdapter(format!("{} could not be opened: {error}", info.name)))?;
+        let (device, queue) = opened.map_err(|error| {
+            Error::NoAdapter(format!("{} could not be opened: {error}", info.name))
+        })?;
         let faults = Arc::new(Faults::default());
         watch(&device, &faults);
         let cache = DriverCache::open(&device, &adapter.get_info());
@@ -149,11 +156,6 @@ impl Gpu {
             cache,
             faults,
         })
-    }
-
-    /// What shader variants may depend on.
-    pub(crate) fn caps(&self) -> &Caps {
-        &self.caps
     }
 
     /// The first fault that the driver reported since the last check.
@@ -177,7 +179,9 @@ impl Gpu {
     pub(crate) fn wait(&self) -> Result<()> {
         let waited = self.device.poll(wgpu::PollType::wait_indefinitely());
         self.check()?;
-        waited.map(|_| ()).map_err(|error| Error::Gpu(error.to_string()))
+        waited
+            .map(|_| ())
+            .map_err(|error| Error::Gpu(error.to_string()))
     }
 }
 

@@ -50,7 +50,9 @@ pub(crate) struct CommandList {
 fn grid(groups: usize) -> Result<[u32; 2]> {
     let rows = groups.div_ceil(MAX_GROUPS_PER_AXIS).max(1);
     let columns = groups.div_ceil(rows);
-    let fits = |axis: usize| u32::try_from(axis).map_err(|_| Error::Unsupported(format!("{groups} workgroups")));
+    let fits = |axis: usize| {
+        u32::try_from(axis).map_err(|_| Error::Unsupported(format!("{groups} workgroups")))
+    };
     if rows > MAX_GROUPS_PER_AXIS {
         return Err(Error::Unsupported(format!("{groups} workgroups")));
     }
@@ -63,7 +65,10 @@ impl CommandList {
     ///
     /// # Errors
     /// [`Error::Unsupported`] if a binding is larger than the device allows; as [`Gpu::kernel`].
-    pub(crate) async fn new(gpu: &Gpu, dispatches: &[(&Dispatch, Vec<Bound>, u64)]) -> Result<Self> {
+    pub(crate) async fn new(
+        gpu: &Gpu,
+        dispatches: &[(&Dispatch, Vec<Bound>, u64)],
+    ) -> Result<Self> {
         let stride = u64::from(gpu.limits.min_uniform_buffer_offset_alignment).max(256);
         let mut params = Vec::new();
         let mut kernels = Vec::new();
@@ -73,7 +78,12 @@ impl CommandList {
             let start = params.len() as u64;
             params.extend_from_slice(&bytes);
             let range = start..params.len() as u64;
-            params.resize(params.len().next_multiple_of(usize::try_from(stride).unwrap_or(256)), 0);
+            params.resize(
+                params
+                    .len()
+                    .next_multiple_of(usize::try_from(stride).unwrap_or(256)),
+                0,
+            );
             kernels.push((kernel, range));
         }
         let params = gpu.uniform("parameters", &params).await?;
@@ -121,7 +131,9 @@ impl CommandList {
             let count = rest.iter().take_while(fits).count().max(1).min(rest.len());
             let (now, later) = rest.split_at(count);
             rest = later;
-            let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            let mut encoder = gpu
+                .device
+                .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             encode(&mut encoder, now);
             if rest.is_empty() {
                 for Copy { from, to, bytes } in &self.copies {
@@ -137,7 +149,9 @@ impl CommandList {
 
     /// Encodes everything once without submitting: what a bench of the encoding measures.
     pub(crate) fn encode_only(&self, gpu: &Gpu) {
-        let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut encoder = gpu
+            .device
+            .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         encode(&mut encoder, &self.commands);
         drop(encoder.finish());
     }
@@ -153,7 +167,13 @@ fn encode(encoder: &mut wgpu::CommandEncoder, commands: &[Command]) {
     }
 }
 
-fn bind(gpu: &Gpu, dispatch: &Dispatch, kernel: &Kernel, bound: &[Bound], params: &Bound) -> Result<wgpu::BindGroup> {
+fn bind(
+    gpu: &Gpu,
+    dispatch: &Dispatch,
+    kernel: &Kernel,
+    bound: &[Bound],
+    params: &Bound,
+) -> Result<wgpu::BindGroup> {
     let mut entries = Vec::with_capacity(bound.len() + 1);
     for (binding, Bound { buffer, bytes }) in (0..).zip(bound.iter().chain([params])) {
         let size = whole_words(bytes.end - bytes.start);

@@ -29,9 +29,20 @@ impl Gpu {
             return Ok(kernel);
         }
         let kernel = Arc::new(self.compile(dispatch, &assemble(dispatch.shader, &prelude))?);
-        let names = kernel.reflection.storage.iter().map(|binding| (binding.name.as_str(), binding.written));
-        if !names.eq(dispatch.storage.iter().map(|storage| (storage.name, storage.written))) {
-            return Err(Error::Gpu(format!("{} declares other bindings than asked for", dispatch.shader)));
+        let names = kernel
+            .reflection
+            .storage
+            .iter()
+            .map(|binding| (binding.name.as_str(), binding.written));
+        if !names.eq(dispatch
+            .storage
+            .iter()
+            .map(|storage| (storage.name, storage.written)))
+        {
+            return Err(Error::Gpu(format!(
+                "{} declares other bindings than asked for",
+                dispatch.shader
+            )));
         }
         lock(&self.kernels).insert(key, Arc::clone(&kernel));
         Ok(kernel)
@@ -39,8 +50,13 @@ impl Gpu {
 
     pub(super) fn compile(&self, dispatch: &Dispatch, source: &str) -> Result<Kernel> {
         let label = Some(dispatch.shader);
-        let module = naga::front::wgsl::parse_str(source)
-            .map_err(|error| Error::Gpu(format!("{}: {}", dispatch.shader, error.emit_to_string(source))))?;
+        let module = naga::front::wgsl::parse_str(source).map_err(|error| {
+            Error::Gpu(format!(
+                "{}: {}",
+                dispatch.shader,
+                error.emit_to_string(source)
+            ))
+        })?;
         let reflection = Reflection::of(&module)?;
         let descriptor = wgpu::ShaderModuleDescriptor {
             label,
@@ -55,22 +71,26 @@ impl Gpu {
         // sizes against its reference, and once more with the checks on.
         let module = unsafe { self.device.create_shader_module_trusted(descriptor, checks) };
         let layout = self.bind_group_layout(dispatch.shader, &reflection);
-        let pipeline_layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label,
-            bind_group_layouts: &[Some(&layout)],
-            immediate_size: 0,
-        });
-        let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label,
-            layout: Some(&pipeline_layout),
-            module: &module,
-            entry_point: Some("main"),
-            compilation_options: wgpu::PipelineCompilationOptions {
-                zero_initialize_workgroup_memory: self.runtime_checks,
-                ..wgpu::PipelineCompilationOptions::default()
-            },
-            cache: self.cache.as_ref().map(|cache| &cache.cache),
-        });
+        let pipeline_layout = self
+            .device
+            .create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+                label,
+                bind_group_layouts: &[Some(&layout)],
+                immediate_size: 0,
+            });
+        let pipeline = self
+            .device
+            .create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label,
+                layout: Some(&pipeline_layout),
+                module: &module,
+                entry_point: Some("main"),
+                compilation_options: wgpu::PipelineCompilationOptions {
+                    zero_initialize_workgroup_memory: self.runtime_checks,
+                    ..wgpu::PipelineCompilationOptions::default()
+                },
+                cache: self.cache.as_ref().map(|cache| &cache.cache),
+            });
         self.check()?;
         Ok(Kernel {
             pipeline,
@@ -82,9 +102,12 @@ impl Gpu {
     /// Storage bindings as declared, then the uniform `Params`. A binding that a variant does not
     /// use is bound all the same.
     fn bind_group_layout(&self, label: &str, reflection: &Reflection) -> wgpu::BindGroupLayout {
-        let storage = reflection.storage.iter().map(|binding| wgpu::BufferBindingType::Storage {
-            read_only: !binding.written,
-        });
+        let storage = reflection
+            .storage
+            .iter()
+            .map(|binding| wgpu::BufferBindingType::Storage {
+                read_only: !binding.written,
+            });
         let types = storage.chain([wgpu::BufferBindingType::Uniform]);
         let entries: Vec<wgpu::BindGroupLayoutEntry> = (0..)
             .zip(types)
@@ -99,9 +122,10 @@ impl Gpu {
                 count: None,
             })
             .collect();
-        self.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-            label: Some(label),
-            entries: &entries,
-        })
+        self.device
+            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+                label: Some(label),
+                entries: &entries,
+            })
     }
 }

@@ -10,12 +10,19 @@ use std::fmt::Write;
 /// The prelude of the variant that `dispatch` asks for.
 pub(crate) fn prelude(dispatch: &Dispatch, caps: &Caps) -> String {
     let mut text = String::new();
-    if caps.f16 && dispatch.storage.iter().any(|storage| storage.dtype == DType::F16) {
+    if caps.f16
+        && dispatch
+            .storage
+            .iter()
+            .any(|storage| storage.dtype == DType::F16)
+    {
         text += "enable f16;\n";
     }
     text += match dispatch.lanes {
         Lanes::One => "alias lane = f32;\nfn lane_dot(a: lane, b: lane) -> f32 { return a * b; }\n",
-        Lanes::Four => "alias lane = vec4<f32>;\nfn lane_dot(a: lane, b: lane) -> f32 { return dot(a, b); }\n",
+        Lanes::Four => {
+            "alias lane = vec4<f32>;\nfn lane_dot(a: lane, b: lane) -> f32 { return dot(a, b); }\n"
+        }
     };
     text += "fn linear_group(group: vec3<u32>, groups: vec3<u32>) -> u32 { return group.x + group.y * groups.x; }\n";
     for (name, value) in &dispatch.constants {
@@ -26,7 +33,11 @@ pub(crate) fn prelude(dispatch: &Dispatch, caps: &Caps) -> String {
         text += &line;
     }
     for storage in &dispatch.storage {
-        let written = if storage.written { store(storage) } else { Ok(load(storage, caps)) };
+        let written = if storage.written {
+            store(storage)
+        } else {
+            Ok(load(storage, caps))
+        };
         // Formatting into a String cannot fail.
         text += &written.unwrap_or_default();
     }
@@ -40,10 +51,17 @@ fn load(storage: &Storage, caps: &Caps) -> String {
         (DType::F32, Lanes::One) => ("f32", "f32", format!("{name}[i]")),
         (DType::F32, Lanes::Four) => ("vec4<f32>", "vec4<f32>", format!("{name}[i]")),
         (DType::F16, Lanes::One) if caps.f16 => ("f16", "f32", format!("f32({name}[i])")),
-        (DType::F16, Lanes::Four) if caps.f16 => ("vec4<f16>", "vec4<f32>", format!("vec4<f32>({name}[i])")),
-        (DType::F16, Lanes::One) => ("u32", "f32", format!("unpack2x16float({name}[i >> 1u])[i & 1u]")),
+        (DType::F16, Lanes::Four) if caps.f16 => {
+            ("vec4<f16>", "vec4<f32>", format!("vec4<f32>({name}[i])"))
+        }
+        (DType::F16, Lanes::One) => (
+            "u32",
+            "f32",
+            format!("unpack2x16float({name}[i >> 1u])[i & 1u]"),
+        ),
         (DType::F16, Lanes::Four) => {
-            let value = format!("vec4<f32>(unpack2x16float({name}[i].x), unpack2x16float({name}[i].y))");
+            let value =
+                format!("vec4<f32>(unpack2x16float({name}[i].x), unpack2x16float({name}[i].y))");
             ("vec2<u32>", "vec4<f32>", value)
         }
         (DType::Bf16, Lanes::One) => {
@@ -51,7 +69,9 @@ fn load(storage: &Storage, caps: &Caps) -> String {
             ("u32", "f32", value)
         }
         (DType::Bf16, Lanes::Four) => {
-            let value = format!("bitcast<vec4<f32>>(({name}[i].xxyy << vec4<u32>(16u, 0u, 16u, 0u)) & vec4<u32>(0xffff0000u))");
+            let value = format!(
+                "bitcast<vec4<f32>>(({name}[i].xxyy << vec4<u32>(16u, 0u, 16u, 0u)) & vec4<u32>(0xffff0000u))"
+            );
             ("vec2<u32>", "vec4<f32>", value)
         }
         (DType::U32 | DType::U8, _) => ("u32", "u32", format!("{name}[i]")),
@@ -72,16 +92,25 @@ fn store(storage: &Storage) -> Result<String, std::fmt::Error> {
     };
     let mut text = String::new();
     writeln!(text, "alias {name}_word = {word};")?;
-    writeln!(text, "fn {name}_put(i: u32, value: {lane}) {{ {name}[i] = {word}(value); }}")?;
+    writeln!(
+        text,
+        "fn {name}_put(i: u32, value: {lane}) {{ {name}[i] = {word}(value); }}"
+    )?;
     if word == "u32" {
         return Ok(text);
     }
-    writeln!(text, "fn {name}_put4(i: u32, values: vec4<f32>, count: u32) {{")?;
+    writeln!(
+        text,
+        "fn {name}_put4(i: u32, values: vec4<f32>, count: u32) {{"
+    )?;
     match storage.lanes {
         Lanes::Four => writeln!(text, "    {name}[i / 4u] = {word}(values);")?,
         Lanes::One => {
             for (k, component) in ["x", "y", "z", "w"].into_iter().enumerate() {
-                writeln!(text, "    if (count > {k}u) {{ {name}[i + {k}u] = {word}(values.{component}); }}")?;
+                writeln!(
+                    text,
+                    "    if (count > {k}u) {{ {name}[i + {k}u] = {word}(values.{component}); }}"
+                )?;
             }
         }
     }

@@ -55,12 +55,17 @@ impl Reflection {
             }
         }
         storage.sort_by_key(|(binding, _)| *binding);
-        let in_order = storage.iter().enumerate().all(|(place, (binding, _))| place == *binding as usize);
+        let in_order = storage
+            .iter()
+            .enumerate()
+            .all(|(place, (binding, _))| place == *binding as usize);
         let Some((binding, TypeInner::Struct { members, span })) = params else {
             return Err(Error::Gpu("a shader declares no Params".into()));
         };
         if !in_order || binding as usize != storage.len() {
-            return Err(Error::Gpu("a shader's bindings are not numbered in order, Params last".into()));
+            return Err(Error::Gpu(
+                "a shader's bindings are not numbered in order, Params last".into(),
+            ));
         }
         let member = |member: &naga::StructMember| match module.types[member.ty].inner {
             TypeInner::Scalar(scalar) => Ok(Member {
@@ -88,14 +93,21 @@ impl Reflection {
             let word = match (value, member.scalar) {
                 (Some((_, ParamValue::U32(value))), Scalar::U32) => value.to_le_bytes(),
                 (Some((_, ParamValue::F32(value))), Scalar::F32) => value.to_le_bytes(),
-                _ => return Err(Error::Gpu(format!("Params.{} is not set as its type asks", member.name))),
+                _ => {
+                    return Err(Error::Gpu(format!(
+                        "Params.{} is not set as its type asks",
+                        member.name
+                    )));
+                }
             };
             bytes[member.offset..member.offset + 4].copy_from_slice(&word);
         }
         if values.len() == self.members.len() {
             Ok(bytes)
         } else {
-            Err(Error::Gpu(format!("{values:?} has members that Params lacks")))
+            Err(Error::Gpu(format!(
+                "{values:?} has members that Params lacks"
+            )))
         }
     }
 }

@@ -5,22 +5,40 @@ pub(super) static SHADERS: [(&str, &str); 19] = [
     ("activation", include_str!("../../shaders/activation.wgsl")),
     ("attention", include_str!("../../shaders/attention.wgsl")),
     ("binary", include_str!("../../shaders/binary.wgsl")),
-    ("channels_last", include_str!("../../shaders/channels_last.wgsl")),
+    (
+        "channels_last",
+        include_str!("../../shaders/channels_last.wgsl"),
+    ),
     ("concat", include_str!("../../shaders/concat.wgsl")),
     ("conv2d", include_str!("../../shaders/conv2d.wgsl")),
-    ("count_nonfinite", include_str!("../../shaders/count_nonfinite.wgsl")),
+    (
+        "count_nonfinite",
+        include_str!("../../shaders/count_nonfinite.wgsl"),
+    ),
     ("embedding", include_str!("../../shaders/embedding.wgsl")),
     ("geglu", include_str!("../../shaders/geglu.wgsl")),
     ("group_norm", include_str!("../../shaders/group_norm.wgsl")),
     ("layer_norm", include_str!("../../shaders/layer_norm.wgsl")),
     ("linear", include_str!("../../shaders/linear.wgsl")),
-    ("model_input", include_str!("../../shaders/model_input.wgsl")),
-    ("sampler_step", include_str!("../../shaders/sampler_step.wgsl")),
+    (
+        "model_input",
+        include_str!("../../shaders/model_input.wgsl"),
+    ),
+    (
+        "sampler_step",
+        include_str!("../../shaders/sampler_step.wgsl"),
+    ),
     ("scale", include_str!("../../shaders/scale.wgsl")),
     ("slice_last", include_str!("../../shaders/slice_last.wgsl")),
-    ("timestep_embedding", include_str!("../../shaders/timestep_embedding.wgsl")),
+    (
+        "timestep_embedding",
+        include_str!("../../shaders/timestep_embedding.wgsl"),
+    ),
     ("to_rgba8", include_str!("../../shaders/to_rgba8.wgsl")),
-    ("upsample_nearest", include_str!("../../shaders/upsample_nearest.wgsl")),
+    (
+        "upsample_nearest",
+        include_str!("../../shaders/upsample_nearest.wgsl"),
+    ),
 ];
 
 /// What shaders may share, named by a line `// import: a, b` in their head.
@@ -36,10 +54,22 @@ static COMMON: [(&str, &str); 2] = [
 pub(crate) fn assemble(shader: &str, prelude: &str) -> String {
     let find = |table: &'static [(&str, &str)], name: &str| {
         let found = table.iter().find(|(known, _)| *known == name);
-        found.unwrap_or_else(|| panic!("there is no shader or import \"{name}\"")).1
+        found
+            .unwrap_or_else(|| panic!("there is no shader or import \"{name}\""))
+            .1
     };
     let body = find(&SHADERS, shader);
-    let imports = body.lines().find_map(|line| line.strip_prefix("// import: ")).into_iter();
-    let common = imports.flat_map(|names| names.split(", ")).map(|name| find(&COMMON, name));
-    [prelude].into_iter().chain(common).chain([body]).collect::<Vec<_>>().join("\n")
+    let imports = body
+        .lines()
+        .find_map(|line| line.strip_prefix("// import: "))
+        .into_iter();
+    let common = imports
+        .flat_map(|names| names.split(", "))
+        .map(|name| find(&COMMON, name));
+    [prelude]
+        .into_iter()
+        .chain(common)
+        .chain([body])
+        .collect::<Vec<_>>()
+        .join("\n")
 }

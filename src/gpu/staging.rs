@@ -72,7 +72,9 @@ impl<'a> StagingRing<'a> {
         };
         let dispatch = channels_last(param);
         let bound = vec![whole(&scratch), whole(&target)];
-        CommandList::new(self.gpu, &[(&dispatch, bound, 0)]).await?.submit(self.gpu)?;
+        CommandList::new(self.gpu, &[(&dispatch, bound, 0)])
+            .await?
+            .submit(self.gpu)?;
         Ok(target)
     }
 
@@ -130,8 +132,14 @@ impl<'a> StagingRing<'a> {
     async fn ready(&mut self) -> Result<()> {
         if self.stages.len() <= self.current {
             let usage = wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
-            let buffer = self.gpu.allocate("the staging ring", self.stage_bytes, usage, true).await?;
-            self.stages.push(Stage { buffer, mapped: true });
+            let buffer = self
+                .gpu
+                .allocate("the staging ring", self.stage_bytes, usage, true)
+                .await?;
+            self.stages.push(Stage {
+                buffer,
+                mapped: true,
+            });
         }
         let stage = &mut self.stages[self.current];
         if !stage.mapped {
@@ -149,8 +157,17 @@ impl<'a> StagingRing<'a> {
         let stage = &mut self.stages[self.current];
         stage.buffer.inner.unmap();
         stage.mapped = false;
-        let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        for Copy { from, to, at, bytes } in self.copies.drain(..) {
+        let mut encoder = self
+            .gpu
+            .device
+            .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        for Copy {
+            from,
+            to,
+            at,
+            bytes,
+        } in self.copies.drain(..)
+        {
             encoder.copy_buffer_to_buffer(&stage.buffer.inner, from, &to.inner, at, bytes);
         }
         self.gpu.queue.submit([encoder.finish()]);
@@ -176,7 +193,12 @@ fn channels_last(param: &Param) -> Dispatch {
         .param("in_channels", param.shape.dim(3))
         .param("taps", param.shape.dim(1) * param.shape.dim(2))
         .groups(words.div_ceil(64));
-    dispatch = dispatch.read("x", crate::tensor::Operand::Input(0), DType::U32, Lanes::One);
+    dispatch = dispatch.read(
+        "x",
+        crate::tensor::Operand::Input(0),
+        DType::U32,
+        Lanes::One,
+    );
     let view = crate::tensor::View {
         shape: param.shape,
         dtype: DType::U32,

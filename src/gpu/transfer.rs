@@ -13,7 +13,8 @@ impl Gpu {
     /// Writes values in the type of `view` to the head of `buffer`. For small things: weights go
     /// through the staging ring.
     pub(crate) fn write(&self, buffer: &Buffer, view: View, values: &[f32]) {
-        self.queue.write_buffer(&buffer.inner, 0, &encode(values, view.dtype));
+        self.queue
+            .write_buffer(&buffer.inner, 0, &encode(values, view.dtype));
     }
 
     /// Copies bytes from `offset` of one buffer to the head of another.
@@ -21,7 +22,9 @@ impl Gpu {
     /// # Errors
     /// [`Error::DeviceLost`] or [`Error::Gpu`].
     pub(crate) fn copy(&self, from: &Buffer, offset: u64, to: &Buffer, bytes: u64) -> Result<()> {
-        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut encoder = self
+            .device
+            .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         encoder.copy_buffer_to_buffer(&from.inner, offset, &to.inner, 0, whole_words(bytes));
         self.queue.submit([encoder.finish()]);
         self.check()
@@ -35,11 +38,17 @@ impl Gpu {
         let bytes = whole_words(view.size_bytes());
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let staging = self.allocate("a readback", bytes, usage, false).await?;
-        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut encoder = self
+            .device
+            .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         encoder.copy_buffer_to_buffer(&buffer.inner, 0, &staging.inner, 0, bytes);
         self.queue.submit([encoder.finish()]);
         self.map(&staging, wgpu::MapMode::Read).await?;
-        let range = staging.inner.slice(..).get_mapped_range().map_err(|error| Error::Gpu(error.to_string()))?;
+        let range = staging
+            .inner
+            .slice(..)
+            .get_mapped_range()
+            .map_err(|error| Error::Gpu(error.to_string()))?;
         Ok(decode(&range, view.dtype, view.shape.len()))
     }
 
@@ -47,16 +56,25 @@ impl Gpu {
     pub(super) async fn map(&self, buffer: &Buffer, mode: wgpu::MapMode) -> Result<()> {
         let mapping = Mapping::default();
         let answer = mapping.clone();
-        buffer.inner.slice(..).map_async(mode, move |result| answer.resolve(result));
+        buffer
+            .inner
+            .slice(..)
+            .map_async(mode, move |result| answer.resolve(result));
         // On native backends nothing happens unless somebody polls; in browsers this does nothing.
         self.wait()?;
         mapping.await.map_err(|error| Error::Gpu(error.to_string()))
     }
 }
 
+/// The driver's answer, once it is there, and who waits for it.
+type Answer = (
+    Option<std::result::Result<(), wgpu::BufferAsyncError>>,
+    Option<Waker>,
+);
+
 /// The answer to `map_async`, as a future.
 #[derive(Clone, Default)]
-struct Mapping(Arc<Mutex<(Option<std::result::Result<(), wgpu::BufferAsyncError>>, Option<Waker>)>>);
+struct Mapping(Arc<Mutex<Answer>>);
 
 impl Mapping {
     fn resolve(&self, result: std::result::Result<(), wgpu::BufferAsyncError>) {

@@ -9,7 +9,7 @@ use crate::weights::Scope;
 
 /// What the weights of a text encoder do not tell.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ClipConfig {
+pub(crate) struct ClipConfig {
     /// The number of heads of every attention.
     pub num_heads: usize,
     /// The function between the two maps of the feed-forward.
@@ -20,7 +20,7 @@ pub struct ClipConfig {
 
 /// The function between the two maps of a feed-forward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Activation {
+pub(crate) enum Activation {
     /// `x · sigmoid(1.702 · x)`: OpenAI's CLIP.
     QuickGelu,
     /// The exact one: OpenCLIP.
@@ -39,7 +39,7 @@ impl Activation {
 
 /// Token ids to one vector a token.
 #[derive(Clone, Debug)]
-pub struct ClipTextEncoder {
+pub(crate) struct ClipTextEncoder {
     token_embedding: Embedding,
     position_embedding: Embedding,
     layers: Vec<EncoderLayer>,
@@ -48,7 +48,7 @@ pub struct ClipTextEncoder {
 
 impl ClipTextEncoder {
     /// Loads what lies under `text_model`, as deep and wide as the file's.
-    pub fn load(scope: &Scope, config: &ClipConfig) -> Result<Self> {
+    pub(crate) fn load(scope: &Scope, config: &ClipConfig) -> Result<Self> {
         let token_embedding = Embedding::load(&scope.scope("embeddings.token_embedding"))?;
         let width = token_embedding.width();
         let positions = scope.scope("embeddings.position_embedding");
@@ -69,22 +69,22 @@ impl ClipTextEncoder {
     }
 
     /// The width C of a token's vector.
-    pub fn width(&self) -> usize {
+    pub(crate) fn width(&self) -> usize {
         self.token_embedding.width()
     }
 
     /// The most tokens that it takes at once.
-    pub fn max_length(&self) -> usize {
+    pub(crate) fn max_length(&self) -> usize {
         self.position_embedding.rows()
     }
 
     /// The number of different tokens.
-    pub fn vocabulary_size(&self) -> usize {
+    pub(crate) fn vocabulary_size(&self) -> usize {
         self.token_embedding.rows()
     }
 
     /// ids `[N, L]` u32 → `[N, L, C]`, the last hidden state
-    pub fn forward<'g>(&self, ids: Tensor<'g>) -> Tensor<'g> {
+    pub(crate) fn forward<'g>(&self, ids: Tensor<'g>) -> Tensor<'g> {
         let x = self.token_embedding.forward(ids); // [N, L, C]
         let mut x = self.position_embedding.add_positions(x);
         for layer in &self.layers {

@@ -5,11 +5,11 @@
 //! attention are read from the file. Of each kind of block at least one is asked for (`.max(1)`), so
 //! that what a file without any lacks is named. No network knows which family it is in.
 
-pub mod blocks;
-pub mod clip;
-pub mod unet;
-pub mod vae;
+pub(crate) mod blocks;
+pub(crate) mod clip;
+pub(crate) mod unet;
+pub(crate) mod vae;
 
-pub use clip::{Activation, ClipConfig, ClipTextEncoder};
-pub use unet::{PerLevel, Unet, UnetConfig};
-pub use vae::{VaeConfig, VaeDecoder, VaeEncoder};
+pub(crate) use clip::{Activation, ClipConfig, ClipTextEncoder};
+pub(crate) use unet::{PerLevel, Unet, UnetConfig};
+pub(crate) use vae::{VaeConfig, VaeDecoder, VaeEncoder};

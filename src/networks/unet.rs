@@ -19,7 +19,7 @@ const MAX_PERIOD: f32 = 10_000.0;
 
 /// What the weights of a UNet do not tell, and the widths at its borders.
 #[derive(Clone, Debug, PartialEq)]
-pub struct UnetConfig {
+pub(crate) struct UnetConfig {
     /// Channels of the sample.
     pub in_channels: usize,
     /// Channels of the prediction.
@@ -40,7 +40,7 @@ pub struct UnetConfig {
 
 /// A number for all levels of a UNet, or one for each.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PerLevel {
+pub(crate) enum PerLevel {
     /// The same everywhere.
     Same(usize),
     /// From the finest level to the coarsest.
@@ -49,7 +49,7 @@ pub enum PerLevel {
 
 impl PerLevel {
     /// The number at `level`, if there is one.
-    pub fn at(&self, level: usize) -> Option<usize> {
+    pub(crate) fn at(&self, level: usize) -> Option<usize> {
         match self {
             Self::Same(value) => Some(*value),
             Self::Each(values) => values.get(level).copied(),
@@ -59,7 +59,7 @@ impl PerLevel {
 
 /// Predicts the noise (or velocity) in a sample at a timestep, given a context.
 #[derive(Clone, Debug)]
-pub struct Unet {
+pub(crate) struct Unet {
     conv_in: Conv2d,
     time_embedding: TimeEmbedding,
     down_blocks: Vec<DownBlock>,
@@ -71,7 +71,7 @@ pub struct Unet {
 
 impl Unet {
     /// Loads a UNet with as many levels, layers and attentions as the file's.
-    pub fn load(scope: &Scope, config: &UnetConfig) -> Result<Self> {
+    pub(crate) fn load(scope: &Scope, config: &UnetConfig) -> Result<Self> {
         let conv_in = Conv2d::load(&scope.scope("conv_in"), config.in_channels)?;
         let channels = conv_in.out_channels();
         let sinusoids = TimestepEmbedding {
@@ -119,7 +119,7 @@ impl Unet {
     }
 
     /// sample `[N, H, W, C]`, timestep `[N]`, context `[N, L, D]` → `[N, H, W, C_out]`
-    pub fn forward<'g>(
+    pub(crate) fn forward<'g>(
         &self,
         sample: Tensor<'g>,
         timestep: Tensor<'g>,

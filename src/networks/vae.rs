@@ -14,7 +14,7 @@ const IMAGE_CHANNELS: usize = 3;
 
 /// What the weights of an autoencoder do not tell, and the width at its border.
 #[derive(Clone, Debug, PartialEq)]
-pub struct VaeConfig {
+pub(crate) struct VaeConfig {
     /// Channels C of a latent.
     pub latent_channels: usize,
     /// The groups of every group norm.
@@ -47,7 +47,7 @@ impl VaeConfig {
 
 /// Latents to pixels.
 #[derive(Clone, Debug)]
-pub struct VaeDecoder {
+pub(crate) struct VaeDecoder {
     scaling_factor: f32,
     post_quant_conv: Option<Linear>,
     conv_in: Conv2d,
@@ -59,7 +59,7 @@ pub struct VaeDecoder {
 
 impl VaeDecoder {
     /// Loads `decoder` and, if the file has it, `post_quant_conv`.
-    pub fn load(scope: &Scope, config: &VaeConfig) -> Result<Self> {
+    pub(crate) fn load(scope: &Scope, config: &VaeConfig) -> Result<Self> {
         config.refuse_shift()?;
         let (latent_channels, norm) = (config.latent_channels, config.norm());
         let post_quant_conv = || {
@@ -96,7 +96,7 @@ impl VaeDecoder {
 
     /// latents `[N, h, w, C]` as the sampler has them → pixels `[N, H, W, 3]`, −1 to 1 and a
     /// little beyond
-    pub fn forward<'g>(&self, latents: Tensor<'g>) -> Tensor<'g> {
+    pub(crate) fn forward<'g>(&self, latents: Tensor<'g>) -> Tensor<'g> {
         let mut x = latents.scale(1.0 / self.scaling_factor);
         if let Some(conv) = &self.post_quant_conv {
             x = conv.forward(x);
@@ -111,8 +111,7 @@ impl VaeDecoder {
 
 /// Pixels to the moments of latents.
 #[derive(Clone, Debug)]
-pub struct VaeEncoder {
-    scaling_factor: f32,
+pub(crate) struct VaeEncoder {
     latent_channels: usize,
     conv_in: Conv2d,
     down_blocks: Vec<DownBlock>,
@@ -124,7 +123,7 @@ pub struct VaeEncoder {
 
 impl VaeEncoder {
     /// Loads `encoder` and, if the file has it, `quant_conv`.
-    pub fn load(scope: &Scope, config: &VaeConfig) -> Result<Self> {
+    pub(crate) fn load(scope: &Scope, config: &VaeConfig) -> Result<Self> {
         config.refuse_shift()?;
         let (moments, norm) = (2 * config.latent_channels, config.norm());
         let encoder = scope.scope("encoder");
@@ -146,7 +145,6 @@ impl VaeEncoder {
         }
         let quant_conv = || Linear::load_sized(&scope.scope("quant_conv"), moments, moments);
         Ok(Self {
-            scaling_factor: config.scaling_factor,
             latent_channels: config.latent_channels,
             conv_in,
             down_blocks,
@@ -158,7 +156,7 @@ impl VaeEncoder {
     }
 
     /// pixels `[N, H, W, 3]`, −1 to 1 → moments `[N, h, w, 2·C]`: means, then log-variances
-    pub fn forward<'g>(&self, pixels: Tensor<'g>) -> Tensor<'g> {
+    pub(crate) fn forward<'g>(&self, pixels: Tensor<'g>) -> Tensor<'g> {
         let mut x = self.conv_in.forward(pixels);
         for block in &self.down_blocks {
             x = block.forward(x);
@@ -172,18 +170,13 @@ impl VaeEncoder {
     }
 
     /// moments `[N, h, w, 2·C]` → means `[N, h, w, C]`, in the VAE's own scale
-    pub fn mean<'g>(&self, moments: Tensor<'g>) -> Tensor<'g> {
+    pub(crate) fn mean<'g>(&self, moments: Tensor<'g>) -> Tensor<'g> {
         moments.slice_last(0, self.latent_channels)
     }
 
     /// moments `[N, h, w, 2·C]` → log-variances `[N, h, w, C]`, not yet clamped to −30..20
-    pub fn log_variance<'g>(&self, moments: Tensor<'g>) -> Tensor<'g> {
+    pub(crate) fn log_variance<'g>(&self, moments: Tensor<'g>) -> Tensor<'g> {
         moments.slice_last(self.latent_channels, self.latent_channels)
-    }
-
-    /// values `[N, h, w, C]` in the VAE's own scale → latents as the sampler has them
-    pub fn scale<'g>(&self, values: Tensor<'g>) -> Tensor<'g> {
-        values.scale(self.scaling_factor)
     }
 }
 

@@ -8,7 +8,7 @@ use crate::weights::Scope;
 
 /// What the weights of the four projections are called.
 #[derive(Clone, Copy, Debug)]
-pub struct ProjectionNames {
+pub(crate) struct ProjectionNames {
     q: &'static str,
     k: &'static str,
     v: &'static str,
@@ -17,14 +17,14 @@ pub struct ProjectionNames {
 
 impl ProjectionNames {
     /// As diffusers names them.
-    pub const DIFFUSERS: Self = Self {
+    pub(crate) const DIFFUSERS: Self = Self {
         q: "to_q",
         k: "to_k",
         v: "to_v",
         out: "to_out.0",
     };
     /// As transformers names them.
-    pub const TRANSFORMERS: Self = Self {
+    pub(crate) const TRANSFORMERS: Self = Self {
         q: "q_proj",
         k: "k_proj",
         v: "v_proj",
@@ -34,7 +34,7 @@ impl ProjectionNames {
 
 /// What an attention's weights do not tell.
 #[derive(Clone, Copy, Debug)]
-pub struct AttentionSpec {
+pub(crate) struct AttentionSpec {
     /// The names of the projections.
     pub names: ProjectionNames,
     /// The width of the queries' source and of the result.
@@ -47,7 +47,7 @@ pub struct AttentionSpec {
 
 /// Multi-head attention (Vaswani et al. 2017, arXiv 1706.03762, §3.2.2).
 #[derive(Clone, Debug)]
-pub struct Attention {
+pub(crate) struct Attention {
     to_q: Linear,
     to_k: Linear,
     to_v: Linear,
@@ -58,7 +58,7 @@ pub struct Attention {
 impl Attention {
     /// Loads the projections; q, k and v have biases when the file holds any of the three. Fails
     /// when the heads do not divide the projected width.
-    pub fn load(scope: &Scope, spec: AttentionSpec) -> Result<Self> {
+    pub(crate) fn load(scope: &Scope, spec: AttentionSpec) -> Result<Self> {
         let AttentionSpec {
             names,
             width,
@@ -91,7 +91,7 @@ impl Attention {
     }
 
     /// x `[N, L, C]`, context `[N, M, D]` → `[N, L, C]`; self attention is `context = x`
-    pub fn forward<'g>(&self, x: Tensor<'g>, context: Tensor<'g>, mask: Mask) -> Tensor<'g> {
+    pub(crate) fn forward<'g>(&self, x: Tensor<'g>, context: Tensor<'g>, mask: Mask) -> Tensor<'g> {
         let q = self.to_q.forward(x); // [N, L, heads · head_dim]
         let k = self.to_k.forward(context); // [N, M, heads · head_dim]
         let v = self.to_v.forward(context);

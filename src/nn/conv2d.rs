@@ -7,7 +7,7 @@ use crate::weights::Scope;
 
 /// A square convolution of `[N, H, W, C]`; unless told otherwise it keeps height and width.
 #[derive(Clone, Debug)]
-pub struct Conv2d {
+pub(crate) struct Conv2d {
     weight: Param,
     bias: Param,
     geometry: Conv2dGeometry,
@@ -15,14 +15,18 @@ pub struct Conv2d {
 
 impl Conv2d {
     /// Loads `weight` `[O, in_channels, K, K]` and `bias` `[O]`; the file decides O and K.
-    pub fn load(scope: &Scope, in_channels: usize) -> Result<Self> {
+    pub(crate) fn load(scope: &Scope, in_channels: usize) -> Result<Self> {
         let out_channels = scope.shape("weight")?.dim(0);
         Self::load_sized(scope, in_channels, out_channels)
     }
 
     /// Loads `weight` `[out_channels, in_channels, K, K]` and `bias` `[out_channels]`; the file
     /// decides K.
-    pub fn load_sized(scope: &Scope, in_channels: usize, out_channels: usize) -> Result<Self> {
+    pub(crate) fn load_sized(
+        scope: &Scope,
+        in_channels: usize,
+        out_channels: usize,
+    ) -> Result<Self> {
         let kernel = scope.shape("weight")?.dim(2);
         let weight = scope.get("weight", [out_channels, in_channels, kernel, kernel])?;
         Ok(Self {
@@ -36,17 +40,17 @@ impl Conv2d {
     }
 
     /// The same weights with another stride and padding.
-    pub fn with_geometry(self, geometry: Conv2dGeometry) -> Self {
+    pub(crate) fn with_geometry(self, geometry: Conv2dGeometry) -> Self {
         Self { geometry, ..self }
     }
 
     /// The channels of what comes out.
-    pub fn out_channels(&self) -> usize {
+    pub(crate) fn out_channels(&self) -> usize {
         self.weight.shape.dim(0)
     }
 
     /// x `[N, H, W, C]` → `[N, H', W', O]`
-    pub fn forward<'g>(&self, x: Tensor<'g>) -> Tensor<'g> {
+    pub(crate) fn forward<'g>(&self, x: Tensor<'g>) -> Tensor<'g> {
         x.recorder().at(&self.weight.name);
         x.conv2d(&self.weight, Some(&self.bias), self.geometry)
     }

@@ -6,19 +6,19 @@ use crate::weights::Scope;
 
 /// `weight` `[rows, C]`, from which rows are taken.
 #[derive(Clone, Debug)]
-pub struct Embedding {
+pub(crate) struct Embedding {
     weight: Param,
 }
 
 impl Embedding {
     /// Loads `weight` `[rows, C]`; the file decides both.
-    pub fn load(scope: &Scope) -> Result<Self> {
+    pub(crate) fn load(scope: &Scope) -> Result<Self> {
         let width = scope.shape("weight")?.dim(1);
         Self::load_sized(scope, width)
     }
 
     /// Loads `weight` `[rows, width]`; the file decides the rows.
-    pub fn load_sized(scope: &Scope, width: usize) -> Result<Self> {
+    pub(crate) fn load_sized(scope: &Scope, width: usize) -> Result<Self> {
         let rows = scope.shape("weight")?.dim(0);
         Ok(Self {
             weight: scope.get("weight", [rows, width])?,
@@ -26,23 +26,23 @@ impl Embedding {
     }
 
     /// The width of a row.
-    pub fn width(&self) -> usize {
+    pub(crate) fn width(&self) -> usize {
         self.weight.shape.dim(1)
     }
 
     /// The number of rows.
-    pub fn rows(&self) -> usize {
+    pub(crate) fn rows(&self) -> usize {
         self.weight.shape.dim(0)
     }
 
     /// ids `[N, L]` u32 → `[N, L, C]`
-    pub fn forward<'g>(&self, ids: Tensor<'g>) -> Tensor<'g> {
+    pub(crate) fn forward<'g>(&self, ids: Tensor<'g>) -> Tensor<'g> {
         ids.recorder().at(&self.weight.name);
         ids.embedding(&self.weight)
     }
 
     /// Adds row l to position l: x `[N, L, C]` → the same shape, L at most [`Embedding::rows`]
-    pub fn add_positions<'g>(&self, x: Tensor<'g>) -> Tensor<'g> {
+    pub(crate) fn add_positions<'g>(&self, x: Tensor<'g>) -> Tensor<'g> {
         x.recorder().at(&self.weight.name);
         let (length, width) = (x.dim(1), self.width());
         let mut table = x.recorder().param(&self.weight); // [rows, C]

@@ -9,20 +9,24 @@ use crate::weights::Scope;
 /// A 1×1 convolution is the same map, since channels are the last axis: a weight stored as
 /// `[O, I, 1, 1]` loads here as `[O, I]`.
 #[derive(Clone, Debug)]
-pub struct Linear {
+pub(crate) struct Linear {
     weight: Param,
     bias: Option<Param>,
 }
 
 impl Linear {
     /// Loads `weight` `[O, in_features]` and `bias` `[O]`; the file decides O.
-    pub fn load(scope: &Scope, in_features: usize) -> Result<Self> {
+    pub(crate) fn load(scope: &Scope, in_features: usize) -> Result<Self> {
         let out_features = scope.shape("weight")?.dim(0);
         Self::load_sized(scope, in_features, out_features)
     }
 
     /// Loads `weight` `[out_features, in_features]` and `bias` `[out_features]`.
-    pub fn load_sized(scope: &Scope, in_features: usize, out_features: usize) -> Result<Self> {
+    pub(crate) fn load_sized(
+        scope: &Scope,
+        in_features: usize,
+        out_features: usize,
+    ) -> Result<Self> {
         Ok(Self {
             weight: scope.get("weight", [out_features, in_features])?,
             bias: Some(scope.get("bias", [out_features])?),
@@ -30,7 +34,7 @@ impl Linear {
     }
 
     /// Loads `weight` `[out_features, in_features]` of a map that has no bias.
-    pub fn load_without_bias(
+    pub(crate) fn load_without_bias(
         scope: &Scope,
         in_features: usize,
         out_features: usize,
@@ -42,12 +46,12 @@ impl Linear {
     }
 
     /// The width of what comes out.
-    pub fn out_features(&self) -> usize {
+    pub(crate) fn out_features(&self) -> usize {
         self.weight.shape.dim(0)
     }
 
     /// x `[.., I]` → `[.., O]`
-    pub fn forward<'g>(&self, x: Tensor<'g>) -> Tensor<'g> {
+    pub(crate) fn forward<'g>(&self, x: Tensor<'g>) -> Tensor<'g> {
         x.recorder().at(&self.weight.name);
         x.linear(&self.weight, self.bias.as_ref())
     }

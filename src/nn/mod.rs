@@ -12,8 +12,8 @@ mod embedding;
 mod linear;
 mod norm;
 
-pub use attention::{Attention, AttentionSpec, ProjectionNames};
-pub use conv2d::Conv2d;
-pub use embedding::Embedding;
-pub use linear::Linear;
-pub use norm::{GroupNorm, GroupNormSpec, LayerNorm};
+pub(crate) use attention::{Attention, AttentionSpec, ProjectionNames};
+pub(crate) use conv2d::Conv2d;
+pub(crate) use embedding::Embedding;
+pub(crate) use linear::Linear;
+pub(crate) use norm::{GroupNorm, GroupNormSpec, LayerNorm};

@@ -6,7 +6,7 @@ use crate::weights::Scope;
 
 /// What a group norm's weights do not tell.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct GroupNormSpec {
+pub(crate) struct GroupNormSpec {
     /// How many groups the channels are split into.
     pub num_groups: usize,
     /// Added to the variance under the root.
@@ -15,7 +15,7 @@ pub struct GroupNormSpec {
 
 /// Normalises each group of channels over height and width (Wu & He 2018, arXiv 1803.08494).
 #[derive(Clone, Debug)]
-pub struct GroupNorm {
+pub(crate) struct GroupNorm {
     weight: Param,
     bias: Param,
     spec: GroupNormSpec,
@@ -23,7 +23,7 @@ pub struct GroupNorm {
 
 impl GroupNorm {
     /// Loads `weight` and `bias`, both `[channels]`. Fails when the groups do not divide them.
-    pub fn load(scope: &Scope, channels: usize, spec: GroupNormSpec) -> Result<Self> {
+    pub(crate) fn load(scope: &Scope, channels: usize, spec: GroupNormSpec) -> Result<Self> {
         let norm = Self {
             weight: scope.get("weight", [channels])?,
             bias: scope.get("bias", [channels])?,
@@ -41,7 +41,7 @@ impl GroupNorm {
     }
 
     /// x `[N, .., C]` → the same shape
-    pub fn forward<'g>(&self, x: Tensor<'g>) -> Tensor<'g> {
+    pub(crate) fn forward<'g>(&self, x: Tensor<'g>) -> Tensor<'g> {
         x.recorder().at(&self.weight.name);
         x.group_norm(
             &self.weight,
@@ -54,7 +54,7 @@ impl GroupNorm {
 
 /// Normalises the last axis (Ba et al. 2016, arXiv 1607.06450).
 #[derive(Clone, Debug)]
-pub struct LayerNorm {
+pub(crate) struct LayerNorm {
     weight: Param,
     bias: Param,
     eps: f32,
@@ -62,7 +62,7 @@ pub struct LayerNorm {
 
 impl LayerNorm {
     /// Loads `weight` and `bias`, both `[width]`.
-    pub fn load(scope: &Scope, width: usize, eps: f32) -> Result<Self> {
+    pub(crate) fn load(scope: &Scope, width: usize, eps: f32) -> Result<Self> {
         Ok(Self {
             weight: scope.get("weight", [width])?,
             bias: scope.get("bias", [width])?,
@@ -71,7 +71,7 @@ impl LayerNorm {
     }
 
     /// x `[.., C]` → the same shape
-    pub fn forward<'g>(&self, x: Tensor<'g>) -> Tensor<'g> {
+    pub(crate) fn forward<'g>(&self, x: Tensor<'g>) -> Tensor<'g> {
         x.recorder().at(&self.weight.name);
         x.layer_norm(&self.weight, &self.bias, self.eps)
     }

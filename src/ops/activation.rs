@@ -82,17 +82,17 @@ impl Op for Activation {
 
 impl<'g> Tensor<'g> {
     /// x · σ(x), element by element.
-    pub fn silu(self) -> Tensor<'g> {
+    pub(crate) fn silu(self) -> Tensor<'g> {
         self.apply(Activation::Silu, &[])
     }
 
     /// x · Φ(x) with the exact error function, element by element.
-    pub fn gelu(self) -> Tensor<'g> {
+    pub(crate) fn gelu(self) -> Tensor<'g> {
         self.apply(Activation::Gelu, &[])
     }
 
     /// x · σ(1.702 x), element by element.
-    pub fn quick_gelu(self) -> Tensor<'g> {
+    pub(crate) fn quick_gelu(self) -> Tensor<'g> {
         self.apply(Activation::QuickGelu, &[])
     }
 }

@@ -10,7 +10,7 @@ const MAX_HEAD_DIM: usize = 512;
 
 /// Which keys a query may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mask {
+pub(crate) enum Mask {
     /// All of them.
     None,
     /// Those at its own position and before.
@@ -34,13 +34,20 @@ impl Op for Attention {
 
     fn shape(&self, inputs: &[Shape]) -> Checked<Shape> {
         let (q, k, v) = (inputs[0], inputs[1], inputs[2]);
-        let fits = q.rank() == 3 && k.rank() == 3 && q.dim(0) == k.dim(0) && q.last() == k.last() && k == v;
+        let fits = q.rank() == 3
+            && k.rank() == 3
+            && q.dim(0) == k.dim(0)
+            && q.last() == k.last()
+            && k == v;
         if !fits {
             return Err(format!("q {q}, k {k} and v {v} do not belong together"));
         }
         if q.last() % self.num_heads != 0 || q.last() / self.num_heads > MAX_HEAD_DIM {
             let heads = self.num_heads;
-            return Err(format!("{} channels do not make {heads} heads of at most {MAX_HEAD_DIM}", q.last()));
+            return Err(format!(
+                "{} channels do not make {heads} heads of at most {MAX_HEAD_DIM}",
+                q.last()
+            ));
         }
         Ok(q)
     }
@@ -72,29 +79,38 @@ impl Op for Attention {
         let head_dim = channels / self.num_heads;
         let scale = 1.0 / (head_dim as f32).sqrt();
         let mut y = Array::zeros(q.shape());
-        y.data_mut().par_chunks_exact_mut(channels).enumerate().for_each(|(row, y)| {
-            let (n, query) = (row / queries, row % queries);
-            let visible = if self.mask == Mask::Causal { query + 1 } else { keys };
-            for head in 0..self.num_heads {
-                let of = |array: &Array, row: usize| row * array.shape().last() + head * head_dim;
-                let q = &q.data()[of(q, row)..][..head_dim];
-                let score = |key: usize| {
-                    let k = &k.data()[of(k, n * keys + key)..][..head_dim];
-                    scale * super::linear::dot(q, k)
+        y.data_mut()
+            .par_chunks_exact_mut(channels)
+            .enumerate()
+            .for_each(|(row, y)| {
+                let (n, query) = (row / queries, row % queries);
+                let visible = if self.mask == Mask::Causal {
+                    query + 1
+                } else {
+                    keys
                 };
-                let scores: Vec<f32> = (0..visible).map(score).collect();
-                let max = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-                let weights: Vec<f32> = scores.iter().map(|score| (score - max).exp()).collect();
-                let sum: f32 = weights.iter().sum();
-                let y = &mut y[head * head_dim..][..head_dim];
-                for (key, weight) in weights.iter().enumerate() {
-                    let v = &v.data()[of(v, n * keys + key)..][..head_dim];
-                    for (y, v) in y.iter_mut().zip(v) {
-                        *y += weight / sum * v;
+                for head in 0..self.num_heads {
+                    let of =
+                        |array: &Array, row: usize| row * array.shape().last() + head * head_dim;
+                    let q = &q.data()[of(q, row)..][..head_dim];
+                    let score = |key: usize| {
+                        let k = &k.data()[of(k, n * keys + key)..][..head_dim];
+                        scale * super::linear::dot(q, k)
+                    };
+                    let scores: Vec<f32> = (0..visible).map(score).collect();
+                    let max = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                    let weights: Vec<f32> =
+                        scores.iter().map(|score| (score - max).exp()).collect();
+                    let sum: f32 = weights.iter().sum();
+                    let y = &mut y[head * head_dim..][..head_dim];
+                    for (key, weight) in weights.iter().enumerate() {
+                        let v = &v.data()[of(v, n * keys + key)..][..head_dim];
+                        for (y, v) in y.iter_mut().zip(v) {
+                            *y += weight / sum * v;
+                        }
                     }
                 }
-            }
-        });
+            });
         y
     }
 
@@ -105,7 +121,13 @@ impl Op for Attention {
 
 impl<'g> Tensor<'g> {
     /// q `[N, Lq, H·D]`, k and v `[N, Lk, H·D]` → `[N, Lq, H·D]`.
-    pub fn attention(self, k: Tensor<'g>, v: Tensor<'g>, num_heads: usize, mask: Mask) -> Tensor<'g> {
+    pub(crate) fn attention(
+        self,
+        k: Tensor<'g>,
+        v: Tensor<'g>,
+        num_heads: usize,
+        mask: Mask,
+    ) -> Tensor<'g> {
         self.apply(Attention { num_heads, mask }, &[k, v])
     }
 }
@@ -115,9 +137,18 @@ mod tests {
     use super::*;
     use crate::ops::testing::op_test;
 
-    const ONE_HEAD: Attention = Attention { num_heads: 1, mask: Mask::None };
-    const TWO_HEADS: Attention = Attention { num_heads: 2, mask: Mask::None };
-    const CAUSAL: Attention = Attention { num_heads: 2, mask: Mask::Causal };
+    const ONE_HEAD: Attention = Attention {
+        num_heads: 1,
+        mask: Mask::None,
+    };
+    const TWO_HEADS: Attention = Attention {
+        num_heads: 2,
+        mask: Mask::None,
+    };
+    const CAUSAL: Attention = Attention {
+        num_heads: 2,
+        mask: Mask::Causal,
+    };
 
     op_test!(attention_of_one_head: [ONE_HEAD], [
         [[1, 1, 1], [1, 1, 1], [1, 1, 1]],

@@ -43,8 +43,16 @@ impl Op for Binary {
 
     fn shape(&self, inputs: &[Shape]) -> Checked<Shape> {
         let (a, b) = (inputs[0], inputs[1]);
-        let fits = a.rank() == b.rank() && a.dims().iter().zip(b.dims()).all(|(a, b)| a == b || *b == 1);
-        if fits { Ok(a) } else { Err(format!("{b} does not broadcast to {a}")) }
+        let fits = a.rank() == b.rank()
+            && a.dims()
+                .iter()
+                .zip(b.dims())
+                .all(|(a, b)| a == b || *b == 1);
+        if fits {
+            Ok(a)
+        } else {
+            Err(format!("{b} does not broadcast to {a}"))
+        }
     }
 
     fn lower(&self, io: &Io, _caps: &Caps) -> Vec<Dispatch> {
@@ -65,7 +73,10 @@ impl Op for Binary {
         for stride in &mut strides[..4] {
             *stride /= lane;
         }
-        for (name, axis) in ["axis_1", "axis_2", "axis_3", "axis_4"].into_iter().zip(&axes[1..]) {
+        for (name, axis) in ["axis_1", "axis_2", "axis_3", "axis_4"]
+            .into_iter()
+            .zip(&axes[1..])
+        {
             dispatch = dispatch.param(name, *axis);
         }
         let names = ["stride_0", "stride_1", "stride_2", "stride_3", "stride_4"];

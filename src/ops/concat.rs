@@ -36,7 +36,10 @@ impl Op for Concat {
     fn reference(&self, inputs: &[&Array]) -> Array {
         let (a, b) = (inputs[0], inputs[1]);
         let (a_last, b_last) = (a.shape().last(), b.shape().last());
-        let rows = a.data().chunks_exact(a_last).zip(b.data().chunks_exact(b_last));
+        let rows = a
+            .data()
+            .chunks_exact(a_last)
+            .zip(b.data().chunks_exact(b_last));
         let data = rows.flat_map(|(a, b)| a.iter().chain(b)).copied();
         Array::new(a.shape().with_last(a_last + b_last), data.collect())
     }
@@ -48,7 +51,7 @@ impl Op for Concat {
 
 impl<'g> Tensor<'g> {
     /// `[.., A]`, `[.., B]` → `[.., A + B]`.
-    pub fn concat(self, other: Tensor<'g>) -> Tensor<'g> {
+    pub(crate) fn concat(self, other: Tensor<'g>) -> Tensor<'g> {
         self.apply(Concat, &[other])
     }
 }

@@ -1,7 +1,9 @@
 //! Two-dimensional convolution, channels last, as an implicit matrix product.
 
 use super::linear::{bias_or_weight, dot};
-use crate::tensor::{Array, Caps, Checked, Const, Dispatch, Io, Lanes, Op, Operand, Param, Shape, Tensor};
+use crate::tensor::{
+    Array, Caps, Checked, Const, Dispatch, Io, Lanes, Op, Operand, Param, Shape, Tensor,
+};
 use rayon::prelude::*;
 
 /// Pixels and output channels that one workgroup computes: 8×8 invocations of 4×4 each.
@@ -9,7 +11,7 @@ const TILE: usize = 32;
 
 /// Zeros added around a picture before a convolution, in pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Padding {
+pub(crate) struct Padding {
     /// Rows above.
     pub top: usize,
     /// Columns on the left.
@@ -22,7 +24,7 @@ pub struct Padding {
 
 impl Padding {
     /// As many on every side.
-    pub fn same(pixels: usize) -> Self {
+    pub(crate) fn same(pixels: usize) -> Self {
         Self {
             top: pixels,
             left: pixels,
@@ -34,7 +36,7 @@ impl Padding {
 
 /// What of a convolution its weight does not tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Conv2dGeometry {
+pub(crate) struct Conv2dGeometry {
     /// Pixels between neighbouring windows, in both directions.
     pub stride: usize,
     /// Zeros around the picture.
@@ -67,12 +69,20 @@ impl Op for Conv2d {
 
     fn shape(&self, inputs: &[Shape]) -> Checked<Shape> {
         let (x, weight) = (inputs[0], inputs[1]);
-        let bias_fits = inputs.get(2).is_none_or(|bias| bias.dims() == [weight.dim(0)]);
+        let bias_fits = inputs
+            .get(2)
+            .is_none_or(|bias| bias.dims() == [weight.dim(0)]);
         if x.rank() != 4 || weight.rank() != 4 || x.last() != weight.last() || !bias_fits {
-            return Err(format!("x {x} does not fit weight and bias {:?}", &inputs[1..]));
+            return Err(format!(
+                "x {x} does not fit weight and bias {:?}",
+                &inputs[1..]
+            ));
         }
-        let output = self.0.output([x.dim(1), x.dim(2)], [weight.dim(1), weight.dim(2)]);
-        let [height, width] = output.ok_or_else(|| format!("x {x} is smaller than the window of {weight}"))?;
+        let output = self
+            .0
+            .output([x.dim(1), x.dim(2)], [weight.dim(1), weight.dim(2)]);
+        let [height, width] =
+            output.ok_or_else(|| format!("x {x} is smaller than the window of {weight}"))?;
         Ok(Shape::from([x.dim(0), height, width, weight.dim(0)]))
     }
 
@@ -85,7 +95,12 @@ impl Op for Conv2d {
         let dispatch = Dispatch::new("conv2d", lanes)
             .read("x", Operand::Input(0), x.dtype, lanes)
             .read("weight", Operand::Input(1), weight.dtype, lanes)
-            .read("bias", Operand::Input(bias), io.inputs[bias].dtype, Lanes::One)
+            .read(
+                "bias",
+                Operand::Input(bias),
+                io.inputs[bias].dtype,
+                Lanes::One,
+            )
             .write("y", io.output, Lanes::dividing(&[channels]))
             .constant("HAS_BIAS", Const::Bool(bias == 2))
             .param("in_height", x.shape.dim(1))
@@ -108,9 +123,12 @@ impl Op for Conv2d {
     fn reference(&self, inputs: &[&Array]) -> Array {
         let (x, weight) = (inputs[0], inputs[1]);
         let [_, in_height, in_width, channels] = [0, 1, 2, 3].map(|axis| x.shape().dim(axis));
-        let [out_channels, kernel_height, kernel_width] = [0, 1, 2].map(|axis| weight.shape().dim(axis));
+        let [out_channels, kernel_height, kernel_width] =
+            [0, 1, 2].map(|axis| weight.shape().dim(axis));
         let shapes: Vec<Shape> = inputs.iter().map(|input| input.shape()).collect();
-        let shape = self.shape(&shapes).expect("shapes were checked when recording");
+        let shape = self
+            .shape(&shapes)
+            .expect("shapes were checked when recording");
         let mut y = Array::zeros(shape);
         let pixels = y.data_mut().par_chunks_exact_mut(out_channels).enumerate();
         pixels.for_each(|(pixel, y)| {
@@ -119,7 +137,9 @@ impl Op for Conv2d {
             if let Some(bias) = inputs.get(2) {
                 y.copy_from_slice(bias.data());
             }
-            for (ky, kx) in (0..kernel_height).flat_map(|ky| (0..kernel_width).map(move |kx| (ky, kx))) {
+            for (ky, kx) in
+                (0..kernel_height).flat_map(|ky| (0..kernel_width).map(move |kx| (ky, kx)))
+            {
                 let from_row = (row * self.0.stride + ky).wrapping_sub(self.0.padding.top);
                 let from_column = (column * self.0.stride + kx).wrapping_sub(self.0.padding.left);
                 if from_row >= in_height || from_column >= in_width {
@@ -144,9 +164,18 @@ impl Op for Conv2d {
 
 impl<'g> Tensor<'g> {
     /// x `[N, H, W, C]`, weight `[O, KH, KW, C]`, bias `[O]` → `[N, H', W', O]`.
-    pub fn conv2d(self, weight: &Param, bias: Option<&Param>, geometry: Conv2dGeometry) -> Tensor<'g> {
+    pub(crate) fn conv2d(
+        self,
+        weight: &Param,
+        bias: Option<&Param>,
+        geometry: Conv2dGeometry,
+    ) -> Tensor<'g> {
         let recorder = self.recorder();
-        let others: Vec<Tensor<'g>> = [Some(weight), bias].into_iter().flatten().map(|p| recorder.param(p)).collect();
+        let others: Vec<Tensor<'g>> = [Some(weight), bias]
+            .into_iter()
+            .flatten()
+            .map(|p| recorder.param(p))
+            .collect();
         self.apply(Conv2d(geometry), &others)
     }
 }
@@ -158,19 +187,39 @@ mod tests {
 
     const SAME: Conv2d = Conv2d(Conv2dGeometry {
         stride: 1,
-        padding: Padding { top: 1, left: 1, bottom: 1, right: 1 },
+        padding: Padding {
+            top: 1,
+            left: 1,
+            bottom: 1,
+            right: 1,
+        },
     });
     const DOWN: Conv2d = Conv2d(Conv2dGeometry {
         stride: 2,
-        padding: Padding { top: 1, left: 1, bottom: 1, right: 1 },
+        padding: Padding {
+            top: 1,
+            left: 1,
+            bottom: 1,
+            right: 1,
+        },
     });
     const BELOW_AND_RIGHT: Conv2d = Conv2d(Conv2dGeometry {
         stride: 2,
-        padding: Padding { top: 0, left: 0, bottom: 1, right: 1 },
+        padding: Padding {
+            top: 0,
+            left: 0,
+            bottom: 1,
+            right: 1,
+        },
     });
     const POINT: Conv2d = Conv2d(Conv2dGeometry {
         stride: 1,
-        padding: Padding { top: 0, left: 0, bottom: 0, right: 0 },
+        padding: Padding {
+            top: 0,
+            left: 0,
+            bottom: 0,
+            right: 0,
+        },
     });
 
     op_test!(convolution_of_the_same_size: [SAME], [

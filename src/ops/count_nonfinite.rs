@@ -40,7 +40,7 @@ impl Op for CountNonfinite {
 
 impl<'g> Tensor<'g> {
     /// Any shape → `[1]` u32: how many elements are NaN or infinite.
-    pub fn count_nonfinite(self) -> Tensor<'g> {
+    pub(crate) fn count_nonfinite(self) -> Tensor<'g> {
         self.apply(CountNonfinite, &[])
     }
 }

@@ -1,7 +1,9 @@
 //! Looks up the rows of a table.
 
 use super::elementwise;
-use crate::tensor::{Array, Caps, Checked, DType, Dispatch, Io, Lanes, Op, Operand, Param, Shape, Tensor};
+use crate::tensor::{
+    Array, Caps, Checked, DType, Dispatch, Io, Lanes, Op, Operand, Param, Shape, Tensor,
+};
 
 /// ids `[N, L]` u32, table `[V, C]` → `[N, L, C]`.
 ///
@@ -23,7 +25,9 @@ impl Op for Embedding {
         if ids.rank() == 2 && table.rank() == 2 {
             Ok(Shape::from([ids.dim(0), ids.dim(1), table.dim(1)]))
         } else {
-            Err(format!("ids {ids} and table {table} are not [N, L] and [V, C]"))
+            Err(format!(
+                "ids {ids} and table {table} are not [N, L] and [V, C]"
+            ))
         }
     }
 
@@ -57,7 +61,11 @@ impl Op for Embedding {
     fn reference(&self, inputs: &[&Array]) -> Array {
         let (ids, table) = (inputs[0], inputs[1]);
         let channels = table.shape().last();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "ids are whole numbers ≥ 0")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "ids are whole numbers ≥ 0"
+        )]
         let row = |id: &f32| &table.data()[*id as usize * channels..][..channels];
         let data = ids.data().iter().flat_map(row).copied().collect();
         Array::new([ids.shape().dim(0), ids.shape().dim(1), channels], data)
@@ -71,7 +79,7 @@ impl Op for Embedding {
 /// How many rows one binding may span, so that every slice starts where a binding may start.
 fn rows_per_binding(row_bytes: u64, caps: &Caps) -> usize {
     let mut aligned = 1;
-    while row_bytes * aligned % caps.binding_alignment != 0 {
+    while !(row_bytes * aligned).is_multiple_of(caps.binding_alignment) {
         aligned *= 2;
     }
     let rows = caps.max_binding_bytes / (row_bytes * aligned) * aligned;
@@ -80,9 +88,11 @@ fn rows_per_binding(row_bytes: u64, caps: &Caps) -> usize {
 
 impl<'g> Tensor<'g> {
     /// ids `[N, L]` u32, table `[V, C]` → `[N, L, C]`.
-    pub fn embedding(self, table: &Param) -> Tensor<'g> {
+    pub(crate) fn embedding(self, table: &Param) -> Tensor<'g> {
         let recorder = self.recorder();
-        let op = Embedding { dtype: recorder.compute() };
+        let op = Embedding {
+            dtype: recorder.compute(),
+        };
         self.apply(op, &[recorder.param(table)])
     }
 }
@@ -93,7 +103,9 @@ mod tests {
     use crate::ops::testing::{check_arrays, seeded};
 
     fn ids(shape: [usize; 2], rows: usize) -> Array {
-        let data = (0..shape[0] * shape[1]).map(|i| (i * 7919 % rows) as f32).collect();
+        let data = (0..shape[0] * shape[1])
+            .map(|i| (i * 7919 % rows) as f32)
+            .collect();
         Array::new(shape, data)
     }
 
@@ -109,14 +121,23 @@ mod tests {
 
     #[test]
     fn a_table_larger_than_a_binding_is_sliced() {
-        let caps = Caps { max_binding_bytes: 4096, ..Caps::portable() };
+        let caps = Caps {
+            max_binding_bytes: 4096,
+            ..Caps::portable()
+        };
         let view = |shape: Shape, dtype| crate::tensor::View { shape, dtype };
         let io = Io {
-            inputs: vec![view([1, 3].into(), DType::U32), view([100, 96].into(), DType::F16)],
+            inputs: vec![
+                view([1, 3].into(), DType::U32),
+                view([100, 96].into(), DType::F16),
+            ],
             output: view([1, 3, 96].into(), DType::F32),
         };
         let slices = Embedding { dtype: DType::F32 }.lower(&io, &caps);
-        let ranges: Vec<_> = slices.iter().map(|slice| slice.operands[1].clone()).collect();
+        let ranges: Vec<_> = slices
+            .iter()
+            .map(|slice| slice.operands[1].clone())
+            .collect();
         // 192 bytes a row: multiples of 4 rows start at multiples of 256 bytes; 20 rows fit 4,096 bytes.
         assert_eq!(ranges.len(), 5);
         assert_eq!(ranges[1], Operand::InputBytes(1, 3840..7680));

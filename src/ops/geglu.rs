@@ -37,7 +37,10 @@ impl Op for Geglu {
         let rows = x.data().chunks_exact(channels);
         let data = rows.flat_map(|row| {
             let (value, gate) = row.split_at(channels / 2);
-            value.iter().zip(gate).map(|(value, gate)| value * gelu(*gate))
+            value
+                .iter()
+                .zip(gate)
+                .map(|(value, gate)| value * gelu(*gate))
         });
         Array::new(x.shape().with_last(channels / 2), data.collect())
     }
@@ -45,7 +48,7 @@ impl Op for Geglu {
 
 impl<'g> Tensor<'g> {
     /// `[.., 2D]` → `[.., D]`: the first half of the channels times the GELU of the second.
-    pub fn geglu(self) -> Tensor<'g> {
+    pub(crate) fn geglu(self) -> Tensor<'g> {
         self.apply(Geglu, &[])
     }
 }

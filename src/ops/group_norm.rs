@@ -23,7 +23,9 @@ impl Op for GroupNorm {
             Ok(x)
         } else {
             let groups = self.num_groups;
-            Err(format!("x {x}, weight {weight} and bias {bias} do not make {groups} groups"))
+            Err(format!(
+                "x {x}, weight {weight} and bias {bias} do not make {groups} groups"
+            ))
         }
     }
 
@@ -51,10 +53,17 @@ impl Op for GroupNorm {
         let sample = x.shape().len() / x.shape().dim(0);
         for y in y.data_mut().chunks_exact_mut(sample) {
             for first in (0..channels).step_by(width) {
-                let members = || (first..sample).step_by(channels).flat_map(|start| start..start + width);
+                let members = || {
+                    (first..sample)
+                        .step_by(channels)
+                        .flat_map(|start| start..start + width)
+                };
                 let count = (sample / channels * width) as f64;
                 let mean = members().map(|i| f64::from(y[i])).sum::<f64>() / count;
-                let variance = members().map(|i| (f64::from(y[i]) - mean).powi(2)).sum::<f64>() / count;
+                let variance = members()
+                    .map(|i| (f64::from(y[i]) - mean).powi(2))
+                    .sum::<f64>()
+                    / count;
                 let scale = 1.0 / (variance + f64::from(self.eps)).sqrt();
                 for i in members() {
                     let normal = narrow((f64::from(y[i]) - mean) * scale);
@@ -78,9 +87,18 @@ pub(super) fn narrow(value: f64) -> f32 {
 
 impl<'g> Tensor<'g> {
     /// `[N, .., C]` → the same, each group of channels normalised over all positions.
-    pub fn group_norm(self, weight: &Param, bias: &Param, num_groups: usize, eps: f32) -> Tensor<'g> {
+    pub(crate) fn group_norm(
+        self,
+        weight: &Param,
+        bias: &Param,
+        num_groups: usize,
+        eps: f32,
+    ) -> Tensor<'g> {
         let recorder = self.recorder();
-        self.apply(GroupNorm { num_groups, eps }, &[recorder.param(weight), recorder.param(bias)])
+        self.apply(
+            GroupNorm { num_groups, eps },
+            &[recorder.param(weight), recorder.param(bias)],
+        )
     }
 }
 
@@ -89,9 +107,18 @@ mod tests {
     use super::*;
     use crate::ops::testing::op_test;
 
-    const FOUR: GroupNorm = GroupNorm { num_groups: 4, eps: 1e-5 };
-    const ONE: GroupNorm = GroupNorm { num_groups: 1, eps: 1e-6 };
-    const MANY: GroupNorm = GroupNorm { num_groups: 32_771, eps: 1e-5 };
+    const FOUR: GroupNorm = GroupNorm {
+        num_groups: 4,
+        eps: 1e-5,
+    };
+    const ONE: GroupNorm = GroupNorm {
+        num_groups: 1,
+        eps: 1e-6,
+    };
+    const MANY: GroupNorm = GroupNorm {
+        num_groups: 32_771,
+        eps: 1e-5,
+    };
 
     op_test!(four_groups: [FOUR], [
         [[1, 2, 4], [4], [4]],

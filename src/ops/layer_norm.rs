@@ -20,7 +20,9 @@ impl Op for LayerNorm {
         if weight.dims() == [x.last()] && weight == bias {
             Ok(x)
         } else {
-            Err(format!("x {x} does not fit weight {weight} and bias {bias}"))
+            Err(format!(
+                "x {x} does not fit weight {weight} and bias {bias}"
+            ))
         }
     }
 
@@ -44,7 +46,11 @@ impl Op for LayerNorm {
         for row in y.data_mut().chunks_exact_mut(x.shape().last()) {
             let count = row.len() as f64;
             let mean = row.iter().map(|&x| f64::from(x)).sum::<f64>() / count;
-            let variance = row.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / count;
+            let variance = row
+                .iter()
+                .map(|&x| (f64::from(x) - mean).powi(2))
+                .sum::<f64>()
+                / count;
             let scale = 1.0 / (variance + f64::from(self.eps)).sqrt();
             for (channel, x) in row.iter_mut().enumerate() {
                 let normal = narrow((f64::from(*x) - mean) * scale);
@@ -61,9 +67,12 @@ impl Op for LayerNorm {
 
 impl<'g> Tensor<'g> {
     /// `[.., C]` → the same, each row normalised.
-    pub fn layer_norm(self, weight: &Param, bias: &Param, eps: f32) -> Tensor<'g> {
+    pub(crate) fn layer_norm(self, weight: &Param, bias: &Param, eps: f32) -> Tensor<'g> {
         let recorder = self.recorder();
-        self.apply(LayerNorm { eps }, &[recorder.param(weight), recorder.param(bias)])
+        self.apply(
+            LayerNorm { eps },
+            &[recorder.param(weight), recorder.param(bias)],
+        )
     }
 }
 

@@ -1,6 +1,8 @@
 //! A linear layer: rows times the transpose of a weight, plus a bias.
 
-use crate::tensor::{Array, Caps, Checked, Const, Dispatch, Io, Lanes, Op, Operand, Param, Shape, Tensor};
+use crate::tensor::{
+    Array, Caps, Checked, Const, Dispatch, Io, Lanes, Op, Operand, Param, Shape, Tensor,
+};
 use rayon::prelude::*;
 
 /// Rows and columns of the result that one workgroup computes: 8×8 invocations of 4×4 each.
@@ -17,11 +19,16 @@ impl Op for Linear {
 
     fn shape(&self, inputs: &[Shape]) -> Checked<Shape> {
         let (x, weight) = (inputs[0], inputs[1]);
-        let bias_fits = inputs.get(2).is_none_or(|bias| bias.dims() == [weight.dim(0)]);
+        let bias_fits = inputs
+            .get(2)
+            .is_none_or(|bias| bias.dims() == [weight.dim(0)]);
         if weight.rank() == 2 && x.last() == weight.dim(1) && bias_fits {
             Ok(x.with_last(weight.dim(0)))
         } else {
-            Err(format!("x {x} does not fit weight and bias {:?}", &inputs[1..]))
+            Err(format!(
+                "x {x} does not fit weight and bias {:?}",
+                &inputs[1..]
+            ))
         }
     }
 
@@ -34,7 +41,12 @@ impl Op for Linear {
         let dispatch = Dispatch::new("linear", lanes)
             .read("x", Operand::Input(0), x.dtype, lanes)
             .read("weight", Operand::Input(1), weight.dtype, lanes)
-            .read("bias", Operand::Input(bias), io.inputs[bias].dtype, Lanes::One)
+            .read(
+                "bias",
+                Operand::Input(bias),
+                io.inputs[bias].dtype,
+                Lanes::One,
+            )
             .write("y", io.output, Lanes::dividing(&[columns]))
             .constant("HAS_BIAS", Const::Bool(bias == 2))
             .param("rows", rows)
@@ -49,7 +61,10 @@ impl Op for Linear {
         let (x, weight) = (inputs[0], inputs[1]);
         let (columns, depth) = (weight.shape().dim(0), weight.shape().dim(1));
         let mut y = Array::zeros(x.shape().with_last(columns));
-        let rows = y.data_mut().par_chunks_exact_mut(columns).zip(x.data().par_chunks_exact(depth));
+        let rows = y
+            .data_mut()
+            .par_chunks_exact_mut(columns)
+            .zip(x.data().par_chunks_exact(depth));
         rows.for_each(|(y, x)| {
             for (column, y) in y.iter_mut().enumerate() {
                 let weights = &weight.data()[column * depth..][..depth];
@@ -73,7 +88,12 @@ pub(super) fn bias_or_weight(io: &Io, bias: usize) -> usize {
 pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut sums = [0.0; 8];
     let (a_chunks, b_chunks) = (a.chunks_exact(8), b.chunks_exact(8));
-    let tail: f32 = a_chunks.remainder().iter().zip(b_chunks.remainder()).map(|(a, b)| a * b).sum();
+    let tail: f32 = a_chunks
+        .remainder()
+        .iter()
+        .zip(b_chunks.remainder())
+        .map(|(a, b)| a * b)
+        .sum();
     for (a, b) in a_chunks.zip(b_chunks) {
         for lane in 0..8 {
             sums[lane] += a[lane] * b[lane];
@@ -84,9 +104,13 @@ pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
 
 impl<'g> Tensor<'g> {
     /// x `[.., K]`, weight `[N, K]`, bias `[N]` → `[.., N]`.
-    pub fn linear(self, weight: &Param, bias: Option<&Param>) -> Tensor<'g> {
+    pub(crate) fn linear(self, weight: &Param, bias: Option<&Param>) -> Tensor<'g> {
         let recorder = self.recorder();
-        let others: Vec<Tensor<'g>> = [Some(weight), bias].into_iter().flatten().map(|p| recorder.param(p)).collect();
+        let others: Vec<Tensor<'g>> = [Some(weight), bias]
+            .into_iter()
+            .flatten()
+            .map(|p| recorder.param(p))
+            .collect();
         self.apply(Linear, &others)
     }
 }

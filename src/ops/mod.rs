@@ -22,10 +22,10 @@ mod upsample_nearest;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use attention::Mask;
-pub use conv2d::{Conv2dGeometry, Padding};
-pub(crate) use sampler_step::{RowField, STATE_SLOTS, StateSlot};
-pub use timestep_embedding::TimestepEmbedding;
+pub(crate) use attention::Mask;
+pub(crate) use conv2d::{Conv2dGeometry, Padding};
+pub(crate) use sampler_step::{RowField, STATE_SLOTS};
+pub(crate) use timestep_embedding::TimestepEmbedding;
 
 use crate::tensor::{Dispatch, Lanes};
 

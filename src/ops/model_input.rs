@@ -1,7 +1,9 @@
 //! The latent as the network wants it: scaled, in its type, and once per guidance branch.
 
 use super::{RowField, elementwise, sampler_step::StateSlot};
-use crate::tensor::{Array, Caps, Checked, Const, DType, Dispatch, Io, Lanes, Op, Operand, Shape, Tensor};
+use crate::tensor::{
+    Array, Caps, Checked, Const, DType, Dispatch, Io, Lanes, Op, Operand, Shape, Tensor,
+};
 
 /// state `[S, N, H, W, C]`, row `[R]` → `[branches·N, H, W, C]`: c_in · x, repeated.
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +25,10 @@ impl Op for ModelInput {
             let [n, height, width, channels] = [1, 2, 3, 4].map(|axis| state.dim(axis));
             Ok(Shape::from([self.branches * n, height, width, channels]))
         } else {
-            Err(format!("{state} and {} are not a state and a row", inputs[1]))
+            Err(format!(
+                "{state} and {} are not a state and a row",
+                inputs[1]
+            ))
         }
     }
 
@@ -47,8 +52,12 @@ impl Op for ModelInput {
         let (state, row) = (inputs[0], inputs[1]);
         let c_in = row.data()[RowField::CIn as usize];
         let latent = StateSlot::X.of(state);
-        let data = (0..self.branches).flat_map(|_| latent.iter().map(|x| c_in * x)).collect();
-        let shape = self.shape(&[state.shape(), row.shape()]).expect("shapes were checked when recording");
+        let data = (0..self.branches)
+            .flat_map(|_| latent.iter().map(|x| c_in * x))
+            .collect();
+        let shape = self
+            .shape(&[state.shape(), row.shape()])
+            .expect("shapes were checked when recording");
         Array::new(shape, data)
     }
 }
@@ -64,13 +73,23 @@ impl<'g> Tensor<'g> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::{STATE_SLOTS, testing::{check_arrays, seeded}};
+    use crate::ops::{
+        STATE_SLOTS,
+        testing::{check_arrays, seeded},
+    };
 
     #[test]
     fn the_latent_is_scaled_once_per_branch() {
-        for (branches, dtype, tolerance) in [(1, DType::F32, 1e-6), (2, DType::F32, 1e-6), (2, DType::F16, 1e-3)] {
+        for (branches, dtype, tolerance) in [
+            (1, DType::F32, 1e-6),
+            (2, DType::F32, 1e-6),
+            (2, DType::F16, 1e-3),
+        ] {
             for shape in [[STATE_SLOTS, 1, 9, 13, 4], [STATE_SLOTS, 2, 1, 1, 3]] {
-                let inputs = [(seeded(shape.into(), 1), DType::F32), (seeded([RowField::COUNT].into(), 2), DType::F32)];
+                let inputs = [
+                    (seeded(shape.into(), 1), DType::F32),
+                    (seeded([RowField::COUNT].into(), 2), DType::F32),
+                ];
                 check_arrays(&ModelInput { branches, dtype }, &inputs, tolerance);
             }
         }

@@ -1,7 +1,9 @@
 //! The update of one row of a sampler's table, with guidance and prediction folded in.
 
 use super::elementwise;
-use crate::tensor::{Array, Caps, Checked, Const, DType, Dispatch, Io, Lanes, Op, Operand, Shape, Tensor};
+use crate::tensor::{
+    Array, Caps, Checked, Const, DType, Dispatch, Io, Lanes, Op, Operand, Shape, Tensor,
+};
 
 /// The latents that a run carries from row to row, one after another in the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,11 +74,14 @@ impl Op for SamplerStep {
         let [state, output, noise, row] = [inputs[0], inputs[1], inputs[2], inputs[3]];
         let latent = state.len() / state.dim(0);
         let branches = output.len() / latent;
-        let fits = state.dim(0) == STATE_SLOTS && noise.len() == latent && row.dims() == [RowField::COUNT];
+        let fits =
+            state.dim(0) == STATE_SLOTS && noise.len() == latent && row.dims() == [RowField::COUNT];
         if fits && (1..=2).contains(&branches) && output.len() == branches * latent {
             Ok(state)
         } else {
-            Err(format!("state {state}, output {output}, noise {noise} and row {row} do not belong together"))
+            Err(format!(
+                "state {state}, output {output}, noise {noise} and row {row} do not belong together"
+            ))
         }
     }
 
@@ -112,23 +117,35 @@ impl Op for SamplerStep {
         let field = |field: RowField| row.data()[field as usize];
         let latent = noise.data().len();
         let slot = |slot: usize, i: usize| state.data()[slot * latent + i];
-        let oldest = StateSlot::Denoised as usize;
+        let (saved_slot, history_slot) = (StateSlot::Saved as usize, StateSlot::Denoised as usize);
         let mut next = state.clone();
         for i in 0..latent {
-            let (x, saved) = (slot(0, i), slot(1, i));
+            let (x, saved) = (slot(StateSlot::X as usize, i), slot(saved_slot, i));
             let first = output.data()[i];
             let model = match output.data().get(latent + i) {
                 Some(conditional) => first + field(RowField::Guidance) * (conditional - first),
                 None => first,
             };
             let denoised = field(RowField::CSkip) * x + field(RowField::COut) * model;
-            let history = [denoised, slot(oldest, i), slot(oldest + 1, i), slot(oldest + 2, i)];
+            let history = [
+                denoised,
+                slot(history_slot, i),
+                slot(history_slot + 1, i),
+                slot(history_slot + 2, i),
+            ];
             let coefficients = &row.data()[RowField::Denoised as usize..];
             let sum: f32 = history.iter().zip(coefficients).map(|(d, b)| b * d).sum();
             let noise = field(RowField::Noise) * noise.data()[i];
-            let saved_next = if field(RowField::Save) != 0.0 { x } else { saved };
+            let saved_next = if field(RowField::Save) != 0.0 {
+                x
+            } else {
+                saved
+            };
             let updated = field(RowField::X) * x + field(RowField::Saved) * saved + sum + noise;
-            for (slot, value) in [updated, saved_next, history[0], history[1], history[2]].into_iter().enumerate() {
+            for (slot, value) in [updated, saved_next, history[0], history[1], history[2]]
+                .into_iter()
+                .enumerate()
+            {
                 next.data_mut()[slot * latent + i] = value;
             }
         }
@@ -142,7 +159,12 @@ impl Op for SamplerStep {
 
 impl<'g> Tensor<'g> {
     /// state → the state after the row: see the module's head.
-    pub(crate) fn sampler_step(self, output: Tensor<'g>, noise: Tensor<'g>, row: Tensor<'g>) -> Tensor<'g> {
+    pub(crate) fn sampler_step(
+        self,
+        output: Tensor<'g>,
+        noise: Tensor<'g>,
+        row: Tensor<'g>,
+    ) -> Tensor<'g> {
         self.apply(SamplerStep, &[output, noise, row])
     }
 }
@@ -154,13 +176,21 @@ mod tests {
 
     #[test]
     fn any_row_is_executed() {
-        for (n, branches, height, width, channels) in [(1, 1, 1, 1, 1), (2, 2, 9, 13, 4), (1, 2, 5, 7, 3)] {
+        for (n, branches, height, width, channels) in
+            [(1, 1, 1, 1, 1), (2, 2, 9, 13, 4), (1, 2, 5, 7, 3)]
+        {
             for save in [0.0, 1.0] {
                 let mut row = seeded([RowField::COUNT].into(), 4);
                 row.data_mut()[RowField::Save as usize] = save;
                 let inputs = [
-                    (seeded([STATE_SLOTS, n, height, width, channels].into(), 1), DType::F32),
-                    (seeded([branches * n, height, width, channels].into(), 2), DType::F32),
+                    (
+                        seeded([STATE_SLOTS, n, height, width, channels].into(), 1),
+                        DType::F32,
+                    ),
+                    (
+                        seeded([branches * n, height, width, channels].into(), 2),
+                        DType::F32,
+                    ),
                     (seeded([n, height, width, channels].into(), 3), DType::F32),
                     (row, DType::F32),
                 ];

@@ -42,12 +42,18 @@ impl Op for Scale {
 
 impl<'g> Tensor<'g> {
     /// factor · x.
-    pub fn scale(self, factor: f32) -> Tensor<'g> {
-        self.apply(Scale { factor, dtype: None }, &[])
+    pub(crate) fn scale(self, factor: f32) -> Tensor<'g> {
+        self.apply(
+            Scale {
+                factor,
+                dtype: None,
+            },
+            &[],
+        )
     }
 
     /// The same value stored as `dtype`; itself where that is its type already.
-    pub fn to(self, dtype: DType) -> Tensor<'g> {
+    pub(crate) fn to(self, dtype: DType) -> Tensor<'g> {
         if self.dtype() == dtype {
             return self;
         }
@@ -64,8 +70,14 @@ mod tests {
     use super::*;
     use crate::ops::testing::op_test;
 
-    const HALF: Scale = Scale { factor: 0.5, dtype: None };
-    const WIDEN: Scale = Scale { factor: 1.0, dtype: Some(DType::F32) };
+    const HALF: Scale = Scale {
+        factor: 0.5,
+        dtype: None,
+    };
+    const WIDEN: Scale = Scale {
+        factor: 1.0,
+        dtype: Some(DType::F32),
+    };
 
     op_test!(scale: [HALF, WIDEN], [[1], [3, 77], [2, 64, 32]], f32 = 1e-6, f16 = 1e-3);
 }

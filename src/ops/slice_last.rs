@@ -41,7 +41,9 @@ impl Op for SliceLast {
     fn reference(&self, inputs: &[&Array]) -> Array {
         let x = inputs[0];
         let rows = x.data().chunks_exact(x.shape().last());
-        let data = rows.flat_map(|row| &row[self.start..self.start + self.length]).copied();
+        let data = rows
+            .flat_map(|row| &row[self.start..self.start + self.length])
+            .copied();
         Array::new(x.shape().with_last(self.length), data.collect())
     }
 
@@ -52,7 +54,7 @@ impl Op for SliceLast {
 
 impl<'g> Tensor<'g> {
     /// `[.., C]` → `[.., length]`: channels `start..start + length`.
-    pub fn slice_last(self, start: usize, length: usize) -> Tensor<'g> {
+    pub(crate) fn slice_last(self, start: usize, length: usize) -> Tensor<'g> {
         self.apply(SliceLast { start, length }, &[])
     }
 }
@@ -62,8 +64,14 @@ mod tests {
     use super::*;
     use crate::ops::testing::op_test;
 
-    const ODD: SliceLast = SliceLast { start: 1, length: 2 };
-    const EVEN: SliceLast = SliceLast { start: 4, length: 4 };
+    const ODD: SliceLast = SliceLast {
+        start: 1,
+        length: 2,
+    };
+    const EVEN: SliceLast = SliceLast {
+        start: 4,
+        length: 4,
+    };
 
     op_test!(slice: [ODD], [[1, 3], [2, 5, 7]], f32 = 0.0, f16 = 0.0);
     op_test!(slice_in_lanes: [EVEN], [[1, 8], [2, 9, 13, 8]], f32 = 0.0, f16 = 0.0);

@@ -48,7 +48,10 @@ pub(crate) fn device() -> Option<&'static Device> {
     static DEVICE: OnceLock<Option<Device>> = OnceLock::new();
     let set = |name: &str| std::env::var(name).is_ok_and(|value| value == "1");
     let device = DEVICE.get_or_init(|| {
-        let options = DeviceOptions { adapter: None, runtime_checks: set("AQUATINT_RUNTIME_CHECKS") };
+        let options = DeviceOptions {
+            adapter: None,
+            runtime_checks: set("AQUATINT_RUNTIME_CHECKS"),
+        };
         match Device::open(&options) {
             Ok(device) => Some(device),
             Err(error) if set("AQUATINT_REQUIRE_GPU") => panic!("{error}"),
@@ -74,23 +77,38 @@ pub(crate) fn seeded(shape: Shape, seed: u64) -> Array {
 }
 
 /// Compares the operation on the GPU with its reference, on seeded inputs stored as `dtype`.
-pub(crate) fn check(op: &(impl Op + Clone + 'static), shapes: &[Vec<usize>], dtype: DType, tolerance: f32) {
+pub(crate) fn check(
+    op: &(impl Op + Clone + 'static),
+    shapes: &[Vec<usize>],
+    dtype: DType,
+    tolerance: f32,
+) {
     let input = |(seed, shape): (u64, &Vec<usize>)| (seeded(Shape::new(shape), seed), dtype);
     let inputs: Vec<(Array, DType)> = (1..).zip(shapes).map(input).collect();
     check_arrays(op, &inputs, tolerance);
 }
 
 /// Compares the operation on the GPU with its reference, on the given inputs.
-pub(crate) fn check_arrays(op: &(impl Op + Clone + 'static), inputs: &[(Array, DType)], tolerance: f32) {
+pub(crate) fn check_arrays(
+    op: &(impl Op + Clone + 'static),
+    inputs: &[(Array, DType)],
+    tolerance: f32,
+) {
     let Some(device) = device() else { return };
     if !device.caps().f16 && inputs.iter().any(|(_, dtype)| *dtype == DType::F16) {
         eprintln!("skipped: the adapter does not store f16");
         return;
     }
-    let rounded: Vec<Array> = inputs.iter().map(|(array, dtype)| round_to(array, *dtype)).collect();
+    let rounded: Vec<Array> = inputs
+        .iter()
+        .map(|(array, dtype)| round_to(array, *dtype))
+        .collect();
     let expected = op.reference(&rounded.iter().collect::<Vec<_>>());
     let recorder = Recorder::new(DType::F32);
-    let named = inputs.iter().enumerate().map(|(i, (array, dtype))| recorder.input(&i.to_string(), array.shape(), *dtype));
+    let named = inputs
+        .iter()
+        .enumerate()
+        .map(|(i, (array, dtype))| recorder.input(&i.to_string(), array.shape(), *dtype));
     let tensors: Vec<_> = named.collect();
     let y = tensors[0].apply(op.clone(), &tensors[1..]);
     recorder.output("y", y);
@@ -99,12 +117,17 @@ pub(crate) fn check_arrays(op: &(impl Op + Clone + 'static), inputs: &[(Array, D
     let residency = Arc::new(Residency::new(device, &no_weights()));
     let runner = pollster::block_on(Runner::new(device, plan, &residency)).expect("it compiles");
     for (i, array) in rounded.iter().enumerate() {
-        runner.write(&i.to_string(), array.data()).expect("the input is there");
+        runner
+            .write(&i.to_string(), array.data())
+            .expect("the input is there");
     }
     runner.run().expect("it runs");
     let found = pollster::block_on(runner.read("y")).expect("it reads");
     assert_eq!(found.len(), expected.data().len());
-    let largest = expected.data().iter().fold(1.0_f32, |largest, value| largest.max(value.abs()));
+    let largest = expected
+        .data()
+        .iter()
+        .fold(1.0_f32, |largest, value| largest.max(value.abs()));
     for (i, (found, expected)) in found.iter().zip(expected.data()).enumerate() {
         let error = (found - expected).abs();
         let shapes: Vec<_> = inputs.iter().map(|(array, _)| array.shape()).collect();

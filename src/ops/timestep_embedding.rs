@@ -1,11 +1,13 @@
 //! Sines and cosines of the timestep at geometrically spaced frequencies.
 
 use super::{elementwise, group_norm::narrow};
-use crate::tensor::{Array, Caps, Checked, Const, DType, Dispatch, Io, Lanes, Op, Operand, Shape, Tensor};
+use crate::tensor::{
+    Array, Caps, Checked, Const, DType, Dispatch, Io, Lanes, Op, Operand, Shape, Tensor,
+};
 
 /// `[N]` → `[N, dim]`. Vaswani et al. 2017 (arXiv 1706.03762) § 3.5, as diffusers' `get_timestep_embedding`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct TimestepEmbedding {
+pub(crate) struct TimestepEmbedding {
     /// Channels of the result, an even number.
     pub dim: usize,
     /// Whether the cosines come first.
@@ -41,7 +43,12 @@ impl Op for Typed {
     fn lower(&self, io: &Io, _caps: &Caps) -> Vec<Dispatch> {
         let half = self.0.dim / 2;
         let dispatch = elementwise("timestep_embedding", Lanes::One, io.output.shape.len())
-            .read("timestep", Operand::Input(0), io.inputs[0].dtype, Lanes::One)
+            .read(
+                "timestep",
+                Operand::Input(0),
+                io.inputs[0].dtype,
+                Lanes::One,
+            )
             .write("y", io.output, Lanes::One)
             .constant("COSINES_FIRST", Const::Bool(self.0.flip_sin_to_cos))
             .param("half_dim", half)
@@ -53,7 +60,8 @@ impl Op for Typed {
         let half = self.0.dim / 2;
         let mut data = Vec::new();
         for &timestep in inputs[0].data() {
-            let angle = |i: usize| f64::from(timestep) * (i as f64 * f64::from(self.log_step())).exp();
+            let angle =
+                |i: usize| f64::from(timestep) * (i as f64 * f64::from(self.log_step())).exp();
             let sines = (0..half).map(|i| narrow(angle(i).sin()));
             let cosines = (0..half).map(|i| narrow(angle(i).cos()));
             if self.0.flip_sin_to_cos {
@@ -75,7 +83,7 @@ impl Typed {
 
 impl<'g> Tensor<'g> {
     /// `[N]` → `[N, dim]`.
-    pub fn timestep_embedding(self, embedding: TimestepEmbedding) -> Tensor<'g> {
+    pub(crate) fn timestep_embedding(self, embedding: TimestepEmbedding) -> Tensor<'g> {
         self.apply(Typed(embedding, self.recorder().compute()), &[])
     }
 }
@@ -87,11 +95,22 @@ mod tests {
 
     #[test]
     fn every_timestep_is_embedded() {
-        for (dim, flip_sin_to_cos, freq_shift) in [(2, true, 0.0), (64, true, 0.0), (320, false, 1.0)] {
-            let embedding = TimestepEmbedding { dim, flip_sin_to_cos, freq_shift, max_period: 10_000.0 };
+        for (dim, flip_sin_to_cos, freq_shift) in
+            [(2, true, 0.0), (64, true, 0.0), (320, false, 1.0)]
+        {
+            let embedding = TimestepEmbedding {
+                dim,
+                flip_sin_to_cos,
+                freq_shift,
+                max_period: 10_000.0,
+            };
             let timesteps = Array::new([5], vec![0.0, 1.0, 481.0, 999.0, 333.337]);
             // The angle is rounded to f32 at up to 999: 999 · 2⁻²³ for each of its three roundings.
-            check_arrays(&Typed(embedding, DType::F32), &[(timesteps, DType::F32)], 5e-4);
+            check_arrays(
+                &Typed(embedding, DType::F32),
+                &[(timesteps, DType::F32)],
+                5e-4,
+            );
         }
     }
 }

@@ -16,7 +16,10 @@ impl Op for ToRgba8 {
         if inputs[0].last() == 3 {
             Ok(inputs[0].with_last(4))
         } else {
-            Err(format!("{} does not have the three channels of a picture", inputs[0]))
+            Err(format!(
+                "{} does not have the three channels of a picture",
+                inputs[0]
+            ))
         }
     }
 
@@ -34,14 +37,21 @@ impl Op for ToRgba8 {
     fn reference(&self, inputs: &[&Array]) -> Array {
         let byte = |x: f32| (x / 2.0 + 0.5).clamp(0.0, 1.0) * 255.0;
         let pixels = inputs[0].data().chunks_exact(3);
-        let data = pixels.flat_map(|rgb| [byte(rgb[0]).round(), byte(rgb[1]).round(), byte(rgb[2]).round(), 255.0]);
+        let data = pixels.flat_map(|rgb| {
+            [
+                byte(rgb[0]).round(),
+                byte(rgb[1]).round(),
+                byte(rgb[2]).round(),
+                255.0,
+            ]
+        });
         Array::new(inputs[0].shape().with_last(4), data.collect())
     }
 }
 
 impl<'g> Tensor<'g> {
     /// `[N, H, W, 3]` in −1..1 → `[N, H, W, 4]` bytes, opaque.
-    pub fn to_rgba8(self) -> Tensor<'g> {
+    pub(crate) fn to_rgba8(self) -> Tensor<'g> {
         self.apply(ToRgba8, &[])
     }
 }

@@ -47,7 +47,10 @@ impl Op for UpsampleNearest {
         for n in 0..batch {
             for row in 0..self.height {
                 for column in 0..self.width {
-                    let (from_row, from_column) = (row * in_height / self.height, column * in_width / self.width);
+                    let (from_row, from_column) = (
+                        row * in_height / self.height,
+                        column * in_width / self.width,
+                    );
                     let start = ((n * in_height + from_row) * in_width + from_column) * channels;
                     data.extend_from_slice(&x.data()[start..start + channels]);
                 }
@@ -63,7 +66,7 @@ impl Op for UpsampleNearest {
 
 impl<'g> Tensor<'g> {
     /// `[N, H, W, C]` → `[N, height, width, C]`, each pixel repeated.
-    pub fn upsample_nearest(self, height: usize, width: usize) -> Tensor<'g> {
+    pub(crate) fn upsample_nearest(self, height: usize, width: usize) -> Tensor<'g> {
         self.apply(UpsampleNearest { height, width }, &[])
     }
 }
@@ -73,8 +76,14 @@ mod tests {
     use super::*;
     use crate::ops::testing::op_test;
 
-    const ODD: UpsampleNearest = UpsampleNearest { height: 9, width: 13 };
-    const TWICE: UpsampleNearest = UpsampleNearest { height: 10, width: 6 };
+    const ODD: UpsampleNearest = UpsampleNearest {
+        height: 9,
+        width: 13,
+    };
+    const TWICE: UpsampleNearest = UpsampleNearest {
+        height: 10,
+        width: 6,
+    };
 
     op_test!(upsample_to_odd: [ODD], [[1, 5, 7, 3], [2, 5, 7, 8]], f32 = 0.0, f16 = 0.0);
     op_test!(upsample_twice: [TWICE], [[1, 5, 3, 3], [2, 5, 3, 8]], f32 = 0.0, f16 = 0.0);

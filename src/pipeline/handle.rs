@@ -49,7 +49,11 @@ impl Pipeline {
     ///
     /// # Errors
     /// [`Error::OutOfMemory`] or [`Error::DeviceLost`].
-    pub fn with_progress(device: &Device, model: Model, progress: &mut dyn FnMut(LoadProgress)) -> Result<Self> {
+    pub fn with_progress(
+        device: &Device,
+        model: Model,
+        progress: &mut dyn FnMut(LoadProgress),
+    ) -> Result<Self> {
         let residency = Residency::new(device, &model.weights);
         let params = model.params()?;
         let total_bytes = params.iter().map(|param| param.size_bytes() as u64).sum();
@@ -107,7 +111,8 @@ impl Pipeline {
     pub fn memory(&self, request: &Request) -> Result<Memory> {
         let request = self.resolve(request)?;
         let compute = self.compute(request.precision)?;
-        self.model().memory(&request, compute, &self.device().caps())
+        self.model()
+            .memory(&request, compute, &self.device().caps())
     }
 
     /// Starts making the pictures of a request.

@@ -4,7 +4,7 @@ use super::model::Model;
 use super::recordings::StepShape;
 use super::request::{Precision, Request};
 use crate::error::Result;
-use crate::plan::{Plan, PlanReport};
+use crate::plan::{DispatchReport, Plan, PlanReport};
 use crate::tensor::{Caps, DType, Param};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
@@ -24,7 +24,7 @@ pub struct PlanOptions {
 }
 
 /// What each part of a model costs: `text_encoder` for prompt and negative prompt, `unet` for one
-/// step with guidance, `vae_decoder` for one picture.
+/// step with guidance, `vae_decoder` and `vae_encoder` for one picture.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ModelReport {
     /// The parts by name.
@@ -64,7 +64,10 @@ impl fmt::Display for ModelReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let giga = |count: u64| count as f64 / 1e9;
         let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-        writeln!(f, "part          dispatches       GFLOP     GB moved  weights MiB  activations MiB")?;
+        writeln!(
+            f,
+            "part          dispatches       GFLOP     GB moved  weights MiB  activations MiB"
+        )?;
         for (name, part) in &self.parts {
             writeln!(
                 f,
@@ -86,7 +89,31 @@ impl Model {
     /// # Errors
     /// [`crate::Error::Request`] if the size is out of range or no multiple of the latent factor.
     pub fn plan(&self, options: &PlanOptions) -> Result<ModelReport> {
-        let request = Request::new("").size(options.width, options.height).batch_size(options.batch_size);
+        let plans = self.planned(options)?;
+        let reports = plans.iter().map(|(name, plan)| (*name, plan.report()));
+        Ok(ModelReport {
+            parts: reports.collect(),
+        })
+    }
+
+    /// Every dispatch of each part with its cost, in order.
+    ///
+    /// # Errors
+    /// As [`Model::plan`].
+    pub fn describe(
+        &self,
+        options: &PlanOptions,
+    ) -> Result<BTreeMap<&'static str, Vec<DispatchReport>>> {
+        let plans = self.planned(options)?;
+        let described = plans.iter().map(|(name, plan)| (*name, plan.describe()));
+        Ok(described.collect())
+    }
+
+    /// The plans of every part, the encoder included where the file has one.
+    fn planned(&self, options: &PlanOptions) -> Result<Vec<(&'static str, Plan)>> {
+        let request = Request::new("")
+            .size(options.width, options.height)
+            .batch_size(options.batch_size);
         request.check()?;
         let compute = match options.precision {
             Precision::F32 => DType::F32,
@@ -97,15 +124,20 @@ impl Model {
             branches: 2,
             latent: self.latent_size(options.width, options.height)?,
         };
-        let plans = self.plans(shape, compute, &Caps::portable())?;
-        Ok(ModelReport {
-            parts: plans.iter().map(|(name, plan)| (*name, plan.report())).collect(),
-        })
+        let caps = Caps::portable();
+        let mut plans = Vec::from(self.plans(shape, compute, &caps)?);
+        if let Some(encoder) = self.vae_encoder_plan(shape.latent, compute, &caps) {
+            plans.push(("vae_encoder", encoder?));
+        }
+        Ok(plans)
     }
 
     /// What a resolved request takes.
     pub(super) fn memory(&self, request: &Request, compute: DType, caps: &Caps) -> Result<Memory> {
-        let (width, height) = (request.width.unwrap_or_default(), request.height.unwrap_or_default());
+        let (width, height) = (
+            request.width.unwrap_or_default(),
+            request.height.unwrap_or_default(),
+        );
         let shape = StepShape {
             batch: request.batch_size,
             branches: request.branches(),
@@ -115,7 +147,10 @@ impl Model {
         let reports: Vec<PlanReport> = plans.iter().map(|(_, plan)| plan.report()).collect();
         Ok(Memory {
             weight_bytes: reports.iter().map(|report| report.weight_bytes).sum(),
-            activation_bytes: reports.iter().map(|report| report.peak_activation_bytes).sum(),
+            activation_bytes: reports
+                .iter()
+                .map(|report| report.peak_activation_bytes)
+                .sum(),
         })
     }
 
@@ -129,14 +164,27 @@ impl Model {
         let plans = self.plans(smallest, DType::F32, &Caps::portable())?;
         let mut seen = HashSet::new();
         let params = plans.into_iter().flat_map(|(_, plan)| plan.params);
-        Ok(params.filter(|param| seen.insert(param.name.clone())).collect())
+        Ok(params
+            .filter(|param| seen.insert(param.name.clone()))
+            .collect())
     }
 
-    fn plans(&self, shape: StepShape, compute: DType, caps: &Caps) -> Result<[(&'static str, Plan); 3]> {
+    fn plans(
+        &self,
+        shape: StepShape,
+        compute: DType,
+        caps: &Caps,
+    ) -> Result<[(&'static str, Plan); 3]> {
         Ok([
-            ("text_encoder", self.text_encoder_plan(shape.branches, compute, caps)?),
+            (
+                "text_encoder",
+                self.text_encoder_plan(shape.branches, compute, caps)?,
+            ),
             ("unet", self.step_plan(shape, compute, caps)?),
-            ("vae_decoder", self.vae_decoder_plan(shape.latent, compute, caps)?),
+            (
+                "vae_decoder",
+                self.vae_decoder_plan(shape.latent, compute, caps)?,
+            ),
         ])
     }
 }

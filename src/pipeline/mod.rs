@@ -1,9 +1,9 @@
 //! Pipelines: a model on a device, asked for pictures.
 
+mod handle;
 mod memory;
 mod model;
 mod noise;
-mod handle;
 mod plans;
 mod progress;
 mod recordings;
@@ -13,9 +13,12 @@ mod summary;
 mod tasks;
 mod trace;
 
+pub use handle::Pipeline;
+#[cfg(test)]
+mod network_goldens;
+
 pub use memory::{Memory, ModelReport, PlanOptions};
 pub use model::Model;
-pub use handle::Pipeline;
 pub use progress::{LoadProgress, Step};
 pub use request::{MAX_BATCH_SIZE, MAX_SIDE_PX, Noise, Precision, Request, Task};
 pub use run::Run;

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::families::{self, Defaults, ModelConfig};
-use crate::networks::{ClipTextEncoder, Unet, VaeDecoder};
+use crate::networks::{ClipTextEncoder, Unet, VaeDecoder, VaeEncoder};
 use crate::text::Tokenizer;
 use crate::weights::Weights;
 use std::collections::HashSet;
@@ -10,7 +10,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Parts of a checkpoint of which making a picture uses every tensor.
-const DRAWING_PARTS: [&str; 4] = ["text_encoder.text_model.", "unet.", "vae.decoder.", "vae.post_quant_conv."];
+const DRAWING_PARTS: [&str; 4] = [
+    "text_encoder.text_model.",
+    "unet.",
+    "vae.decoder.",
+    "vae.post_quant_conv.",
+];
 
 /// A model: what a checkpoint is, ready to be put on a device. Holds no weights but the mapping.
 #[derive(Clone, Debug)]
@@ -21,6 +26,8 @@ pub struct Model {
     pub(super) text_encoder: ClipTextEncoder,
     pub(super) unet: Unet,
     pub(super) vae_decoder: VaeDecoder,
+    /// Absent from files that hold no more of the VAE than its decoder.
+    pub(super) vae_encoder: Option<VaeEncoder>,
 }
 
 impl Model {
@@ -51,6 +58,9 @@ impl Model {
         let text_encoder = ClipTextEncoder::load(&text_model, &config.text_encoder)?;
         let unet = Unet::load(&weights.scope("unet"), &config.unet)?;
         let vae_decoder = VaeDecoder::load(&weights.scope("vae"), &config.vae)?;
+        let has_encoder = weights.scope("vae").has_scope("encoder");
+        let encoder = || VaeEncoder::load(&weights.scope("vae"), &config.vae);
+        let vae_encoder = has_encoder.then(encoder).transpose()?;
         let from_folder = weights.folder().map(Tokenizer::from_folder).transpose()?;
         let rows = text_encoder.vocabulary_size();
         let tokenizer = match from_folder.flatten() {
@@ -59,7 +69,9 @@ impl Model {
         };
         if tokenizer.vocab_size() > rows {
             let found = tokenizer.vocab_size();
-            let reason = format!("the tokenizer has {found} tokens, the text encoder {rows}; they are not of one model");
+            let reason = format!(
+                "the tokenizer has {found} tokens, the text encoder {rows}; they are not of one model"
+            );
             return Err(Error::bad_file(weights.path(), reason));
         }
         let model = Self {
@@ -69,6 +81,7 @@ impl Model {
             text_encoder,
             unet,
             vae_decoder,
+            vae_encoder,
         };
         model.check_all_used()?;
         Ok(model)
@@ -79,18 +92,29 @@ impl Model {
     fn check_all_used(&self) -> Result<()> {
         let used: HashSet<Arc<str>> = self.params()?.into_iter().map(|param| param.name).collect();
         let drawing = |name: &&str| DRAWING_PARTS.iter().any(|part| name.starts_with(part));
-        match self.weights.names().filter(drawing).find(|name| !used.contains(*name)) {
+        match self
+            .weights
+            .names()
+            .filter(drawing)
+            .find(|name| !used.contains(*name))
+        {
             None => Ok(()),
             Some(name) => Err(Error::UnknownModel {
                 path: self.weights.path().to_owned(),
-                reason: format!("{name} has no place in the network that the file describes; a layer before it is missing"),
+                reason: format!(
+                    "{name} has no place in the network that the file describes; a layer before it is missing"
+                ),
             }),
         }
     }
 
     /// The checkpoint's name: its file's or folder's, without the extension.
     pub fn name(&self) -> &str {
-        let stem = self.weights.path().file_stem().and_then(|stem| stem.to_str());
+        let stem = self
+            .weights
+            .path()
+            .file_stem()
+            .and_then(|stem| stem.to_str());
         stem.unwrap_or("model")
     }
 
@@ -108,8 +132,14 @@ impl Model {
         for (field, side) in [("width", width), ("height", height)] {
             if side == 0 || !side.is_multiple_of(factor) {
                 let below = (side / factor).max(1) * factor;
-                let nearest = if below < side { format!("{below} or {}", below + factor) } else { below.to_string() };
-                let reason = format!("must be a multiple of {factor} pixels for this model, not {side}; use {nearest}");
+                let nearest = if below < side {
+                    format!("{below} or {}", below + factor)
+                } else {
+                    below.to_string()
+                };
+                let reason = format!(
+                    "must be a multiple of {factor} pixels for this model, not {side}; use {nearest}"
+                );
                 return Err(Error::request(field, reason));
             }
         }

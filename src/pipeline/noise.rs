@@ -66,7 +66,8 @@ impl LatentShape {
 fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     let matrices = values.chunks_exact(rows * columns);
     let transpose = |matrix: &[f32]| -> Vec<f32> {
-        let places = (0..columns).flat_map(|column| (0..rows).map(move |row| row * columns + column));
+        let places =
+            (0..columns).flat_map(|column| (0..rows).map(move |row| row * columns + column));
         places.map(|place| matrix[place]).collect()
     };
     matrices.flat_map(transpose).collect()
@@ -84,7 +85,9 @@ impl RunNoise {
             (_, source) => {
                 let source = source.unwrap_or_default();
                 let seeds = (0..request.batch_size as u64).map(|i| seed.wrapping_add(i));
-                Ok(Self::Drawn(seeds.map(|seed| source.generator(seed)).collect()))
+                Ok(Self::Drawn(
+                    seeds.map(|seed| source.generator(seed)).collect(),
+                ))
             }
         }
     }
@@ -117,14 +120,20 @@ impl RunNoise {
 }
 
 fn draw(generators: &mut [NoiseGenerator], shape: LatentShape) -> Vec<f32> {
-    generators.iter_mut().flat_map(|generator| generator.normal(shape.picture_len())).collect()
+    generators
+        .iter_mut()
+        .flat_map(|generator| generator.normal(shape.picture_len()))
+        .collect()
 }
 
 impl Recorded {
     fn open(path: &Path) -> Result<Self> {
         let size = std::fs::metadata(path).map_err(|error| Error::io(path, error))?;
         if !size.is_file() {
-            return Err(Error::bad_file(path, "is not a file; give a trace, as --trace writes it"));
+            return Err(Error::bad_file(
+                path,
+                "is not a file; give a trace, as --trace writes it",
+            ));
         }
         let bytes = std::fs::read(path).map_err(|error| Error::io(path, error))?;
         let recorded = Self {
@@ -138,7 +147,10 @@ impl Recorded {
 
     fn parse(&self) -> Result<SafeTensors<'_>> {
         SafeTensors::deserialize(&self.bytes).map_err(|error| {
-            Error::bad_file(&self.path, format!("holds no recorded noise ({error}); give a trace, as --trace writes it"))
+            Error::bad_file(
+                &self.path,
+                format!("holds no recorded noise ({error}); give a trace, as --trace writes it"),
+            )
         })
     }
 
@@ -146,7 +158,9 @@ impl Recorded {
     fn tensor(&self, name: &str, shape: LatentShape) -> Result<Vec<f32>> {
         let tensors = self.parse()?;
         let Ok(tensor) = tensors.tensor(name) else {
-            let reason = format!("has no tensor {name}; this run needs it: record one with the same settings");
+            let reason = format!(
+                "has no tensor {name}; this run needs it: record one with the same settings"
+            );
             return Err(Error::bad_file(&self.path, reason));
         };
         let expected = shape.nchw();

@@ -49,7 +49,9 @@ impl Plans {
             if let Some(at) = idle.iter().position(|(known, _)| *known == key) {
                 return Ok(idle.swap_remove(at).1);
             }
-            idle.retain(|((part, _), _)| std::mem::discriminant(part) != std::mem::discriminant(&key.0));
+            idle.retain(|((part, _), _)| {
+                std::mem::discriminant(part) != std::mem::discriminant(&key.0)
+            });
         }
         let caps = self.device.caps();
         let plan = match key.0 {
@@ -63,7 +65,9 @@ impl Plans {
     /// Keeps a runner for the next request.
     pub(super) fn give_back(&self, key: PlanKey, runner: Runner) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.retain(|((part, _), _)| std::mem::discriminant(part) != std::mem::discriminant(&key.0));
+        idle.retain(|((part, _), _)| {
+            std::mem::discriminant(part) != std::mem::discriminant(&key.0)
+        });
         idle.push((key, runner));
     }
 }

@@ -39,6 +39,12 @@ pub(super) mod ends {
     pub(crate) const NONFINITE: &str = "nonfinite";
     /// One latent `[1, h, w, C]`.
     pub(crate) const LATENT: &str = "latent";
+    /// A picture in −1..1, `[1, H, W, 3]`.
+    pub(crate) const IMAGE: &str = "image";
+    /// The mean of a picture's latent, `[1, h, w, C]`.
+    pub(crate) const MEAN: &str = "mean";
+    /// The logarithm of the variance of a picture's latent, `[1, h, w, C]`.
+    pub(crate) const LOG_VARIANCE: &str = "log_variance";
     /// The decoder's picture before clamping, `[1, H, W, 3]`.
     pub(crate) const DECODED: &str = "decoded";
     /// The picture as bytes, `[1, H, W, 4]`.
@@ -47,9 +53,18 @@ pub(super) mod ends {
 
 impl Model {
     /// ids → embeddings, for so many prompts at once.
-    pub(super) fn text_encoder_plan(&self, prompts: usize, compute: DType, caps: &Caps) -> Result<Plan> {
+    pub(super) fn text_encoder_plan(
+        &self,
+        prompts: usize,
+        compute: DType,
+        caps: &Caps,
+    ) -> Result<Plan> {
         let recorder = Recorder::new(compute);
-        let ids = recorder.input(ends::IDS, [prompts, self.text_encoder.max_length()], DType::U32);
+        let ids = recorder.input(
+            ends::IDS,
+            [prompts, self.text_encoder.max_length()],
+            DType::U32,
+        );
         let embeddings = self.text_encoder.forward(ids).to(DType::F32);
         recorder.output(ends::EMBEDDINGS, embeddings);
         recorder.output(ends::NONFINITE, embeddings.count_nonfinite());
@@ -65,7 +80,11 @@ impl Model {
         } = shape;
         let channels = self.config.vae.latent_channels;
         let state_shape = [STATE_SLOTS, batch, height, width, channels];
-        let context_shape = [branches * batch, self.text_encoder.max_length(), self.text_encoder.width()];
+        let context_shape = [
+            branches * batch,
+            self.text_encoder.max_length(),
+            self.text_encoder.width(),
+        ];
 
         let recorder = Recorder::new(compute);
         let state = recorder.input(ends::STATE, state_shape, DType::F32);
@@ -75,7 +94,9 @@ impl Model {
         let context = recorder.input(ends::CONTEXT, context_shape, compute);
         let noise = recorder.input(ends::NOISE, [batch, height, width, channels], DType::F32);
 
-        let output = self.unet.forward(state.model_input(row, branches), timestep, context);
+        let output = self
+            .unet
+            .forward(state.model_input(row, branches), timestep, context);
         let next = state.sampler_step(output, noise, row);
         recorder.output(ends::NONFINITE, next.count_nonfinite());
         recorder.feed_back(ends::PREVIOUS, state);
@@ -84,7 +105,12 @@ impl Model {
     }
 
     /// One latent → one picture.
-    pub(super) fn vae_decoder_plan(&self, latent: [usize; 2], compute: DType, caps: &Caps) -> Result<Plan> {
+    pub(super) fn vae_decoder_plan(
+        &self,
+        latent: [usize; 2],
+        compute: DType,
+        caps: &Caps,
+    ) -> Result<Plan> {
         let recorder = Recorder::new(compute);
         let shape = [1, latent[0], latent[1], self.config.vae.latent_channels];
         let latent = recorder.input(ends::LATENT, shape, DType::F32);
@@ -93,5 +119,26 @@ impl Model {
         recorder.output(ends::PIXELS, decoded.to_rgba8());
         recorder.output(ends::NONFINITE, decoded.count_nonfinite());
         Plan::lower(recorder.finish()?, caps)
+    }
+
+    /// One picture → mean and log variance of its latent; `None` for a file without the encoder.
+    pub(super) fn vae_encoder_plan(
+        &self,
+        latent: [usize; 2],
+        compute: DType,
+        caps: &Caps,
+    ) -> Option<Result<Plan>> {
+        let encoder = self.vae_encoder.as_ref()?;
+        let [height, width] = latent.map(|side| side * self.config.vae_scale_factor);
+        let recorder = Recorder::new(compute);
+        let image = recorder.input(ends::IMAGE, [1, height, width, 3], DType::F32);
+        let moments = encoder.forward(image.to(compute)).to(DType::F32);
+        recorder.output(ends::MEAN, encoder.mean(moments));
+        recorder.output(ends::LOG_VARIANCE, encoder.log_variance(moments));
+        Some(
+            recorder
+                .finish()
+                .and_then(|recording| Plan::lower(recording, caps)),
+        )
     }
 }

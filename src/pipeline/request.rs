@@ -25,21 +25,16 @@ pub enum Task {
 }
 
 /// Where a run's noise comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Noise {
     /// torch's CPU generator, as ComfyUI and diffusers use it.
+    #[default]
     TorchCpu,
     /// CUDA's generator, as A1111 and sd.cpp use it.
     Philox,
     /// Recorded noise: `latents_init` and `noise.000`, … of a safetensors file, as a trace has them.
     Recorded(PathBuf),
-}
-
-impl Default for Noise {
-    fn default() -> Self {
-        Self::TorchCpu
-    }
 }
 
 impl Noise {
@@ -173,22 +168,34 @@ impl Request {
     /// # Errors
     /// [`Error::Request`] with the field, what is allowed and what was given.
     pub fn check(&self) -> Result<()> {
-        for (field, text) in [("prompt", &self.prompt), ("negative_prompt", &self.negative_prompt)] {
+        for (field, text) in [
+            ("prompt", &self.prompt),
+            ("negative_prompt", &self.negative_prompt),
+        ] {
             if text.len() > MAX_PROMPT_BYTES {
-                let reason = format!("must be at most {MAX_PROMPT_BYTES} bytes, not {}; shorten it", text.len());
+                let reason = format!(
+                    "must be at most {MAX_PROMPT_BYTES} bytes, not {}; shorten it",
+                    text.len()
+                );
                 return Err(Error::request(field, reason));
             }
         }
         for (field, side) in [("width", self.width), ("height", self.height)] {
             if side.is_some_and(|side| !(1..=MAX_SIDE_PX).contains(&side)) {
                 let found = side.unwrap_or_default();
-                return Err(Error::request(field, format!("must be 1 to {MAX_SIDE_PX} pixels, not {found}")));
+                return Err(Error::request(
+                    field,
+                    format!("must be 1 to {MAX_SIDE_PX} pixels, not {found}"),
+                ));
             }
         }
         if self.steps == Some(0) {
             return Err(Error::request("steps", "must be at least 1, not 0"));
         }
-        if let Some(scale) = self.guidance_scale.filter(|scale| !(0.0..=MAX_GUIDANCE_SCALE).contains(scale)) {
+        if let Some(scale) = self
+            .guidance_scale
+            .filter(|scale| !(0.0..=MAX_GUIDANCE_SCALE).contains(scale))
+        {
             let reason = format!("must be 0 to {MAX_GUIDANCE_SCALE}, not {scale}");
             return Err(Error::request("guidance_scale", reason));
         }
@@ -203,7 +210,11 @@ impl Request {
 
     /// Evaluations of the network for each picture: 2 with guidance, 1 at scale 1.
     pub(super) fn branches(&self) -> usize {
-        if self.guidance_scale == Some(1.0) { 1 } else { 2 }
+        if self.guidance_scale == Some(1.0) {
+            1
+        } else {
+            2
+        }
     }
 
     /// The request with every `None` filled in and names in their canonical form.
@@ -228,7 +239,10 @@ impl Request {
 fn drawn_seed() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     // The standard library seeds each of these from the system's entropy.
-    std::collections::hash_map::RandomState::new().build_hasher().finish() >> 32
+    std::collections::hash_map::RandomState::new()
+        .build_hasher()
+        .finish()
+        >> 32
 }
 
 #[cfg(test)]
@@ -248,22 +262,37 @@ mod tests {
         assert_eq!(refused(&request().size(0, 512)), "width");
         assert_eq!(refused(&request().size(512, 1_000_000_000)), "height");
         assert_eq!(refused(&request().steps(0)), "steps");
-        assert_eq!(refused(&request().guidance_scale(f64::NAN)), "guidance_scale");
-        assert_eq!(refused(&request().guidance_scale(f64::INFINITY)), "guidance_scale");
+        assert_eq!(
+            refused(&request().guidance_scale(f64::NAN)),
+            "guidance_scale"
+        );
+        assert_eq!(
+            refused(&request().guidance_scale(f64::INFINITY)),
+            "guidance_scale"
+        );
         assert_eq!(refused(&request().guidance_scale(-1.0)), "guidance_scale");
         assert_eq!(refused(&request().batch_size(0)), "batch_size");
         assert_eq!(refused(&request().batch_size(1_000_000)), "batch_size");
         assert_eq!(refused(&request().sampler("euler_x")), "sampler");
         assert_eq!(refused(&request().schedule("")), "schedule");
         assert_eq!(refused(&Request::new("a".repeat(10 << 20))), "prompt");
-        assert_eq!(refused(&request().negative("a".repeat(10 << 20))), "negative_prompt");
+        assert_eq!(
+            refused(&request().negative("a".repeat(10 << 20))),
+            "negative_prompt"
+        );
     }
 
     #[test]
     fn a_request_survives_json() {
-        let request = Request::new("a cat").size(512, 768).seed(0).noise(Noise::Recorded("n.safetensors".into()));
+        let request = Request::new("a cat")
+            .size(512, 768)
+            .seed(0)
+            .noise(Noise::Recorded("n.safetensors".into()));
         let json = serde_json::to_string(&request).expect("it is plain data");
-        assert_eq!(serde_json::from_str::<Request>(&json).expect("it was written here"), request);
+        assert_eq!(
+            serde_json::from_str::<Request>(&json).expect("it was written here"),
+            request
+        );
         assert!(serde_json::from_str::<Request>(r#"{"promt": "a cat"}"#).is_err());
     }
 }

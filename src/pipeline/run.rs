@@ -62,7 +62,9 @@ impl Lease {
     }
 
     fn runner(&self) -> &Runner {
-        self.runner.as_ref().expect("the runner is there until the drop")
+        self.runner
+            .as_ref()
+            .expect("the runner is there until the drop")
     }
 
     fn compute(&self) -> DType {
@@ -85,10 +87,17 @@ async fn nonfinite(runner: &Runner) -> Result<bool> {
 
 impl Run {
     /// Everything before the first step: tokens, embeddings, the table, memory for all parts.
-    pub(super) async fn start(pipeline: &Pipeline, request: &Request, traced: bool) -> Result<Self> {
+    pub(super) async fn start(
+        pipeline: &Pipeline,
+        request: &Request,
+        traced: bool,
+    ) -> Result<Self> {
         let request = pipeline.resolve(request)?;
         let model = pipeline.model();
-        let (width, height) = (request.width.unwrap_or_default(), request.height.unwrap_or_default());
+        let (width, height) = (
+            request.width.unwrap_or_default(),
+            request.height.unwrap_or_default(),
+        );
         let latent = model.latent_size(width, height)?;
         let shape = LatentShape {
             batch: request.batch_size,
@@ -144,7 +153,12 @@ impl Run {
         let Some(&first) = self.table.rows.get(self.row) else {
             return Ok(None);
         };
-        while let Some(&row) = self.table.rows.get(self.row).filter(|row| row.step == first.step) {
+        while let Some(&row) = self
+            .table
+            .rows
+            .get(self.row)
+            .filter(|row| row.step == first.step)
+        {
             self.run_row(&row).await?;
             self.row += 1;
         }
@@ -152,7 +166,11 @@ impl Run {
             let state = self.step.runner().read(ends::STATE).await?;
             let latents = self.shape.channels_first(&state[..self.shape.len()]);
             if let Some(trace) = &mut self.trace {
-                trace.add(format!("step.{:03}.latents", first.step), &self.shape.nchw(), &latents);
+                trace.add(
+                    format!("step.{:03}.latents", first.step),
+                    &self.shape.nchw(),
+                    &latents,
+                );
             }
         }
         Ok(Some(Step {
@@ -166,9 +184,14 @@ impl Run {
     async fn run_row(&mut self, row: &Row) -> Result<()> {
         if row.noise != 0.0 {
             let drawn = self.noise.next(self.shape)?;
-            self.step.runner().write(ends::NOISE, &self.shape.channels_last(&drawn))?;
+            self.step
+                .runner()
+                .write(ends::NOISE, &self.shape.channels_last(&drawn))?;
             if let Some(trace) = &mut self.trace {
-                let before = trace.names().filter(|name| name.starts_with("noise.")).count();
+                let before = trace
+                    .names()
+                    .filter(|name| name.starts_with("noise."))
+                    .count();
                 trace.add(format!("noise.{before:03}"), &self.shape.nchw(), &drawn);
             }
         }
@@ -177,7 +200,10 @@ impl Run {
             runner.write(ends::ROW, &row_values(row))?;
             #[expect(clippy::cast_possible_truncation, reason = "timesteps are below 1000")]
             let timestep = row.timestep as f32;
-            runner.write(ends::TIMESTEP, &vec![timestep; self.request.branches() * self.shape.batch])?;
+            runner.write(
+                ends::TIMESTEP,
+                &vec![timestep; self.request.branches() * self.shape.batch],
+            )?;
             runner.run()?;
             if !nonfinite(runner).await? {
                 return Ok(());
@@ -239,7 +265,10 @@ impl Run {
                 chw: [3, height, width],
             };
             let decoded = shape.channels_first(&decoded);
-            let image: Vec<f32> = decoded.iter().map(|value| (value / 2.0 + 0.5).clamp(0.0, 1.0)).collect();
+            let image: Vec<f32> = decoded
+                .iter()
+                .map(|value| (value / 2.0 + 0.5).clamp(0.0, 1.0))
+                .collect();
             trace.add("decoded", &shape.nchw(), &decoded);
             trace.add("image", &shape.nchw(), &image);
         }
@@ -254,8 +283,17 @@ impl Run {
             runner.copy_from(ends::LATENT, self.step.runner(), ends::STATE, start)?;
             runner.run()?;
             if !nonfinite(runner).await? {
-                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes come as 0..=255")]
-                return Ok(runner.read(ends::PIXELS).await?.iter().map(|&byte| byte as u8).collect());
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "bytes come as 0..=255"
+                )]
+                return Ok(runner
+                    .read(ends::PIXELS)
+                    .await?
+                    .iter()
+                    .map(|&byte| byte as u8)
+                    .collect());
             }
             let (part, compute) = self.decoder.key;
             if compute == DType::F32 || self.request.precision != Precision::Auto {
@@ -272,11 +310,17 @@ impl Run {
     /// A picture with the texts that make it again: its own seed, alone.
     fn image(&self, picture: usize, pixels: Vec<u8>) -> Result<Image> {
         let request = Request {
-            seed: self.request.seed.map(|seed| seed.wrapping_add(picture as u64)),
+            seed: self
+                .request
+                .seed
+                .map(|seed| seed.wrapping_add(picture as u64)),
             batch_size: 1,
             ..self.request.clone()
         };
-        let (width, height) = (request.width.unwrap_or_default(), request.height.unwrap_or_default());
+        let (width, height) = (
+            request.width.unwrap_or_default(),
+            request.height.unwrap_or_default(),
+        );
         let seed = request.seed.unwrap_or_default();
         let parameters = Parameters {
             prompt: &request.prompt,
@@ -290,9 +334,12 @@ impl Run {
             height,
             model: self.pipeline.model().name(),
         };
-        let json = serde_json::to_string(&request).map_err(|error| Error::Unsupported(error.to_string()))?;
+        let json = serde_json::to_string(&request)
+            .map_err(|error| Error::Unsupported(error.to_string()))?;
         let image = Image::from_rgba(width, height, pixels)?.with_seed(seed);
-        Ok(image.with_text(PARAMETERS_KEYWORD, &parameters.to_string()).with_text(REQUEST_KEYWORD, &json))
+        Ok(image
+            .with_text(PARAMETERS_KEYWORD, &parameters.to_string())
+            .with_text(REQUEST_KEYWORD, &json))
     }
 
     /// What the user should know, such as where the prompt was cut.
@@ -314,7 +361,7 @@ impl Run {
 /// The rows of a resolved request.
 fn table(pipeline: &Pipeline, request: &Request) -> Result<Table> {
     let scheduler = &pipeline.model().config.scheduler;
-        let options = sampling::Options {
+    let options = sampling::Options {
         steps_offset: scheduler.steps_offset,
         ..sampling::Options::default()
     };
@@ -337,30 +384,51 @@ async fn conditioning(
 ) -> Result<(Vec<f32>, Vec<String>)> {
     let model = pipeline.model();
     let length = model.text_encoder.max_length();
-    let prompts = [("negative", &request.negative_prompt), ("prompt", &request.prompt)];
+    let prompts = [
+        ("negative", &request.negative_prompt),
+        ("prompt", &request.prompt),
+    ];
     let mut tokens: Vec<(&str, Tokens)> = Vec::new();
     for (name, prompt) in prompts.into_iter().skip(2 - request.branches()) {
         tokens.push((name, model.tokenizer.encode(prompt, length)?));
     }
-    let warnings = tokens.iter().filter_map(|(name, tokens)| cut_warning(name, tokens));
+    let warnings = tokens
+        .iter()
+        .filter_map(|(name, tokens)| cut_warning(name, tokens));
     let warnings = warnings.collect();
 
-    let ids: Vec<f32> = tokens.iter().flat_map(|(_, tokens)| &tokens.ids).map(|&id| id as f32).collect();
+    let ids: Vec<f32> = tokens
+        .iter()
+        .flat_map(|(_, tokens)| &tokens.ids)
+        .map(|&id| id as f32)
+        .collect();
     let embeddings = encode_text(pipeline, request, &ids, tokens.len()).await?;
     let each = embeddings.len() / tokens.len();
     if let Some(trace) = trace {
         for ((name, tokens), values) in tokens.iter().zip(embeddings.chunks_exact(each)).rev() {
             trace.add_ids(&format!("tokens.{name}"), &tokens.ids);
-            let name = if *name == "prompt" { "prompt_embeds" } else { "negative_prompt_embeds" };
+            let name = if *name == "prompt" {
+                "prompt_embeds"
+            } else {
+                "negative_prompt_embeds"
+            };
             trace.add(name, &[1, length, model.text_encoder.width()], values);
         }
     }
     let repeat = |values: &[f32]| values.repeat(request.batch_size);
-    Ok((embeddings.chunks_exact(each).flat_map(repeat).collect(), warnings))
+    Ok((
+        embeddings.chunks_exact(each).flat_map(repeat).collect(),
+        warnings,
+    ))
 }
 
 /// Runs the text encoder; in f32 if f16 overflows and may.
-async fn encode_text(pipeline: &Pipeline, request: &Request, ids: &[f32], prompts: usize) -> Result<Vec<f32>> {
+async fn encode_text(
+    pipeline: &Pipeline,
+    request: &Request,
+    ids: &[f32],
+    prompts: usize,
+) -> Result<Vec<f32>> {
     let mut compute = pipeline.compute(request.precision)?;
     loop {
         let lease = Lease::take(pipeline, (Part::TextEncoder(prompts), compute)).await?;
@@ -381,9 +449,16 @@ async fn encode_text(pipeline: &Pipeline, request: &Request, ids: &[f32], prompt
 
 fn cut_warning(name: &str, tokens: &Tokens) -> Option<String> {
     let cut = tokens.cut.as_deref()?;
-    let which = if name == "prompt" { "prompt" } else { "negative prompt" };
+    let which = if name == "prompt" {
+        "prompt"
+    } else {
+        "negative prompt"
+    };
     let count = tokens.count;
-    Some(format!("the {which} is longer than {count} tokens; what follows was cut: \"{}\"", cut.trim()))
+    Some(format!(
+        "the {which} is longer than {count} tokens; what follows was cut: \"{}\"",
+        cut.trim()
+    ))
 }
 
 /// The settings of a run, for its trace.
@@ -391,7 +466,9 @@ fn metadata(request: &Request, model: &str) -> HashMap<String, String> {
     let json = serde_json::to_string(request).unwrap_or_default();
     let version = concat!("aquatint ", env!("CARGO_PKG_VERSION")).to_owned();
     let model = model.to_owned();
-    [("request", json), ("model", model), ("software", version)].map(|(key, value)| (key.to_owned(), value)).into()
+    [("request", json), ("model", model), ("software", version)]
+        .map(|(key, value)| (key.to_owned(), value))
+        .into()
 }
 
 /// A row as the device gets it.
@@ -411,6 +488,9 @@ fn row_values(row: &Row) -> Vec<f32> {
         values[field as usize] = value;
     }
     values[RowField::Denoised as usize..].copy_from_slice(&row.denoised);
-    #[expect(clippy::cast_possible_truncation, reason = "the device computes in f32")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the device computes in f32"
+    )]
     values.iter().map(|&value| value as f32).collect()
 }

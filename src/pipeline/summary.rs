@@ -113,14 +113,26 @@ impl fmt::Display for Summary {
             (None, Some(missing)) => writeln!(f, "no picture  {missing}")?,
             (None, None) => {}
         }
-        if let Some(Defaults { width, height, steps, guidance_scale, sampler, schedule }) = &self.defaults {
+        if let Some(Defaults {
+            width,
+            height,
+            steps,
+            guidance_scale,
+            sampler,
+            schedule,
+        }) = &self.defaults
+        {
             writeln!(
                 f,
                 "defaults    {width}×{height}, {steps} steps, guidance {guidance_scale}, {sampler}, {schedule}"
             )?;
         }
         for part in &self.parts {
-            let dtypes: Vec<String> = part.dtypes.iter().map(|(dtype, count)| format!("{count} {dtype}")).collect();
+            let dtypes: Vec<String> = part
+                .dtypes
+                .iter()
+                .map(|(dtype, count)| format!("{count} {dtype}"))
+                .collect();
             writeln!(
                 f,
                 "{:<11} {:>5} tensors, {:>8.2} M parameters, {:>8.1} MiB ({})",
@@ -137,7 +149,11 @@ impl fmt::Display for Summary {
             writeln!(f, "metadata    {key}: {shown}{more}")?;
         }
         if let Some(first) = self.leftovers.first() {
-            writeln!(f, "not used    {} tensors, such as {first}", self.leftovers.len())?;
+            writeln!(
+                f,
+                "not used    {} tensors, such as {first}",
+                self.leftovers.len()
+            )?;
         }
         Ok(())
     }

@@ -41,7 +41,12 @@ impl Trace {
 
     /// Adds token ids, `[1, L]`.
     pub(super) fn add_ids(&mut self, name: &str, ids: &[u32]) {
-        self.push(name.to_owned(), Dtype::I32, &[1, ids.len()], bytemuck::cast_slice(ids));
+        self.push(
+            name.to_owned(),
+            Dtype::I32,
+            &[1, ids.len()],
+            bytemuck::cast_slice(ids),
+        );
     }
 
     fn push(&mut self, name: String, dtype: Dtype, shape: &[usize], bytes: &[u8]) {
@@ -71,7 +76,10 @@ impl Trace {
     }
 
     fn tensor(&self, name: &str, dtype: Dtype) -> Option<&Tensor> {
-        let found = self.tensors.iter().find(|(known, tensor)| known == name && tensor.dtype == dtype);
+        let found = self
+            .tensors
+            .iter()
+            .find(|(known, tensor)| known == name && tensor.dtype == dtype);
         found.map(|(_, tensor)| tensor)
     }
 
@@ -89,7 +97,10 @@ impl Trace {
             views.push((name.as_str(), view.map_err(invalid)?));
         }
         let bytes = safetensors::serialize(views, Some(self.metadata.clone())).map_err(invalid)?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
         let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
         file.write_all(&bytes).map_err(failed)?;
         file.persist(path).map_err(|error| failed(error.error))?;

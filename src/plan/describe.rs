@@ -35,7 +35,7 @@ pub struct DispatchReport {
 
 impl Plan {
     /// Every dispatch with its cost, in order.
-    pub fn describe(&self) -> Vec<DispatchReport> {
+    pub(crate) fn describe(&self) -> Vec<DispatchReport> {
         let steps = self.steps.iter();
         steps
             .map(|step| DispatchReport {
@@ -49,12 +49,16 @@ impl Plan {
     }
 
     /// The totals.
-    pub fn report(&self) -> PlanReport {
+    pub(crate) fn report(&self) -> PlanReport {
         PlanReport {
             dispatches: self.steps.len(),
             flops: self.steps.iter().map(|step| step.cost.flops).sum(),
             bytes: self.steps.iter().map(|step| step.cost.bytes).sum(),
-            weight_bytes: self.params.iter().map(|param| param.size_bytes() as u64).sum(),
+            weight_bytes: self
+                .params
+                .iter()
+                .map(|param| param.size_bytes() as u64)
+                .sum(),
             peak_activation_bytes: self.slots.iter().sum(),
         }
     }

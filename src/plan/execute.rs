@@ -35,7 +35,13 @@ impl Executable {
         let dispatches: Vec<_> = plan
             .steps
             .iter()
-            .map(|step| (&step.dispatch, step.bound.iter().map(bind).collect(), step.cost.flops))
+            .map(|step| {
+                (
+                    &step.dispatch,
+                    step.bound.iter().map(bind).collect(),
+                    step.cost.flops,
+                )
+            })
             .collect();
         let mut commands = CommandList::new(gpu, &dispatches).await?;
         for (from, to) in &plan.feedback {
@@ -66,7 +72,12 @@ impl Executable {
     pub(crate) fn copy_from(&self, to: End, source: &Self, from: End, start: usize) -> Result<()> {
         let offset = (start * from.view.dtype.size_bytes()) as u64;
         let bytes = to.view.size_bytes();
-        self.gpu.copy(&source.slots[from.slot], offset, &self.slots[to.slot], bytes)
+        self.gpu.copy(
+            &source.slots[from.slot],
+            offset,
+            &self.slots[to.slot],
+            bytes,
+        )
     }
 
     /// Submits one run.

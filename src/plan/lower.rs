@@ -41,7 +41,7 @@ pub(crate) struct End {
 
 /// A network at one shape: a flat list of dispatches over planned memory slots.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub(crate) struct Plan {
     pub(crate) recording: Recording,
     pub(crate) steps: Vec<Step>,
     pub(crate) slots: Vec<u64>,
@@ -121,8 +121,13 @@ impl<'r> Lowering<'r> {
                 let mut cost = op.cost(&io);
                 for dispatch in op.lower(&io, caps) {
                     let bind = |operand: &Operand| match operand {
-                        Operand::Input(i) => (places[&self.root[inputs[*i]]], 0..io.inputs[*i].size_bytes()),
-                        Operand::InputBytes(i, bytes) => (places[&self.root[inputs[*i]]], bytes.clone()),
+                        Operand::Input(i) => (
+                            places[&self.root[inputs[*i]]],
+                            0..io.inputs[*i].size_bytes(),
+                        ),
+                        Operand::InputBytes(i, bytes) => {
+                            (places[&self.root[inputs[*i]]], bytes.clone())
+                        }
                         Operand::Output => (places[&id], 0..node.view.size_bytes()),
                     };
                     let bound = dispatch.operands.iter().map(bind).collect();
@@ -149,7 +154,9 @@ impl<'r> Lowering<'r> {
         }
         let mut feedback = Vec::new();
         for (name, id) in &self.recording.feedback {
-            let to = inputs.get(name).ok_or_else(|| self.error(*id, "feeds an input that is not there"))?;
+            let to = inputs
+                .get(name)
+                .ok_or_else(|| self.error(*id, "feeds an input that is not there"))?;
             feedback.push((end(*id)?, *to));
         }
         Ok(Plan {

@@ -29,12 +29,17 @@ pub(super) fn assign(values: &[Lifetime]) -> Assignment {
     for value in values {
         let Assignment { slots, of } = &mut assignment;
         let free = (0..slots.len()).filter(|&slot| busy_until[slot] < value.from);
-        let fitting = free.clone().filter(|&slot| slots[slot] >= value.bytes).min_by_key(|&slot| slots[slot]);
-        let slot = fitting.or_else(|| free.max_by_key(|&slot| slots[slot])).unwrap_or_else(|| {
-            slots.push(0);
-            busy_until.push(0);
-            slots.len() - 1
-        });
+        let fitting = free
+            .clone()
+            .filter(|&slot| slots[slot] >= value.bytes)
+            .min_by_key(|&slot| slots[slot]);
+        let slot = fitting
+            .or_else(|| free.max_by_key(|&slot| slots[slot]))
+            .unwrap_or_else(|| {
+                slots.push(0);
+                busy_until.push(0);
+                slots.len() - 1
+            });
         slots[slot] = slots[slot].max(value.bytes);
         busy_until[slot] = value.to.max(value.from);
         of.push(slot);
@@ -58,9 +63,18 @@ mod tests {
 
     #[test]
     fn a_value_kept_for_later_is_not_overwritten() {
-        let values = [value(10, 0, 5), value(10, 1, 2), value(10, 2, 3), value(10, 3, 4)];
+        let values = [
+            value(10, 0, 5),
+            value(10, 1, 2),
+            value(10, 2, 3),
+            value(10, 3, 4),
+        ];
         let assignment = assign(&values);
-        assert!(assignment.of[1..].iter().all(|slot| *slot != assignment.of[0]));
+        assert!(
+            assignment.of[1..]
+                .iter()
+                .all(|slot| *slot != assignment.of[0])
+        );
     }
 
     #[test]
@@ -68,17 +82,29 @@ mod tests {
         // A pseudo-random walk over lifetimes, checked pair by pair.
         let mut state = 1_u64;
         let mut next = |bound: u64| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
             (state >> 33) % bound
         };
-        let values: Vec<Lifetime> =
-            (0..200).map(|from| value(1 + next(1000), from, from + next(20) as usize)).collect();
+        let values: Vec<Lifetime> = (0..200)
+            .map(|from| {
+                value(
+                    1 + next(1000),
+                    from,
+                    from + usize::try_from(next(20)).unwrap(),
+                )
+            })
+            .collect();
         let assignment = assign(&values);
         for (i, a) in values.iter().enumerate() {
             assert!(assignment.slots[assignment.of[i]] >= a.bytes);
             for (j, b) in values.iter().enumerate().skip(i + 1) {
                 let overlap = b.from <= a.to && a.from <= b.to.max(b.from);
-                assert!(!(overlap && assignment.of[i] == assignment.of[j]), "{i} and {j} share a slot");
+                assert!(
+                    !(overlap && assignment.of[i] == assignment.of[j]),
+                    "{i} and {j} share a slot"
+                );
             }
         }
     }

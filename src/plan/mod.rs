@@ -9,6 +9,6 @@ mod residency;
 mod runner;
 
 pub use describe::{DispatchReport, PlanReport};
-pub use lower::Plan;
+pub(crate) use lower::Plan;
 pub(crate) use residency::Residency;
 pub(crate) use runner::Runner;

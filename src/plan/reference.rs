@@ -35,14 +35,19 @@ impl Interpreter {
     pub(crate) fn write(&self, end: End, values: &[f32]) -> Result<()> {
         check_length(end, values)?;
         let array = Array::new(end.view.shape, values.to_vec());
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(end.node, Arc::new(array));
+        self.kept
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(end.node, Arc::new(array));
         Ok(())
     }
 
     /// Reads an output or an input.
     pub(crate) fn read(&self, end: End) -> Vec<f32> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.get(&end.node).map(|array| array.data().to_vec()).unwrap_or_default()
+        kept.get(&end.node)
+            .map(|array| array.data().to_vec())
+            .unwrap_or_default()
     }
 
     /// Evaluates every node once, in the order of recording.
@@ -58,11 +63,14 @@ impl Interpreter {
             let value = match &node.kind {
                 NodeKind::Input(_) => kept.get(&id).cloned(),
                 NodeKind::Param(param) => Some(self.residency.array(param)?),
-                NodeKind::Reshape(of) => {
-                    values[*of].as_deref().map(|array| Arc::new(array.clone().reshaped(node.view.shape)))
-                }
+                NodeKind::Reshape(of) => values[*of]
+                    .as_deref()
+                    .map(|array| Arc::new(array.clone().reshaped(node.view.shape))),
                 NodeKind::Op(op, inputs) => {
-                    let inputs: Vec<&Array> = inputs.iter().filter_map(|input| values[*input].as_deref()).collect();
+                    let inputs: Vec<&Array> = inputs
+                        .iter()
+                        .filter_map(|input| values[*input].as_deref())
+                        .collect();
                     Some(Arc::new(op.reference(&inputs)))
                 }
             };
@@ -81,7 +89,11 @@ impl Interpreter {
             }
         }
         let ends = self.plan.outputs.values().map(|end| (end.node, end.node));
-        let fed_back = self.plan.feedback.iter().map(|(from, to)| (from.node, to.node));
+        let fed_back = self
+            .plan
+            .feedback
+            .iter()
+            .map(|(from, to)| (from.node, to.node));
         for (from, to) in ends.chain(fed_back) {
             if let Some(value) = &values[from] {
                 kept.insert(to, Arc::clone(value));

@@ -33,20 +33,30 @@ impl Residency {
     ///
     /// # Errors
     /// [`Error::OutOfMemory`], [`Error::DeviceLost`], or the file's errors.
-    pub(crate) async fn upload(&self, params: &[Param], progress: &mut dyn FnMut(u64)) -> Result<()> {
+    pub(crate) async fn upload(
+        &self,
+        params: &[Param],
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<()> {
         let Some(gpu) = self.device.gpu() else {
             return Ok(());
         };
         let missing: Vec<&Param> = {
             let buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
-            params.iter().filter(|param| !buffers.contains_key(&param.name)).collect()
+            params
+                .iter()
+                .filter(|param| !buffers.contains_key(&param.name))
+                .collect()
         };
         let total = missing.iter().map(|param| param.size_bytes() as u64).sum();
         let mut ring = StagingRing::new(gpu, total);
         for param in missing {
             let buffer = ring.upload(param, self.bytes(param)?).await?;
             self.weights.drop_behind(&param.name);
-            self.buffers.lock().unwrap_or_else(PoisonError::into_inner).insert(param.name.clone(), buffer);
+            self.buffers
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(param.name.clone(), buffer);
             progress(param.size_bytes() as u64);
         }
         ring.finish()
@@ -59,7 +69,11 @@ impl Residency {
     pub(crate) async fn buffers(&self, plan: &Plan) -> Result<Vec<Buffer>> {
         self.upload(&plan.params, &mut |_| ()).await?;
         let buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(plan.params.iter().filter_map(|param| buffers.get(&param.name).cloned()).collect())
+        Ok(plan
+            .params
+            .iter()
+            .filter_map(|param| buffers.get(&param.name).cloned())
+            .collect())
     }
 
     /// A weight as an f32 array, in its device layout.
@@ -77,11 +91,13 @@ impl Residency {
     }
 
     fn bytes(&self, param: &Param) -> Result<&[u8]> {
-        self.weights.bytes(&param.name).ok_or_else(|| Error::MissingTensor {
-            path: self.weights.path().to_owned(),
-            names: vec![param.name.to_string()],
-            advice: "the file changed while it was in use; load it again".into(),
-        })
+        self.weights
+            .bytes(&param.name)
+            .ok_or_else(|| Error::MissingTensor {
+                path: self.weights.path().to_owned(),
+                names: vec![param.name.to_string()],
+                advice: "the file changed while it was in use; load it again".into(),
+            })
     }
 }
 
@@ -94,7 +110,10 @@ fn array_of(param: &Param, bytes: &[u8]) -> Array {
     let taps = height * width;
     let stored = decode_array(bytes, param.dtype, Shape::from([outputs, channels, taps]));
     let at = |o: usize, tap: usize, c: usize| stored.data()[(o * channels + c) * taps + tap];
-    let indices = (0..outputs).flat_map(|o| (0..taps).flat_map(move |tap| (0..channels).map(move |c| (o, tap, c))));
-    Array::new(param.shape, indices.map(|(o, tap, c)| at(o, tap, c)).collect())
+    let indices = (0..outputs)
+        .flat_map(|o| (0..taps).flat_map(move |tap| (0..channels).map(move |c| (o, tap, c))));
+    Array::new(
+        param.shape,
+        indices.map(|(o, tap, c)| at(o, tap, c)).collect(),
+    )
 }
-

@@ -26,7 +26,11 @@ impl Runner {
     ///
     /// # Errors
     /// [`Error::OutOfMemory`], [`Error::Unsupported`], [`Error::DeviceLost`], [`Error::Gpu`].
-    pub(crate) async fn new(device: &Device, plan: Plan, residency: &Arc<Residency>) -> Result<Self> {
+    pub(crate) async fn new(
+        device: &Device,
+        plan: Plan,
+        residency: &Arc<Residency>,
+    ) -> Result<Self> {
         let plan = Arc::new(plan);
         let backend = match device.gpu() {
             Some(gpu) => Backend::Gpu(Executable::new(gpu, &plan, residency).await?),
@@ -63,7 +67,11 @@ impl Runner {
     /// # Errors
     /// [`Error::Record`] if there is none; [`Error::DeviceLost`], [`Error::Gpu`].
     pub(crate) async fn read(&self, name: &str) -> Result<Vec<f32>> {
-        let found = self.plan.outputs.get(name).or_else(|| self.plan.inputs.get(name));
+        let found = self
+            .plan
+            .outputs
+            .get(name)
+            .or_else(|| self.plan.inputs.get(name));
         let end = self.end(found, name)?;
         match &self.backend {
             Backend::Gpu(executable) => executable.read(end).await,
@@ -76,7 +84,13 @@ impl Runner {
     ///
     /// # Errors
     /// [`Error::Record`] if a name is unknown or the value too short; [`Error::Gpu`].
-    pub(crate) fn copy_from(&self, name: &str, source: &Self, source_name: &str, start: usize) -> Result<()> {
+    pub(crate) fn copy_from(
+        &self,
+        name: &str,
+        source: &Self,
+        source_name: &str,
+        start: usize,
+    ) -> Result<()> {
         let to = self.end(self.plan.inputs.get(name), name)?;
         let from = source.end(source.plan.inputs.get(source_name), source_name)?;
         if from.view.dtype != to.view.dtype || from.view.shape.len() < start + to.view.shape.len() {
@@ -92,7 +106,9 @@ impl Runner {
             (Backend::Reference(interpreter), Backend::Reference(other)) => {
                 interpreter.write(to, &other.read(from)[start..start + to.view.shape.len()])
             }
-            _ => Err(Error::Unsupported("a copy between a device and the interpreter".into())),
+            _ => Err(Error::Unsupported(
+                "a copy between a device and the interpreter".into(),
+            )),
         }
     }
 

@@ -4,7 +4,7 @@ use super::Shape;
 
 /// A dense array of f32, last axis fastest. Integers are held exactly up to 2²⁴.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Array {
+pub(crate) struct Array {
     shape: Shape,
     data: Vec<f32>,
 }
@@ -14,14 +14,18 @@ impl Array {
     ///
     /// # Panics
     /// If the number of elements is not that of the shape.
-    pub fn new(shape: impl Into<Shape>, data: Vec<f32>) -> Self {
+    pub(crate) fn new(shape: impl Into<Shape>, data: Vec<f32>) -> Self {
         let shape = shape.into();
-        assert_eq!(shape.len(), data.len(), "an array of shape {shape} needs that many elements");
+        assert_eq!(
+            shape.len(),
+            data.len(),
+            "an array of shape {shape} needs that many elements"
+        );
         Self { shape, data }
     }
 
     /// An array of zeros.
-    pub fn zeros(shape: impl Into<Shape>) -> Self {
+    pub(crate) fn zeros(shape: impl Into<Shape>) -> Self {
         let shape = shape.into();
         Self {
             shape,
@@ -30,27 +34,27 @@ impl Array {
     }
 
     /// The array's shape.
-    pub fn shape(&self) -> Shape {
+    pub(crate) fn shape(&self) -> Shape {
         self.shape
     }
 
     /// The elements, last axis fastest.
-    pub fn data(&self) -> &[f32] {
+    pub(crate) fn data(&self) -> &[f32] {
         &self.data
     }
 
     /// The elements, last axis fastest, to write.
-    pub fn data_mut(&mut self) -> &mut [f32] {
+    pub(crate) fn data_mut(&mut self) -> &mut [f32] {
         &mut self.data
     }
 
     /// The same elements under another shape.
-    pub fn reshaped(self, shape: Shape) -> Self {
+    pub(crate) fn reshaped(self, shape: Shape) -> Self {
         Self::new(shape, self.data)
     }
 
     /// The array that `f` makes of each element.
-    pub fn map(&self, f: impl Fn(f32) -> f32) -> Self {
+    pub(crate) fn map(&self, f: impl Fn(f32) -> f32) -> Self {
         Self {
             shape: self.shape,
             data: self.data.iter().map(|&value| f(value)).collect(),

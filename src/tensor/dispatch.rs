@@ -129,7 +129,13 @@ impl Dispatch {
     }
 
     /// Binds `operand`, a value of type `dtype` read `lanes` at a time, to the next binding.
-    pub(crate) fn read(mut self, name: &'static str, operand: Operand, dtype: DType, lanes: Lanes) -> Self {
+    pub(crate) fn read(
+        mut self,
+        name: &'static str,
+        operand: Operand,
+        dtype: DType,
+        lanes: Lanes,
+    ) -> Self {
         self.storage.push(Storage {
             name,
             dtype,

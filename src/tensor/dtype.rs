@@ -4,7 +4,7 @@ use std::fmt;
 
 /// The type of a tensor's elements in memory. Arithmetic is always f32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum DType {
+pub(crate) enum DType {
     /// IEEE 754 binary32.
     F32,
     /// IEEE 754 binary16.
@@ -19,7 +19,7 @@ pub enum DType {
 
 impl DType {
     /// Bytes of one element.
-    pub fn size_bytes(self) -> usize {
+    pub(crate) fn size_bytes(self) -> usize {
         match self {
             Self::F32 | Self::U32 => 4,
             Self::F16 | Self::Bf16 => 2,
@@ -28,7 +28,7 @@ impl DType {
     }
 
     /// The name in safetensors headers and in `inspect`, lower case.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
             Self::F16 => "f16",

@@ -7,45 +7,49 @@ use std::fmt;
 ///
 /// The operations on it stand beside their definitions in [`crate::ops`].
 #[derive(Clone, Copy)]
-pub struct Tensor<'g> {
+pub(crate) struct Tensor<'g> {
     pub(super) recorder: &'g Recorder,
     pub(super) id: NodeId,
 }
 
 impl<'g> Tensor<'g> {
     /// The axes, slowest first.
-    pub fn shape(self) -> Shape {
+    pub(crate) fn shape(self) -> Shape {
         self.recorder.view(self.id).shape
     }
 
     /// The length of one axis.
-    pub fn dim(self, axis: usize) -> usize {
+    pub(crate) fn dim(self, axis: usize) -> usize {
         self.shape().dim(axis)
     }
 
     /// The type the value will have in memory.
-    pub fn dtype(self) -> DType {
+    pub(crate) fn dtype(self) -> DType {
         self.recorder.view(self.id).dtype
     }
 
     /// The recorder it belongs to.
-    pub fn recorder(self) -> &'g Recorder {
+    pub(crate) fn recorder(self) -> &'g Recorder {
         self.recorder
     }
 
     /// The same elements under another shape; nothing is moved.
-    pub fn reshape(self, shape: impl Into<Shape>) -> Tensor<'g> {
+    pub(crate) fn reshape(self, shape: impl Into<Shape>) -> Tensor<'g> {
         self.recorder.reshape(self, shape.into())
     }
 
     /// `[N, C]` → `[N, 1, 1, C]`, so that a sum broadcasts it over height and width.
-    pub fn over_hw(self) -> Tensor<'g> {
+    pub(crate) fn over_hw(self) -> Tensor<'g> {
         self.reshape([self.dim(0), 1, 1, self.dim(1)])
     }
 
     /// Records `op` of this tensor and `others`.
     pub(crate) fn apply(self, op: impl Op + 'static, others: &[Tensor<'g>]) -> Tensor<'g> {
-        let inputs: Vec<NodeId> = [self].iter().chain(others).map(|tensor| tensor.id).collect();
+        let inputs: Vec<NodeId> = [self]
+            .iter()
+            .chain(others)
+            .map(|tensor| tensor.id)
+            .collect();
         self.recorder.record(op, inputs)
     }
 }

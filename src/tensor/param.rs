@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 /// How a weight lies on the device, seen from how it lies in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Layout {
+pub(crate) enum Layout {
     /// Byte for byte as in the file.
     AsStored,
     /// A convolution's `[O, I, KH, KW]` turned into `[O, KH, KW, I]`, by the GPU on upload.
@@ -14,7 +14,7 @@ pub enum Layout {
 
 /// One weight of a network, found and checked in the checkpoint; its bytes stay in the file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Param {
+pub(crate) struct Param {
     /// The name under the checkpoint's one naming, part first: `unet.conv_in.weight`.
     pub name: Arc<str>,
     /// The shape on the device, after [`Param::layout`].
@@ -27,7 +27,7 @@ pub struct Param {
 
 impl Param {
     /// The same weight with a convolution's `[O, I, KH, KW]` laid out as `[O, KH, KW, I]`.
-    pub fn channels_last(self) -> Self {
+    pub(crate) fn channels_last(self) -> Self {
         let dim = |axis| self.shape.dim(axis);
         Self {
             shape: Shape::from([dim(0), dim(2), dim(3), dim(1)]),
@@ -36,15 +36,8 @@ impl Param {
         }
     }
 
-    /// The same weight seen in another shape of as many elements.
-    pub fn reshaped(self, shape: impl Into<Shape>) -> Self {
-        let shape = shape.into();
-        debug_assert_eq!(shape.len(), self.shape.len());
-        Self { shape, ..self }
-    }
-
     /// Bytes in the file and on the device.
-    pub fn size_bytes(&self) -> usize {
+    pub(crate) fn size_bytes(&self) -> usize {
         self.shape.len() * self.dtype.size_bytes()
     }
 }

@@ -34,7 +34,7 @@ pub(crate) struct Node {
 
 /// Collects what model code does, to be lowered to a plan.
 #[derive(Debug)]
-pub struct Recorder {
+pub(crate) struct Recorder {
     compute: DType,
     state: RefCell<State>,
 }
@@ -50,7 +50,7 @@ struct State {
 
 /// A finished recording: nodes in the order of computation, and the names of its ends.
 #[derive(Clone, Debug)]
-pub struct Recording {
+pub(crate) struct Recording {
     pub(crate) nodes: Vec<Node>,
     pub(crate) outputs: Vec<(String, NodeId)>,
     /// Inputs that a run leaves with a new value, as `(input, node)`: what a step hands to the next.
@@ -59,7 +59,7 @@ pub struct Recording {
 
 impl Recorder {
     /// An empty recorder whose activations are stored as `compute`: f32 or f16.
-    pub fn new(compute: DType) -> Self {
+    pub(crate) fn new(compute: DType) -> Self {
         Self {
             compute,
             state: RefCell::default(),
@@ -67,12 +67,12 @@ impl Recorder {
     }
 
     /// The type in which activations are stored.
-    pub fn compute(&self) -> DType {
+    pub(crate) fn compute(&self) -> DType {
         self.compute
     }
 
     /// A value that the caller writes before a run.
-    pub fn input(&self, name: &str, shape: impl Into<Shape>, dtype: DType) -> Tensor<'_> {
+    pub(crate) fn input(&self, name: &str, shape: impl Into<Shape>, dtype: DType) -> Tensor<'_> {
         let view = View {
             shape: shape.into(),
             dtype,
@@ -81,7 +81,7 @@ impl Recorder {
     }
 
     /// A weight as a value.
-    pub fn param(&self, param: &Param) -> Tensor<'_> {
+    pub(crate) fn param(&self, param: &Param) -> Tensor<'_> {
         let view = View {
             shape: param.shape,
             dtype: param.dtype,
@@ -90,17 +90,23 @@ impl Recorder {
     }
 
     /// Names a value that the caller reads after a run.
-    pub fn output(&self, name: &str, value: Tensor<'_>) {
-        self.state.borrow_mut().outputs.push((name.to_owned(), value.id));
+    pub(crate) fn output(&self, name: &str, value: Tensor<'_>) {
+        self.state
+            .borrow_mut()
+            .outputs
+            .push((name.to_owned(), value.id));
     }
 
     /// After each run, the input `input` holds `value`: how a step hands its state to the next.
-    pub fn feed_back(&self, input: &str, value: Tensor<'_>) {
-        self.state.borrow_mut().feedback.push((input.to_owned(), value.id));
+    pub(crate) fn feed_back(&self, input: &str, value: Tensor<'_>) {
+        self.state
+            .borrow_mut()
+            .feedback
+            .push((input.to_owned(), value.id));
     }
 
     /// Says where the model code is, for messages: the name of the weight about to be used.
-    pub fn at(&self, scope: &str) {
+    pub(crate) fn at(&self, scope: &str) {
         self.state.borrow_mut().scope = Arc::from(scope);
     }
 
@@ -108,7 +114,7 @@ impl Recorder {
     ///
     /// # Errors
     /// [`Error::Record`] with the place, if an operation was given shapes that do not fit.
-    pub fn finish(self) -> Result<Recording> {
+    pub(crate) fn finish(self) -> Result<Recording> {
         let State {
             nodes,
             outputs,
@@ -147,7 +153,10 @@ impl Recorder {
         let fits = if from.shape.len() == shape.len() {
             Ok(shape)
         } else {
-            Err(format!("{} does not have the elements of {shape}", from.shape))
+            Err(format!(
+                "{} does not have the elements of {shape}",
+                from.shape
+            ))
         };
         let shape = self.checked("reshape", fits, from.shape);
         let view = View { shape, ..from };

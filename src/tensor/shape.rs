@@ -3,11 +3,11 @@
 use std::fmt;
 
 /// The most axes that a tensor here can have: `[slot, N, H, W, C]`.
-pub const MAX_RANK: usize = 5;
+pub(crate) const MAX_RANK: usize = 5;
 
 /// The lengths of a tensor's axes, slowest first. Small and `Copy`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Shape {
+pub(crate) struct Shape {
     dims: [usize; MAX_RANK],
     rank: usize,
 }
@@ -17,8 +17,11 @@ impl Shape {
     ///
     /// # Panics
     /// If there are more than [`MAX_RANK`] axes: files with such tensors are refused at the door.
-    pub fn new(axes: &[usize]) -> Self {
-        assert!(axes.len() <= MAX_RANK, "a shape has at most {MAX_RANK} axes, not {axes:?}");
+    pub(crate) fn new(axes: &[usize]) -> Self {
+        assert!(
+            axes.len() <= MAX_RANK,
+            "a shape has at most {MAX_RANK} axes, not {axes:?}"
+        );
         let mut dims = [1; MAX_RANK];
         dims[..axes.len()].copy_from_slice(axes);
         Self {
@@ -28,42 +31,37 @@ impl Shape {
     }
 
     /// The axes, slowest first.
-    pub fn dims(&self) -> &[usize] {
+    pub(crate) fn dims(&self) -> &[usize] {
         &self.dims[..self.rank]
     }
 
     /// The number of axes.
-    pub fn rank(&self) -> usize {
+    pub(crate) fn rank(&self) -> usize {
         self.rank
     }
 
     /// The length of one axis, 1 past the last.
-    pub fn dim(&self, axis: usize) -> usize {
+    pub(crate) fn dim(&self, axis: usize) -> usize {
         self.dims().get(axis).copied().unwrap_or(1)
     }
 
     /// The length of the last axis: channels, in the layouts used here.
-    pub fn last(&self) -> usize {
+    pub(crate) fn last(&self) -> usize {
         self.dims().last().copied().unwrap_or(1)
     }
 
     /// The number of elements.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.dims().iter().product()
     }
 
-    /// Whether there are no elements.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// The number of rows when the last axis is taken as columns.
-    pub fn rows(&self) -> usize {
+    pub(crate) fn rows(&self) -> usize {
         self.dims().iter().rev().skip(1).product()
     }
 
     /// The same shape with another last axis.
-    pub fn with_last(mut self, length: usize) -> Self {
+    pub(crate) fn with_last(mut self, length: usize) -> Self {
         if self.rank > 0 {
             self.dims[self.rank - 1] = length;
         }

@@ -8,11 +8,11 @@ use std::path::Path;
 
 /// The longest prompt that is tokenised, in bytes of UTF-8. CLIP reads 75 tokens of it, about 400
 /// bytes of English; the limit bounds the time and memory that a request can cost.
-pub const MAX_PROMPT_BYTES: usize = 64 << 10;
+pub(crate) const MAX_PROMPT_BYTES: usize = 64 << 10;
 
 /// A prompt as a CLIP text encoder reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tokens {
+pub(crate) struct Tokens {
     /// As many ids as the text encoder has positions: start, the prompt's tokens, end, padding.
     pub ids: Vec<u32>,
     /// How many tokens of the prompt are among them, without start, end and padding.
@@ -23,7 +23,7 @@ pub struct Tokens {
 
 /// Splits prompts into the tokens of a CLIP text encoder, exactly as transformers' `CLIPTokenizer`.
 #[derive(Clone, Debug)]
-pub struct Tokenizer {
+pub(crate) struct Tokenizer {
     inner: tokenizers::Tokenizer,
     start: u32,
     end: u32,
@@ -37,7 +37,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// [`Error::Unsupported`] if no beginning of that list gives such a vocabulary.
-    pub fn bundled(vocab_size: usize) -> Result<Self> {
+    pub(crate) fn bundled(vocab_size: usize) -> Result<Self> {
         Self::build(Vocabulary::bundled(vocab_size)?).map_err(|reason| {
             Error::Unsupported(format!("the bundled vocabulary does not load: {reason}"))
         })
@@ -51,7 +51,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// [`Error::BadFile`] if a file is malformed, [`Error::Io`] if it cannot be read.
-    pub fn from_folder(folder: &Path) -> Result<Option<Self>> {
+    pub(crate) fn from_folder(folder: &Path) -> Result<Option<Self>> {
         let folder = folder.join("tokenizer");
         let Some(vocabulary) = Vocabulary::from_folder(&folder)? else {
             return Ok(None);
@@ -92,7 +92,7 @@ impl Tokenizer {
     }
 
     /// The rows that a token embedding needs for these ids: the greatest id, and one.
-    pub fn vocab_size(&self) -> usize {
+    pub(crate) fn vocab_size(&self) -> usize {
         self.vocab_size
     }
 
@@ -103,7 +103,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// [`Error::Request`] if the prompt is longer than [`MAX_PROMPT_BYTES`].
-    pub fn encode(&self, prompt: &str, max_length: usize) -> Result<Tokens> {
+    pub(crate) fn encode(&self, prompt: &str, max_length: usize) -> Result<Tokens> {
         if prompt.len() > MAX_PROMPT_BYTES {
             return Err(Error::request(
                 "prompt",

@@ -12,7 +12,7 @@ pub(super) const SHOWN_NAMES: usize = 5;
 
 /// A tensor, as `inspect` lists it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct TensorInfo<'a> {
+pub(crate) struct TensorInfo<'a> {
     /// The one name, part first.
     pub name: &'a str,
     /// The name in the file.
@@ -45,7 +45,7 @@ pub struct PartInfo {
 
 impl Weights {
     /// All known tensors, sorted by name.
-    pub fn tensors(&self) -> impl Iterator<Item = TensorInfo<'_>> {
+    pub(crate) fn tensors(&self) -> impl Iterator<Item = TensorInfo<'_>> {
         self.inner.tensors.iter().map(|(name, stored)| TensorInfo {
             name,
             file_name: &stored.file_name,
@@ -57,7 +57,7 @@ impl Weights {
     }
 
     /// The parts that are there, sorted by name.
-    pub fn parts(&self) -> Vec<PartInfo> {
+    pub(crate) fn parts(&self) -> Vec<PartInfo> {
         let mut parts: BTreeMap<&str, PartInfo> = BTreeMap::new();
         for tensor in self.tensors() {
             let part = parts.entry(part_of(tensor.name)).or_default();
@@ -74,7 +74,7 @@ impl Weights {
     }
 
     /// The error for tensors that are missing: the first five names, and what the file looks like.
-    pub fn missing<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Error {
+    pub(crate) fn missing<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Error {
         let mut names = names.into_iter();
         let shown: Vec<String> = names
             .by_ref()
@@ -97,7 +97,7 @@ impl Weights {
     }
 
     /// What the file's names look like if not like SD 1.x, such as "an SDXL checkpoint".
-    pub fn looks_like(&self) -> Option<&'static str> {
+    pub(crate) fn looks_like(&self) -> Option<&'static str> {
         let known = self
             .inner
             .tensors

@@ -15,9 +15,9 @@ mod scope;
 mod source;
 
 pub(crate) use folder::{read_json, read_text};
-pub use inventory::{PartInfo, TensorInfo};
-pub use names::Naming;
-pub use scope::Scope;
+pub use inventory::PartInfo;
+pub(crate) use names::Naming;
+pub(crate) use scope::Scope;
 
 use crate::error::{Error, Result};
 use crate::tensor::{DType, Layout, Param, Shape};
@@ -36,7 +36,7 @@ const CONFIG_ENTRY: &str = "config";
 
 /// An open checkpoint. Cheap to clone.
 #[derive(Clone)]
-pub struct Weights {
+pub(crate) struct Weights {
     inner: Arc<Inner>,
 }
 
@@ -68,7 +68,7 @@ impl Weights {
     /// [`Error::Io`] if it cannot be read, [`Error::BadFile`] if it is damaged or something else,
     /// [`Error::UnknownModel`] if it is sound but none of its tensors is known,
     /// [`Error::Unsupported`] if its weights are spread over several files.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+    pub(crate) fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let metadata = std::fs::metadata(path).map_err(|error| Error::io(path, error))?;
         let mut builder = Builder::new(path);
@@ -90,7 +90,7 @@ impl Weights {
     ///
     /// # Errors
     /// As [`Weights::open`].
-    pub fn from_static(name: &str, bytes: &'static [u8]) -> Result<Self> {
+    pub(crate) fn from_static(name: &str, bytes: &'static [u8]) -> Result<Self> {
         let mut builder = Builder::new(Path::new(name));
         builder.add(Source::of_static(name, bytes), None)?;
         builder.read_config()?;
@@ -98,34 +98,34 @@ impl Weights {
     }
 
     /// The file or folder, or the name of static bytes.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.inner.path
     }
 
     /// The folder, if this is one of diffusers; tokenizer files are found there.
-    pub fn folder(&self) -> Option<&Path> {
+    pub(crate) fn folder(&self) -> Option<&Path> {
         self.inner.is_folder.then_some(self.path())
     }
 
     /// The weights below a name, such as `unet`; an empty name is the root.
-    pub fn scope(&self, prefix: &str) -> Scope {
+    pub(crate) fn scope(&self, prefix: &str) -> Scope {
         Scope::new(self.clone(), prefix)
     }
 
     /// All names, sorted.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.inner.tensors.keys().map(AsRef::as_ref)
     }
 
     /// A weight by its full name, in its stored shape; `None` if it is not there or not of floats
     /// that can be computed with.
-    pub fn param(&self, name: &str) -> Option<Param> {
+    pub(crate) fn param(&self, name: &str) -> Option<Param> {
         let stored = self.inner.tensors.get(name)?;
         Some(self.make_param(name, stored.shape, stored.dtype.dtype()?))
     }
 
     /// A tensor's bytes as stored, little-endian; `None` where [`Weights::checked_bytes`] has the reason.
-    pub fn bytes(&self, name: &str) -> Option<&[u8]> {
+    pub(crate) fn bytes(&self, name: &str) -> Option<&[u8]> {
         self.checked_bytes(name).ok()
     }
 
@@ -136,36 +136,36 @@ impl Weights {
     ///
     /// # Errors
     /// [`Error::MissingTensor`] if there is no such tensor, [`Error::BadFile`] if the file shrank.
-    pub fn checked_bytes(&self, name: &str) -> Result<&[u8]> {
+    pub(crate) fn checked_bytes(&self, name: &str) -> Result<&[u8]> {
         let stored = self.find(name)?;
         self.inner.sources[stored.source].read(stored.range.clone())
     }
 
     /// Lets the system take a tensor's pages back, after its upload.
-    pub fn drop_behind(&self, name: &str) {
+    pub(crate) fn drop_behind(&self, name: &str) {
         if let Some(stored) = self.inner.tensors.get(name) {
             self.inner.sources[stored.source].drop_behind(stored.range.clone());
         }
     }
 
     /// The metadata of the header, or of all headers together.
-    pub fn metadata(&self) -> &BTreeMap<String, String> {
+    pub(crate) fn metadata(&self) -> &BTreeMap<String, String> {
         &self.inner.metadata
     }
 
     /// The configuration of a part: of a folder `PART/config.json`, `scheduler` and `model_index`;
     /// of a single file the entries of its metadata's `config`.
-    pub fn config(&self, part: &str) -> Option<&Value> {
+    pub(crate) fn config(&self, part: &str) -> Option<&Value> {
         self.inner.configs.get(part)
     }
 
     /// Tensors in the file that no naming row knew, under the file's names.
-    pub fn leftovers(&self) -> &[String] {
+    pub(crate) fn leftovers(&self) -> &[String] {
         &self.inner.leftovers
     }
 
     /// The naming that the file uses.
-    pub fn naming(&self) -> Naming {
+    pub(crate) fn naming(&self) -> Naming {
         self.inner.naming
     }
 

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 /// Which naming a file uses; inside, there is only the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Naming {
+pub(crate) enum Naming {
     /// The names of the original training code: `model.diffusion_model.input_blocks.1.0.in_layers.2.weight`.
     Ldm,
     /// The names of the diffusers library: `unet.down_blocks.0.resnets.0.conv1.weight`.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 /// The weights below one name, such as `unet.down_blocks.0`. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Scope {
+pub(crate) struct Scope {
     weights: Weights,
     path: Arc<str>,
 }
@@ -23,7 +23,7 @@ impl Scope {
 
     /// The scope of a child; `child` may contain dots, as `down_blocks.0`.
     #[must_use]
-    pub fn scope(&self, child: impl Display) -> Self {
+    pub(crate) fn scope(&self, child: impl Display) -> Self {
         Self {
             weights: self.weights.clone(),
             path: self.full(&child).into(),
@@ -38,7 +38,7 @@ impl Scope {
     /// # Errors
     /// [`Error::MissingTensor`] if there is no such tensor, [`Error::TensorMismatch`] if it is of
     /// another shape or not of floats, [`Error::Unsupported`] if it is of 8-bit floats.
-    pub fn get(&self, name: &str, shape: impl Into<Shape>) -> Result<Param> {
+    pub(crate) fn get(&self, name: &str, shape: impl Into<Shape>) -> Result<Param> {
         let (name, shape) = (self.full(&name), shape.into());
         let found = self.weights.find(&name)?;
         let fits = found.shape == shape
@@ -51,12 +51,12 @@ impl Scope {
     }
 
     /// Whether there is exactly this tensor.
-    pub fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.weights.contains(&self.full(&name))
     }
 
     /// Whether there is any tensor below this name.
-    pub fn has_scope(&self, name: &str) -> bool {
+    pub(crate) fn has_scope(&self, name: &str) -> bool {
         self.weights.contains_below(&self.full(&name))
     }
 
@@ -64,19 +64,19 @@ impl Scope {
     ///
     /// # Errors
     /// [`Error::MissingTensor`] if there is no such tensor.
-    pub fn shape(&self, name: &str) -> Result<Shape> {
+    pub(crate) fn shape(&self, name: &str) -> Result<Shape> {
         Ok(self.weights.find(&self.full(&name))?.shape)
     }
 
     /// How many numbered children there are: `child.0.…`, `child.1.…` and so on, without a gap.
-    pub fn count(&self, child: &str) -> usize {
+    pub(crate) fn count(&self, child: &str) -> usize {
         (0..)
             .take_while(|n| self.has_scope(&format!("{child}.{n}")))
             .count()
     }
 
     /// The full name of this place, such as `unet.down_blocks.0`; empty at the root.
-    pub fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         &self.path
     }
 

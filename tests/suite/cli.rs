@@ -1,6 +1,5 @@
 //! The program as its users meet it: arguments in; files, stdout, stderr and an exit code out.
 #![cfg(feature = "demo-model")]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::io::{BufRead, BufReader};

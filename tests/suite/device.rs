@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 ///
 /// `AQUATINT_REQUIRE_GPU=1` makes the lack of an adapter a failure; `AQUATINT_RUNTIME_CHECKS=1`
 /// turns wgpu's own shader checks on.
-pub fn best() -> &'static Device {
+pub(crate) fn best() -> &'static Device {
     static DEVICE: OnceLock<Device> = OnceLock::new();
     let set = |name: &str| std::env::var(name).is_ok_and(|value| value == "1");
     DEVICE.get_or_init(|| {

@@ -15,7 +15,9 @@ const F32_PSNR: f64 = 40.0;
 const F16_PSNR: f64 = 30.0;
 
 fn data(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/data").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden/data")
+        .join(name)
 }
 
 /// A recorded run of diffusers.
@@ -33,7 +35,12 @@ impl Golden {
         let case = &header.metadata().as_ref().expect("it has metadata")["case"];
         let case = serde_json::from_str(case).expect("the case is JSON");
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-        Self { name, path, bytes, case }
+        Self {
+            name,
+            path,
+            bytes,
+            case,
+        }
     }
 
     /// All of them, in order.
@@ -93,15 +100,28 @@ impl Golden {
             }
             let Some((shape, found)) = trace.values(&name) else {
                 // diffusers draws noise for an ancestral sampler's last step too, and weighs it 0.
-                assert!(name.starts_with("noise."), "{}: the trace lacks {name}", self.name);
+                assert!(
+                    name.starts_with("noise."),
+                    "{}: the trace lacks {name}",
+                    self.name
+                );
                 continue;
             };
             assert_eq!(shape, expected.shape(), "{}: {name}", self.name);
             if name == "latents_init" || name.starts_with("noise.") {
-                assert_eq!(found, expected_values(), "{}: {name} is not torch's", self.name);
+                assert_eq!(
+                    found,
+                    expected_values(),
+                    "{}: {name} is not torch's",
+                    self.name
+                );
             }
             let error = relative_error(&found, &expected_values());
-            assert!(error < F32_TOLERANCE, "{}: {name} differs by {error:.2e}", self.name);
+            assert!(
+                error < F32_TOLERANCE,
+                "{}: {name} differs by {error:.2e}",
+                self.name
+            );
         }
         assert!(compared > 6, "{}: only {compared} tensors", self.name);
     }
@@ -109,12 +129,21 @@ impl Golden {
     fn check_images(&self, images: &[Image], least_psnr: f64) {
         let golden = self.tensors();
         let expected = golden.tensor("image").unwrap(); // [B, H, W, 3] bytes
-        let [_, height, width, _] = expected.shape() else { panic!("{:?}", expected.shape()) };
-        for (image, expected) in images.iter().zip(expected.data().chunks_exact(width * height * 3)) {
+        let [_, height, width, _] = expected.shape() else {
+            panic!("{:?}", expected.shape())
+        };
+        for (image, expected) in images
+            .iter()
+            .zip(expected.data().chunks_exact(width * height * 3))
+        {
             assert_eq!((image.width(), image.height()), (*width, *height));
             let found = image.pixels().chunks_exact(4).flat_map(|rgba| &rgba[..3]);
             let psnr = psnr(found, expected);
-            assert!(psnr >= least_psnr, "{}: the picture has {psnr:.1} dB", self.name);
+            assert!(
+                psnr >= least_psnr,
+                "{}: the picture has {psnr:.1} dB",
+                self.name
+            );
         }
     }
 }
@@ -129,15 +158,20 @@ fn relative_error(found: &[f32], expected: &[f32]) -> f64 {
 
 /// 10·log₁₀(255² / mean squared difference), in dB.
 fn psnr<'a>(found: impl Iterator<Item = &'a u8>, expected: &[u8]) -> f64 {
-    let squares = found.zip(expected).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2));
+    let squares = found
+        .zip(expected)
+        .map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2));
     let mean = squares.sum::<f64>() / expected.len() as f64;
     10.0 * (255.0 * 255.0 / mean).log10()
 }
 
 fn traced(device: &Device, golden: &Golden, request: &Request) -> (Vec<Image>, Trace) {
     let pipeline = Pipeline::new(device, golden.model()).expect("the weights fit");
-    let run = pipeline.start_traced(request).unwrap_or_else(|error| panic!("{}: {error}", golden.name));
-    run.finish_traced().unwrap_or_else(|error| panic!("{}: {error}", golden.name))
+    let run = pipeline
+        .start_traced(request)
+        .unwrap_or_else(|error| panic!("{}: {error}", golden.name));
+    run.finish_traced()
+        .unwrap_or_else(|error| panic!("{}: {error}", golden.name))
 }
 
 #[test]
@@ -157,7 +191,9 @@ fn pictures_agree_with_diffusers_in_f16() {
         let pipeline = Pipeline::new(device::best(), golden.model()).expect("the weights fit");
         match pipeline.generate(&request) {
             Ok(images) => golden.check_images(&images, F16_PSNR),
-            Err(aquatint::Error::Request { field: "precision", .. }) => {
+            Err(aquatint::Error::Request {
+                field: "precision", ..
+            }) => {
                 eprintln!("skipped: the device does not store f16");
                 return;
             }
@@ -169,7 +205,11 @@ fn pictures_agree_with_diffusers_in_f16() {
 #[test]
 fn the_interpreter_agrees_with_diffusers() {
     // One case of each tiny model, with every kind of block and sampler row among them.
-    for name in ["a_euler_ancestral_leading_batch", "b_heun_karras", "c_euler_linspace"] {
+    for name in [
+        "a_euler_ancestral_leading_batch",
+        "b_heun_karras",
+        "c_euler_linspace",
+    ] {
         let golden = Golden::read(data("pictures").join(format!("{name}.safetensors")));
         let (images, trace) = traced(&Device::reference(), &golden, &golden.request());
         golden.check_trace(&trace);
@@ -180,9 +220,15 @@ fn the_interpreter_agrees_with_diffusers() {
 #[test]
 fn recorded_noise_takes_the_place_of_the_seed() {
     let golden = Golden::read(data("pictures/a_euler_ancestral_leading_batch.safetensors"));
-    let request = golden.request().seed(999).noise(Noise::Recorded(golden.path.clone()));
+    let request = golden
+        .request()
+        .seed(999)
+        .noise(Noise::Recorded(golden.path.clone()));
     let (_, trace) = traced(device::best(), &golden, &request.precision(Precision::F32));
-    let last = format!("step.{:03}.latents", golden.case["steps"].as_u64().unwrap() - 1);
+    let last = format!(
+        "step.{:03}.latents",
+        golden.case["steps"].as_u64().unwrap() - 1
+    );
     let (_, found) = trace.values(&last).unwrap();
     assert!(relative_error(&found, &golden.values(&last)) < F32_TOLERANCE);
 }

@@ -1,4 +1,5 @@
 //! The tests of the whole: one binary, so that it links once.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod cli;
 mod device;

@@ -9,14 +9,14 @@ use crate::weights::Scope;
 /// Self attention over height and width with one head, around a residual connection
 /// (diffusers `attention_processor.py`, `Attention` with `residual_connection`).
 #[derive(Clone, Debug)]
-pub struct AttentionBlock {
+pub(crate) struct AttentionBlock {
     group_norm: GroupNorm,
     attention: Attention,
 }
 
 impl AttentionBlock {
     /// Loads a block of `channels`.
-    pub fn load(scope: &Scope, channels: usize, norm: GroupNormSpec) -> Result<Self> {
+    pub(crate) fn load(scope: &Scope, channels: usize, norm: GroupNormSpec) -> Result<Self> {
         let spec = AttentionSpec {
             names: ProjectionNames::DIFFUSERS,
             width: channels,
@@ -30,7 +30,7 @@ impl AttentionBlock {
     }
 
     /// x `[N, H, W, C]` → the same shape
-    pub fn forward<'g>(&self, x: Tensor<'g>) -> Tensor<'g> {
+    pub(crate) fn forward<'g>(&self, x: Tensor<'g>) -> Tensor<'g> {
         let pixels = [x.dim(0), x.dim(1) * x.dim(2), x.dim(3)];
         let h = self.group_norm.forward(x).reshape(pixels); // [N, H·W, C]
         let h = self.attention.forward(h, h, Mask::None);

@@ -6,8 +6,8 @@ mod resnet;
 mod time_embedding;
 mod transformer;
 
-pub use attention::AttentionBlock;
-pub use resample::{Downsample2d, Upsample2d};
-pub use resnet::ResnetBlock;
-pub use time_embedding::TimeEmbedding;
-pub use transformer::{Transformer2d, TransformerSpec};
+pub(crate) use attention::AttentionBlock;
+pub(crate) use resample::{Downsample2d, Upsample2d};
+pub(crate) use resnet::ResnetBlock;
+pub(crate) use time_embedding::TimeEmbedding;
+pub(crate) use transformer::{Transformer2d, TransformerSpec};

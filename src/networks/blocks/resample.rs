@@ -8,20 +8,20 @@ use crate::weights::Scope;
 
 /// A convolution of stride 2 (diffusers `downsampling.py`, `Downsample2D`).
 #[derive(Clone, Debug)]
-pub struct Downsample2d {
+pub(crate) struct Downsample2d {
     conv: Conv2d,
 }
 
 impl Downsample2d {
     /// The UNet's padding: one pixel all around.
-    pub const SYMMETRIC: Padding = Padding {
+    pub(crate) const SYMMETRIC: Padding = Padding {
         top: 1,
         left: 1,
         bottom: 1,
         right: 1,
     };
     /// The VAE's padding: one pixel below and at the right.
-    pub const BOTTOM_RIGHT: Padding = Padding {
+    pub(crate) const BOTTOM_RIGHT: Padding = Padding {
         top: 0,
         left: 0,
         bottom: 1,
@@ -29,7 +29,7 @@ impl Downsample2d {
     };
 
     /// Loads a convolution of `channels` to `channels`.
-    pub fn load(scope: &Scope, channels: usize, padding: Padding) -> Result<Self> {
+    pub(crate) fn load(scope: &Scope, channels: usize, padding: Padding) -> Result<Self> {
         let conv = Conv2d::load_sized(&scope.scope("conv"), channels, channels)?;
         Ok(Self {
             conv: conv.with_geometry(Conv2dGeometry { stride: 2, padding }),
@@ -37,27 +37,27 @@ impl Downsample2d {
     }
 
     /// x `[N, H, W, C]` → `[N, H/2, W/2, C]`; an odd size rounds up when symmetric, else down
-    pub fn forward<'g>(&self, x: Tensor<'g>) -> Tensor<'g> {
+    pub(crate) fn forward<'g>(&self, x: Tensor<'g>) -> Tensor<'g> {
         self.conv.forward(x)
     }
 }
 
 /// Nearest neighbours, then a convolution (diffusers `upsampling.py`, `Upsample2D`).
 #[derive(Clone, Debug)]
-pub struct Upsample2d {
+pub(crate) struct Upsample2d {
     conv: Conv2d,
 }
 
 impl Upsample2d {
     /// Loads a convolution of `channels` to `channels`.
-    pub fn load(scope: &Scope, channels: usize) -> Result<Self> {
+    pub(crate) fn load(scope: &Scope, channels: usize) -> Result<Self> {
         Ok(Self {
             conv: Conv2d::load_sized(&scope.scope("conv"), channels, channels)?,
         })
     }
 
     /// x `[N, H, W, C]` → `[N, height, width, C]`
-    pub fn forward<'g>(&self, x: Tensor<'g>, height: usize, width: usize) -> Tensor<'g> {
+    pub(crate) fn forward<'g>(&self, x: Tensor<'g>, height: usize, width: usize) -> Tensor<'g> {
         self.conv.forward(x.upsample_nearest(height, width))
     }
 }

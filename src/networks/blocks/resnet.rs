@@ -8,7 +8,7 @@ use crate::weights::Scope;
 /// Two convolutions around a residual connection, with the timestep added between them
 /// (Ho et al. 2020, arXiv 2006.11239, appendix B; diffusers `resnet.py`, `ResnetBlock2D`).
 #[derive(Clone, Debug)]
-pub struct ResnetBlock {
+pub(crate) struct ResnetBlock {
     norm1: GroupNorm,
     conv1: Conv2d,
     time_emb_proj: Option<Linear>,
@@ -19,7 +19,7 @@ pub struct ResnetBlock {
 
 impl ResnetBlock {
     /// Loads a block that takes `in_channels`, and a timestep embedding of `temb_width` if any.
-    pub fn load(
+    pub(crate) fn load(
         scope: &Scope,
         in_channels: usize,
         temb_width: Option<usize>,
@@ -42,12 +42,12 @@ impl ResnetBlock {
     }
 
     /// The channels of what comes out.
-    pub fn out_channels(&self) -> usize {
+    pub(crate) fn out_channels(&self) -> usize {
         self.conv2.out_channels()
     }
 
     /// x `[N, H, W, C]`, temb `[N, E]` after its activation → `[N, H, W, C_out]`
-    pub fn forward<'g>(&self, x: Tensor<'g>, temb: Option<Tensor<'g>>) -> Tensor<'g> {
+    pub(crate) fn forward<'g>(&self, x: Tensor<'g>, temb: Option<Tensor<'g>>) -> Tensor<'g> {
         let mut h = self.conv1.forward(self.norm1.forward(x).silu());
         if let (Some(proj), Some(temb)) = (&self.time_emb_proj, temb) {
             h = h + proj.forward(temb).over_hw(); // [N, 1, 1, C_out]

@@ -9,7 +9,7 @@ use crate::weights::Scope;
 /// Sines and cosines of the timestep, then two linear maps
 /// (diffusers `embeddings.py`, `Timesteps` and `TimestepEmbedding`).
 #[derive(Clone, Debug)]
-pub struct TimeEmbedding {
+pub(crate) struct TimeEmbedding {
     sinusoids: TimestepEmbedding,
     linear_1: Linear,
     linear_2: Linear,
@@ -17,7 +17,7 @@ pub struct TimeEmbedding {
 
 impl TimeEmbedding {
     /// Loads the two maps behind `sinusoids`.
-    pub fn load(scope: &Scope, sinusoids: TimestepEmbedding) -> Result<Self> {
+    pub(crate) fn load(scope: &Scope, sinusoids: TimestepEmbedding) -> Result<Self> {
         let linear_1 = Linear::load(&scope.scope("linear_1"), sinusoids.dim)?;
         let linear_2 = Linear::load(&scope.scope("linear_2"), linear_1.out_features())?;
         Ok(Self {
@@ -28,12 +28,12 @@ impl TimeEmbedding {
     }
 
     /// The width E of the embedding.
-    pub fn width(&self) -> usize {
+    pub(crate) fn width(&self) -> usize {
         self.linear_2.out_features()
     }
 
     /// timestep `[N]` → `[N, E]`
-    pub fn forward<'g>(&self, timestep: Tensor<'g>) -> Tensor<'g> {
+    pub(crate) fn forward<'g>(&self, timestep: Tensor<'g>) -> Tensor<'g> {
         let h = self
             .linear_1
             .forward(timestep.timestep_embedding(self.sinusoids));

@@ -15,7 +15,7 @@ const LAYER_NORM_EPS: f32 = 1e-5;
 
 /// What a transformer's weights do not tell.
 #[derive(Clone, Copy, Debug)]
-pub struct TransformerSpec {
+pub(crate) struct TransformerSpec {
     /// The number of heads of every attention.
     pub num_heads: usize,
     /// The width D of the context.
@@ -29,7 +29,7 @@ pub struct TransformerSpec {
 ///
 /// The projections are stored as 1×1 convolutions or as linear maps; both load.
 #[derive(Clone, Debug)]
-pub struct Transformer2d {
+pub(crate) struct Transformer2d {
     norm: GroupNorm,
     proj_in: Linear,
     transformer_blocks: Vec<TransformerBlock>,
@@ -38,7 +38,7 @@ pub struct Transformer2d {
 
 impl Transformer2d {
     /// Loads a transformer over `channels`, as deep as the file's.
-    pub fn load(scope: &Scope, channels: usize, spec: TransformerSpec) -> Result<Self> {
+    pub(crate) fn load(scope: &Scope, channels: usize, spec: TransformerSpec) -> Result<Self> {
         let norm = GroupNormSpec {
             num_groups: spec.norm_num_groups,
             eps: GROUP_NORM_EPS,
@@ -59,7 +59,7 @@ impl Transformer2d {
     }
 
     /// x `[N, H, W, C]`, context `[N, L, D]` → `[N, H, W, C]`
-    pub fn forward<'g>(&self, x: Tensor<'g>, context: Tensor<'g>) -> Tensor<'g> {
+    pub(crate) fn forward<'g>(&self, x: Tensor<'g>, context: Tensor<'g>) -> Tensor<'g> {
         let pixels = [x.dim(0), x.dim(1) * x.dim(2), x.dim(3)];
         let h = self.norm.forward(x).reshape(pixels); // [N, H·W, C]
         let mut h = self.proj_in.forward(h);

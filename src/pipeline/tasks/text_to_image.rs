@@ -9,7 +9,11 @@ use crate::sampling::Table;
 ///
 /// # Errors
 /// [`crate::Error::BadFile`] if recorded noise lacks it.
-pub(in crate::pipeline) fn prepare(table: &Table, noise: &mut RunNoise, shape: LatentShape) -> Result<First> {
+pub(in crate::pipeline) fn prepare(
+    table: &Table,
+    noise: &mut RunNoise,
+    shape: LatentShape,
+) -> Result<First> {
     let unit_normal = noise.initial(shape)?;
     let scale = table.initial_scale;
     #[expect(clippy::cast_possible_truncation, reason = "latents are f32")]

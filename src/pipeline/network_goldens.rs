@@ -1,0 +1,197 @@
+//! Single forward passes against diffusers: every network alone, at odd sizes.
+
+use super::model::Model;
+use super::noise::LatentShape;
+use super::recordings::ends;
+use crate::error::Result;
+use crate::gpu::Device;
+use crate::ops::testing;
+use crate::plan::{Plan, Residency, Runner};
+use crate::tensor::{DType, Recorder};
+use safetensors::SafeTensors;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The largest relative difference ‖a−b‖/‖b‖ in f32: both round each of some hundred operations to
+/// 2⁻²⁴ in their own order.
+const TOLERANCE: f64 = 1e-4;
+
+const MODELS: [&str; 4] = ["demo", "tiny_a", "tiny_b", "tiny_c"];
+
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden/data")
+        .join(name)
+}
+
+fn model(name: &str) -> Model {
+    let path = match name {
+        "demo" => {
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("models/demo/tiny-emoji-sd.safetensors")
+        }
+        "tiny_c" => data("models/tiny_c"),
+        name => data(&format!("models/{name}.safetensors")),
+    };
+    Model::open(path).expect("the model opens")
+}
+
+/// A file of recorded tensors.
+struct Golden(Vec<u8>);
+
+impl Golden {
+    fn read(model: &str) -> Self {
+        Self(
+            std::fs::read(data(&format!("networks/{model}.safetensors")))
+                .expect("the golden is there"),
+        )
+    }
+
+    fn values(&self, name: &str) -> (Vec<usize>, Vec<f32>) {
+        let tensors = SafeTensors::deserialize(&self.0).expect("it is safetensors");
+        let tensor = tensors.tensor(name).expect("the tensor is there");
+        (
+            tensor.shape().to_vec(),
+            bytemuck::pod_collect_to_vec(tensor.data()),
+        )
+    }
+
+    /// Values of `[N, C, H, W]`, and that shape to reorder them.
+    fn picture(&self, name: &str) -> (LatentShape, Vec<f32>) {
+        let (axes, values) = self.values(name);
+        let shape = LatentShape {
+            batch: axes[0],
+            chw: [axes[1], axes[2], axes[3]],
+        };
+        (shape, values)
+    }
+}
+
+/// Where the networks run: an adapter if there is one, and always the interpreter.
+fn devices() -> Vec<Device> {
+    testing::device()
+        .cloned()
+        .into_iter()
+        .chain([Device::reference()])
+        .collect()
+}
+
+fn run(device: &Device, model: &Model, plan: Result<Plan>, inputs: &[(&str, Vec<f32>)]) -> Runner {
+    let residency = Arc::new(Residency::new(device, &model.weights));
+    let plan = plan.expect("it records");
+    let runner = pollster::block_on(Runner::new(device, plan, &residency)).expect("it compiles");
+    for (name, values) in inputs {
+        runner.write(name, values).expect("the input is there");
+    }
+    runner.run().expect("it runs");
+    runner
+}
+
+fn assert_close(what: &str, found: &[f32], expected: &[f32]) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let square = |value: f32| f64::from(value).powi(2);
+    let difference: f64 = found.iter().zip(expected).map(|(a, b)| square(a - b)).sum();
+    let size: f64 = expected.iter().map(|b| square(*b)).sum();
+    let error = (difference / size).sqrt();
+    assert!(error < TOLERANCE, "{what} differs by {error:.2e}");
+}
+
+#[test]
+fn the_unet_agrees_with_diffusers() {
+    for (name, device) in MODELS
+        .iter()
+        .flat_map(|name| devices().into_iter().map(move |device| (name, device)))
+    {
+        let (model, golden) = (model(name), Golden::read(name));
+        let (shape, sample) = golden.picture("unet.sample");
+        let (context_shape, context) = golden.values("unet.context");
+        let (_, timestep) = golden.values("unet.timestep");
+        let [channels, height, width] = shape.chw;
+        let recorder = Recorder::new(DType::F32);
+        let output = model.unet.forward(
+            recorder.input("sample", [shape.batch, height, width, channels], DType::F32),
+            recorder.input(ends::TIMESTEP, [shape.batch], DType::F32),
+            recorder.input(
+                ends::CONTEXT,
+                [context_shape[0], context_shape[1], context_shape[2]],
+                DType::F32,
+            ),
+        );
+        recorder.output("output", output);
+        let plan = recorder
+            .finish()
+            .and_then(|recording| Plan::lower(recording, &device.caps()));
+        let inputs = [
+            ("sample", shape.channels_last(&sample)),
+            (ends::TIMESTEP, timestep),
+            (ends::CONTEXT, context),
+        ];
+        let runner = run(&device, &model, plan, &inputs);
+        let found = pollster::block_on(runner.read("output")).expect("it reads");
+        let (_, expected) = golden.picture("unet.output");
+        assert_close(
+            &format!("{name}: unet.output"),
+            &shape.channels_first(&found),
+            &expected,
+        );
+    }
+}
+
+#[test]
+fn the_vae_decoder_agrees_with_diffusers() {
+    for (name, device) in MODELS
+        .iter()
+        .flat_map(|name| devices().into_iter().map(move |device| (name, device)))
+    {
+        let (model, golden) = (model(name), Golden::read(name));
+        let (shape, latents) = golden.picture("vae.latents");
+        let [_, height, width] = shape.chw;
+        let plan = model.vae_decoder_plan([height, width], DType::F32, &device.caps());
+        let runner = run(
+            &device,
+            &model,
+            plan,
+            &[(ends::LATENT, shape.channels_last(&latents))],
+        );
+        let found = pollster::block_on(runner.read(ends::DECODED)).expect("it reads");
+        let (picture, expected) = golden.picture("vae.decoded");
+        assert_close(
+            &format!("{name}: vae.decoded"),
+            &picture.channels_first(&found),
+            &expected,
+        );
+    }
+}
+
+#[test]
+fn the_vae_encoder_agrees_with_diffusers() {
+    for (name, device) in MODELS
+        .iter()
+        .flat_map(|name| devices().into_iter().map(move |device| (name, device)))
+    {
+        let (model, golden) = (model(name), Golden::read(name));
+        let (picture, image) = golden.picture("vae.image");
+        let (moments, expected) = golden.picture("vae.moments");
+        let [channels, height, width] = moments.chw;
+        let plan = model.vae_encoder_plan([height, width], DType::F32, &device.caps());
+        let plan = plan.expect("the encoder is there");
+        let runner = run(
+            &device,
+            &model,
+            plan,
+            &[(ends::IMAGE, picture.channels_last(&image))],
+        );
+        let half = LatentShape {
+            batch: 1,
+            chw: [channels / 2, height, width],
+        };
+        let (mean, log_variance) = expected.split_at(expected.len() / 2);
+        for (end, expected) in [(ends::MEAN, mean), (ends::LOG_VARIANCE, log_variance)] {
+            let found = pollster::block_on(runner.read(end)).expect("it reads");
+            assert_close(
+                &format!("{name}: {end}"),
+                &half.channels_first(&found),
+                expected,
+            );
+        }
+    }
+}
