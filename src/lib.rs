@@ -22,6 +22,8 @@
 //! }
 //! ```
 
+#[doc(hidden)]
+pub mod bench;
 mod error;
 mod families;
 mod gpu;

@@ -136,6 +136,7 @@ impl Gpu {
             label: Some("aquatint"),
             required_features: features,
             required_limits: limits.clone(),
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..wgpu::DeviceDescriptor::default()
         };
         let opened = adapter.request_device(&descriptor).await;

@@ -11,6 +11,8 @@ mod reflect;
 mod shaders;
 mod staging;
 mod transfer;
+#[cfg(test)]
+mod validation_tests;
 
 pub use adapter::AdapterInfo;
 pub(crate) use buffer::{Buffer, decode_array};
@@ -18,6 +20,3 @@ pub(crate) use device::Gpu;
 pub use device::{Device, DeviceOptions};
 pub(crate) use encode::{Bound, CommandList};
 pub(crate) use staging::StagingRing;
-
-#[cfg(test)]
-pub(crate) use {prelude::prelude, reflect::Reflection, shaders::assemble};

@@ -183,7 +183,7 @@ fn is_channels_last_already(param: &Param) -> bool {
 }
 
 /// The dispatch that lays out a convolution's weight channels last.
-fn channels_last(param: &Param) -> Dispatch {
+pub(super) fn channels_last(param: &Param) -> Dispatch {
     let bits = 8 * param.dtype.size_bytes();
     let words = (param.shape.len() * bits).div_ceil(32);
     let mut dispatch = Dispatch::new("channels_last", Lanes::One)

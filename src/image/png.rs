@@ -6,7 +6,8 @@
 use std::io::{BufRead, Seek};
 use std::path::Path;
 
-use ::png::{BitDepth, ColorType, Decoder, Encoder, EncodingError, Info, Transformations};
+use ::image::{ImageFormat, ImageReader};
+use ::png::{BitDepth, ColorType, Decoder, Encoder, EncodingError, Info};
 
 use super::Image;
 use crate::error::{Error, Result};
@@ -51,55 +52,30 @@ fn write(image: &Image, bytes: &mut Vec<u8>) -> std::result::Result<(), Encoding
 }
 
 /// Reads a picture; `path` is for messages.
-pub(super) fn decode(source: impl BufRead + Seek, path: &Path) -> Result<Image> {
-    let damaged = |failure: ::png::DecodingError| {
+pub(super) fn decode(mut source: impl BufRead + Seek, path: &Path) -> Result<Image> {
+    let damaged = |failure: &dyn std::fmt::Display| {
         Error::bad_file(path, format!("expected a PNG picture: {failure}"))
     };
-    let mut decoder = Decoder::new(source);
-    decoder.set_transformations(Transformations::normalize_to_color8());
-    let mut reader = decoder.read_info().map_err(damaged)?;
-
+    let reader = Decoder::new(&mut source)
+        .read_info()
+        .map_err(|failure| damaged(&failure))?;
     let (width, height) = (reader.info().width, reader.info().height);
     if u64::from(width) * u64::from(height) > MAX_PIXELS {
         let reason = format!("{width}×{height} is more than the {MAX_PIXELS} pixels that are read");
         return Err(Error::bad_file(path, reason));
     }
-    let frame_bytes = reader.output_buffer_size().ok_or_else(|| {
-        Error::bad_file(
-            path,
-            format!("{width}×{height} pixels do not fit in memory"),
-        )
-    })?;
-    let mut frame = vec![0; frame_bytes];
-    let layout = reader.next_frame(&mut frame).map_err(damaged)?;
-
-    let pixels = match layout.color_type {
-        ColorType::Rgba => frame,
-        ColorType::Rgb => frame
-            .as_chunks()
-            .0
-            .iter()
-            .flat_map(|&[r, g, b]: &[u8; 3]| [r, g, b, u8::MAX])
-            .collect(),
-        ColorType::GrayscaleAlpha => frame
-            .as_chunks()
-            .0
-            .iter()
-            .flat_map(|&[v, a]: &[u8; 2]| [v, v, v, a])
-            .collect(),
-        ColorType::Grayscale => frame.iter().flat_map(|&v| [v, v, v, u8::MAX]).collect(),
-        ColorType::Indexed => {
-            return Err(Error::bad_file(
-                path,
-                "a palette picture without its palette",
-            ));
-        }
-    };
+    let texts = texts(reader.info());
+    drop(reader);
+    source.rewind().map_err(|error| Error::io(path, error))?;
+    let picture = ImageReader::with_format(source, ImageFormat::Png)
+        .decode()
+        .map_err(|failure| damaged(&failure))?
+        .into_rgba8();
     let side = |length: u32| {
         usize::try_from(length).map_err(|_| Error::bad_file(path, "a side does not fit in memory"))
     };
-    let mut image = Image::from_rgba(side(width)?, side(height)?, pixels)?;
-    image.texts = texts(reader.info());
+    let mut image = Image::from_rgba(side(width)?, side(height)?, picture.into_raw())?;
+    image.texts = texts;
     Ok(image)
 }
 

@@ -20,10 +20,15 @@ mod to_rgba8;
 mod upsample_nearest;
 
 #[cfg(test)]
+pub(crate) mod samples;
+#[cfg(test)]
 pub(crate) mod testing;
 
 pub(crate) use attention::Mask;
-pub(crate) use conv2d::{Conv2dGeometry, Padding};
+pub(crate) use conv2d::{Conv2d, Conv2dGeometry, Padding};
+pub(crate) use group_norm::GroupNorm;
+pub(crate) use layer_norm::LayerNorm;
+pub(crate) use linear::Linear;
 pub(crate) use sampler_step::{RowField, STATE_SLOTS};
 pub(crate) use timestep_embedding::TimestepEmbedding;
 

@@ -6,6 +6,7 @@ use super::plans::Plans;
 use super::progress::LoadProgress;
 use super::request::{Precision, Request};
 use super::run::Run;
+use super::trace::Trace;
 use crate::error::{Error, Result};
 use crate::families::Defaults;
 use crate::gpu::Device;
@@ -97,9 +98,8 @@ impl Pipeline {
     /// [`Error::Request`] with the field and what is allowed.
     pub fn resolve(&self, request: &Request) -> Result<Request> {
         let resolved = request.resolved(self.defaults())?;
-        if let (Some(width), Some(height)) = (resolved.width, resolved.height) {
-            self.model().latent_size(width, height)?;
-        }
+        self.model()
+            .latent_size(resolved.width(), resolved.height())?;
         self.compute(resolved.precision)?;
         Ok(resolved)
     }
@@ -120,7 +120,9 @@ impl Pipeline {
     /// # Errors
     /// [`Error::Request`], [`Error::OutOfMemory`] before the first step, [`Error::DeviceLost`].
     pub fn start(&self, request: &Request) -> Result<Run> {
-        pollster::block_on(Run::start(self, request, false))
+        let request = self.resolve(request)?;
+        let compute = self.compute(request.precision)?;
+        pollster::block_on(Run::start(self, request, compute, None))
     }
 
     /// As [`Pipeline::start`], keeping every intermediate for [`Run::finish_traced`].
@@ -128,7 +130,10 @@ impl Pipeline {
     /// # Errors
     /// As [`Pipeline::start`].
     pub fn start_traced(&self, request: &Request) -> Result<Run> {
-        pollster::block_on(Run::start(self, request, true))
+        let request = self.resolve(request)?;
+        let compute = self.compute(request.precision)?;
+        let trace = Trace::new(&request, self.model().name())?;
+        pollster::block_on(Run::start(self, request, compute, Some(trace)))
     }
 
     /// Makes the pictures of a request.
@@ -145,13 +150,23 @@ impl Pipeline {
 
     /// The type in which activations are stored at a precision.
     pub(super) fn compute(&self, precision: Precision) -> Result<DType> {
-        let (device, caps) = (self.device(), self.device().caps());
-        match precision {
-            Precision::F32 => Ok(DType::F32),
-            Precision::Auto if caps.f16 && !device.info().software => Ok(DType::F16),
-            Precision::Auto => Ok(DType::F32),
-            Precision::F16 if caps.f16 => Ok(DType::F16),
-            Precision::F16 => {
+        precision.compute_on(self.device())
+    }
+}
+
+impl Precision {
+    /// The type in which activations are stored on a device.
+    ///
+    /// # Errors
+    /// [`Error::Request`] if the device cannot store f16 and it is asked for.
+    pub(crate) fn compute_on(self, device: &Device) -> Result<DType> {
+        let caps = device.caps();
+        match self {
+            Self::F32 => Ok(DType::F32),
+            Self::Auto if caps.f16 && !device.info().software => Ok(DType::F16),
+            Self::Auto => Ok(DType::F32),
+            Self::F16 if caps.f16 => Ok(DType::F16),
+            Self::F16 => {
                 let reason = format!("{} cannot store f16; use f32 or auto", device.info().name);
                 Err(Error::request("precision", reason))
             }

@@ -134,14 +134,10 @@ impl Model {
 
     /// What a resolved request takes.
     pub(super) fn memory(&self, request: &Request, compute: DType, caps: &Caps) -> Result<Memory> {
-        let (width, height) = (
-            request.width.unwrap_or_default(),
-            request.height.unwrap_or_default(),
-        );
         let shape = StepShape {
             batch: request.batch_size,
             branches: request.branches(),
-            latent: self.latent_size(width, height)?,
+            latent: self.latent_size(request.width(), request.height())?,
         };
         let plans = self.plans(shape, compute, caps)?;
         let reports: Vec<PlanReport> = plans.iter().map(|(_, plan)| plan.report()).collect();

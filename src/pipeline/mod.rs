@@ -1,6 +1,8 @@
 //! Pipelines: a model on a device, asked for pictures.
 
+mod conditioning;
 mod handle;
+mod latent;
 mod memory;
 mod model;
 mod noise;
@@ -20,6 +22,7 @@ mod network_goldens;
 pub use memory::{Memory, ModelReport, PlanOptions};
 pub use model::Model;
 pub use progress::{LoadProgress, Step};
+pub(crate) use recordings::{StepShape, ends};
 pub use request::{MAX_BATCH_SIZE, MAX_SIDE_PX, Noise, Precision, Request, Task};
 pub use run::Run;
 pub use summary::{Summary, TensorSummary};

@@ -20,7 +20,7 @@ const DRAWING_PARTS: [&str; 4] = [
 /// A model: what a checkpoint is, ready to be put on a device. Holds no weights but the mapping.
 #[derive(Clone, Debug)]
 pub struct Model {
-    pub(super) weights: Weights,
+    pub(crate) weights: Weights,
     pub(super) config: ModelConfig,
     pub(super) tokenizer: Tokenizer,
     pub(super) text_encoder: ClipTextEncoder,
@@ -127,7 +127,7 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::Request`] with the nearest sizes, if a side is no multiple of the latent factor.
-    pub(super) fn latent_size(&self, width: usize, height: usize) -> Result<[usize; 2]> {
+    pub(crate) fn latent_size(&self, width: usize, height: usize) -> Result<[usize; 2]> {
         let factor = self.config.vae_scale_factor;
         for (field, side) in [("width", width), ("height", height)] {
             if side == 0 || !side.is_multiple_of(factor) {

@@ -1,7 +1,7 @@
 //! Single forward passes against diffusers: every network alone, at odd sizes.
 
+use super::latent::LatentShape;
 use super::model::Model;
-use super::noise::LatentShape;
 use super::recordings::ends;
 use crate::error::Result;
 use crate::gpu::Device;

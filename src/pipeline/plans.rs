@@ -1,8 +1,10 @@
 //! The plans of a pipeline that are ready to run, kept between requests.
 
+use super::handle::Pipeline;
 use super::model::Model;
-use super::recordings::StepShape;
-use crate::error::Result;
+use super::recordings::{StepShape, ends};
+use super::request::Precision;
+use crate::error::{Error, Result};
 use crate::gpu::Device;
 use crate::plan::{Residency, Runner};
 use crate::tensor::DType;
@@ -70,4 +72,84 @@ impl Plans {
         });
         idle.push((key, runner));
     }
+}
+
+/// A runner on loan from the pipeline, given back on drop.
+#[derive(Debug)]
+pub(super) struct Lease {
+    pipeline: Pipeline,
+    key: PlanKey,
+    runner: Option<Runner>,
+}
+
+impl Lease {
+    /// Borrows the runner of a part.
+    ///
+    /// # Errors
+    /// As [`Runner::new`].
+    pub(super) async fn take(pipeline: &Pipeline, part: Part, compute: DType) -> Result<Self> {
+        let key = (part, compute);
+        let runner = pipeline.plans().take(pipeline.model(), key).await?;
+        Ok(Self {
+            pipeline: pipeline.clone(),
+            key,
+            runner: Some(runner),
+        })
+    }
+
+    /// The runner.
+    pub(super) fn runner(&self) -> &Runner {
+        self.runner
+            .as_ref()
+            .expect("only a lease that is being replaced has no runner")
+    }
+
+    /// The type in which activations are stored.
+    pub(super) fn compute(&self) -> DType {
+        self.key.1
+    }
+
+    /// Runs the plan once and says whether everything that came out is finite.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`] or [`Error::Gpu`].
+    pub(super) async fn run(&self) -> Result<bool> {
+        self.runner().run()?;
+        Ok(self.runner().read(ends::NONFINITE).await? == [0.0])
+    }
+
+    /// Exchanges a part in f16 for the same in f32, whose inputs are yet to be written. At most one
+    /// of the two is in memory.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] of `stage` if it is in f32 already or the user asked for f16.
+    pub(super) async fn widen(&mut self, precision: Precision, stage: Stage) -> Result<()> {
+        let (part, compute) = self.key;
+        if compute == DType::F32 || precision != Precision::Auto {
+            return Err(Error::NotFinite {
+                stage: stage.name,
+                step: stage.step,
+            });
+        }
+        self.runner = None;
+        *self = Self::take(&self.pipeline, part, DType::F32).await?;
+        Ok(())
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(runner) = self.runner.take() {
+            self.pipeline.plans().give_back(self.key, runner);
+        }
+    }
+}
+
+/// Where values stopped being finite.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stage {
+    /// `text_encoder`, `unet` or `vae_decoder`.
+    pub(super) name: &'static str,
+    /// The step, counted from 1, where there is one.
+    pub(super) step: Option<usize>,
 }

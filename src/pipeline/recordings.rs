@@ -8,17 +8,17 @@ use crate::tensor::{Caps, DType, Recorder};
 
 /// The shape of a denoising step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct StepShape {
+pub(crate) struct StepShape {
     /// Pictures.
-    pub(super) batch: usize,
+    pub(crate) batch: usize,
     /// Evaluations of the network for each: 2 with guidance, else 1.
-    pub(super) branches: usize,
+    pub(crate) branches: usize,
     /// Height and width in latents.
-    pub(super) latent: [usize; 2],
+    pub(crate) latent: [usize; 2],
 }
 
 /// Names of the plans' inputs and outputs.
-pub(super) mod ends {
+pub(crate) mod ends {
     /// Token ids `[N, L]`.
     pub(crate) const IDS: &str = "ids";
     /// The text encoder's result `[N, L, C]`.
@@ -72,7 +72,7 @@ impl Model {
     }
 
     /// One row of a table: scaling, network, guidance, update and the check that all is finite.
-    pub(super) fn step_plan(&self, shape: StepShape, compute: DType, caps: &Caps) -> Result<Plan> {
+    pub(crate) fn step_plan(&self, shape: StepShape, compute: DType, caps: &Caps) -> Result<Plan> {
         let StepShape {
             batch,
             branches,

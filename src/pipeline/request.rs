@@ -208,6 +208,24 @@ impl Request {
         Ok(())
     }
 
+    /// The width of a resolved request.
+    pub(super) fn width(&self) -> usize {
+        self.width.unwrap_or_default()
+    }
+
+    /// The height of a resolved request.
+    pub(super) fn height(&self) -> usize {
+        self.height.unwrap_or_default()
+    }
+
+    /// The request as JSON: what a PNG and a trace carry.
+    ///
+    /// # Errors
+    /// [`Error::Request`] if the recorded noise's path is not Unicode.
+    pub(super) fn to_json(&self) -> Result<String> {
+        serde_json::to_string(self).map_err(|error| Error::request("noise", error.to_string()))
+    }
+
     /// Evaluations of the network for each picture: 2 with guidance, 1 at scale 1.
     pub(super) fn branches(&self) -> usize {
         if self.guidance_scale == Some(1.0) {

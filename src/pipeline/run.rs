@@ -1,21 +1,20 @@
 //! One generation under way: THE loop.
 
+use super::conditioning::condition;
 use super::handle::Pipeline;
-use super::noise::{LatentShape, RunNoise};
-use super::plans::{Part, PlanKey};
+use super::latent::LatentShape;
+use super::noise::RunNoise;
+use super::plans::{Lease, Part, Stage};
 use super::progress::Step;
 use super::recordings::{StepShape, ends};
-use super::request::{Precision, Request, Task};
+use super::request::{Request, Task};
 use super::tasks;
 use super::trace::Trace;
 use crate::error::{Error, Result};
 use crate::image::{Image, PARAMETERS_KEYWORD, Parameters, REQUEST_KEYWORD};
 use crate::ops::{RowField, STATE_SLOTS};
-use crate::plan::Runner;
 use crate::sampling::{self, Row, Table};
 use crate::tensor::DType;
-use crate::text::Tokens;
-use std::collections::HashMap;
 
 /// One generation under way. Dropping it cancels.
 #[derive(Debug)]
@@ -43,101 +42,55 @@ pub(super) struct First {
     pub(super) unit_normal: Vec<f32>,
 }
 
-/// A runner on loan from the pipeline, given back on drop.
-#[derive(Debug)]
-struct Lease {
-    pipeline: Pipeline,
-    key: PlanKey,
-    runner: Option<Runner>,
-}
-
-impl Lease {
-    async fn take(pipeline: &Pipeline, key: PlanKey) -> Result<Self> {
-        let runner = pipeline.plans().take(pipeline.model(), key).await?;
-        Ok(Self {
-            pipeline: pipeline.clone(),
-            key,
-            runner: Some(runner),
-        })
-    }
-
-    fn runner(&self) -> &Runner {
-        self.runner
-            .as_ref()
-            .expect("the runner is there until the drop")
-    }
-
-    fn compute(&self) -> DType {
-        self.key.1
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if let Some(runner) = self.runner.take() {
-            self.pipeline.plans().give_back(self.key, runner);
-        }
-    }
-}
-
-/// How many NaN and infinities the last run of a plan gave.
-async fn nonfinite(runner: &Runner) -> Result<bool> {
-    Ok(runner.read(ends::NONFINITE).await?[0] != 0.0)
-}
-
 impl Run {
-    /// Everything before the first step: tokens, embeddings, the table, memory for all parts.
+    /// Everything before the first step of a resolved request, with activations stored as
+    /// `compute`: tokens, embeddings, the table, memory for all parts.
     pub(super) async fn start(
         pipeline: &Pipeline,
-        request: &Request,
-        traced: bool,
+        request: Request,
+        compute: DType,
+        mut trace: Option<Trace>,
     ) -> Result<Self> {
-        let request = pipeline.resolve(request)?;
         let model = pipeline.model();
-        let (width, height) = (
-            request.width.unwrap_or_default(),
-            request.height.unwrap_or_default(),
-        );
-        let latent = model.latent_size(width, height)?;
+        let latent = model.latent_size(request.width(), request.height())?;
         let shape = LatentShape {
             batch: request.batch_size,
             chw: [model.config.vae.latent_channels, latent[0], latent[1]],
         };
         let table = table(pipeline, &request)?;
         let mut noise = RunNoise::start(&request)?;
-        let Task::TextToImage = request.task;
-        let first = tasks::prepare(&table, &mut noise, shape)?;
-        let mut trace = traced.then(|| Trace::new(metadata(&request, model.name())));
-
-        let (context, warnings) = conditioning(pipeline, &request, trace.as_mut()).await?;
-        let compute = pipeline.compute(request.precision)?;
+        let first = match request.task {
+            Task::TextToImage => tasks::text_to_image::prepare(&table, &mut noise, shape)?,
+        };
+        let conditioning = condition(pipeline, &request, compute, trace.as_mut()).await?;
         let step_shape = StepShape {
             batch: request.batch_size,
             branches: request.branches(),
             latent,
         };
-        let step = Lease::take(pipeline, (Part::Step(step_shape), compute)).await?;
-        let decoder = Lease::take(pipeline, (Part::VaeDecoder(latent), compute)).await?;
-        let mut state = vec![0.0; STATE_SLOTS * first.latents.len()];
-        state[..first.latents.len()].copy_from_slice(&shape.channels_last(&first.latents));
-        step.runner().write(ends::STATE, &state)?;
-        step.runner().write(ends::CONTEXT, &context)?;
+        let step = Lease::take(pipeline, Part::Step(step_shape), compute).await?;
+        // Taken now, so that a decoder which does not fit is known before the first step.
+        let decoder = Lease::take(pipeline, Part::VaeDecoder(latent), compute).await?;
         if let Some(trace) = &mut trace {
             trace.add("latents_init", &shape.nchw(), &first.unit_normal);
         }
-        Ok(Self {
+        let mut state = shape.channels_last(&first.latents);
+        state.resize(STATE_SLOTS * shape.len(), 0.0);
+        let run = Self {
             pipeline: pipeline.clone(),
             request,
             table,
             row: 0,
             shape,
             noise,
-            context,
+            context: conditioning.context,
             step,
             decoder,
-            warnings,
+            warnings: conditioning.warnings,
             trace,
-        })
+        };
+        run.write_step_inputs(&state)?;
+        Ok(run)
     }
 
     /// Does the next step, or says that all are done.
@@ -162,16 +115,14 @@ impl Run {
             self.run_row(&row).await?;
             self.row += 1;
         }
-        if self.trace.is_some() {
+        if let Some(trace) = &mut self.trace {
             let state = self.step.runner().read(ends::STATE).await?;
             let latents = self.shape.channels_first(&state[..self.shape.len()]);
-            if let Some(trace) = &mut self.trace {
-                trace.add(
-                    format!("step.{:03}.latents", first.step),
-                    &self.shape.nchw(),
-                    &latents,
-                );
-            }
+            trace.add(
+                format!("step.{:03}.latents", first.step),
+                &self.shape.nchw(),
+                &latents,
+            );
         }
         Ok(Some(Step {
             index: first.step,
@@ -182,51 +133,52 @@ impl Run {
 
     /// One evaluation of the network and the update after it; in f32 if f16 overflows and may.
     async fn run_row(&mut self, row: &Row) -> Result<()> {
-        if row.noise != 0.0 {
-            let drawn = self.noise.next(self.shape)?;
-            self.step
-                .runner()
-                .write(ends::NOISE, &self.shape.channels_last(&drawn))?;
-            if let Some(trace) = &mut self.trace {
-                let before = trace
-                    .names()
-                    .filter(|name| name.starts_with("noise."))
-                    .count();
-                trace.add(format!("noise.{before:03}"), &self.shape.nchw(), &drawn);
-            }
-        }
+        let noise = if row.noise == 0.0 {
+            Vec::new()
+        } else {
+            self.draw()?
+        };
         loop {
             let runner = self.step.runner();
+            if !noise.is_empty() {
+                runner.write(ends::NOISE, &noise)?;
+            }
             runner.write(ends::ROW, &row_values(row))?;
-            #[expect(clippy::cast_possible_truncation, reason = "timesteps are below 1000")]
-            let timestep = row.timestep as f32;
-            runner.write(
-                ends::TIMESTEP,
-                &vec![timestep; self.request.branches() * self.shape.batch],
-            )?;
-            runner.run()?;
-            if !nonfinite(runner).await? {
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "timesteps are small numbers"
+            )]
+            let timesteps = vec![row.timestep as f32; self.request.branches() * self.shape.batch];
+            runner.write(ends::TIMESTEP, &timesteps)?;
+            if self.step.run().await? {
                 return Ok(());
             }
-            self.widen_step(row.step).await?;
+            // Back to the state before this row, and on with it in a wider type.
+            let state = self.step.runner().read(ends::PREVIOUS).await?;
+            let stage = Stage {
+                name: "unet",
+                step: Some(row.step + 1),
+            };
+            self.step.widen(self.request.precision, stage).await?;
+            self.write_step_inputs(&state)?;
         }
     }
 
-    /// Goes on from the state before the last row with activations in f32.
-    async fn widen_step(&mut self, step: usize) -> Result<()> {
-        let (part, compute) = self.step.key;
-        if compute == DType::F32 || self.request.precision != Precision::Auto {
-            return Err(Error::NotFinite {
-                stage: "unet",
-                step: Some(step + 1),
-            });
+    /// The next noise in the device's order, kept in the trace.
+    fn draw(&mut self) -> Result<Vec<f32>> {
+        let drawn = self.noise.next(self.shape)?;
+        if let Some(trace) = &mut self.trace {
+            let before = trace
+                .names()
+                .filter(|name| name.starts_with("noise."))
+                .count();
+            trace.add(format!("noise.{before:03}"), &self.shape.nchw(), &drawn);
         }
-        let state = self.step.runner().read(ends::PREVIOUS).await?;
-        let noise = self.step.runner().read(ends::NOISE).await?;
-        self.step.runner = None; // frees its memory before the wider one takes more
-        self.step = Lease::take(&self.pipeline, (part, DType::F32)).await?;
-        self.step.runner().write(ends::STATE, &state)?;
-        self.step.runner().write(ends::NOISE, &noise)?;
+        Ok(self.shape.channels_last(&drawn))
+    }
+
+    fn write_step_inputs(&self, state: &[f32]) -> Result<()> {
+        self.step.runner().write(ends::STATE, state)?;
         self.step.runner().write(ends::CONTEXT, &self.context)
     }
 
@@ -259,16 +211,13 @@ impl Run {
             images.push(self.image(picture, pixels)?);
         }
         if let Some(trace) = &mut self.trace {
-            let (width, height) = (images[0].width(), images[0].height());
             let shape = LatentShape {
                 batch: self.shape.batch,
-                chw: [3, height, width],
+                chw: [3, self.request.height(), self.request.width()],
             };
             let decoded = shape.channels_first(&decoded);
-            let image: Vec<f32> = decoded
-                .iter()
-                .map(|value| (value / 2.0 + 0.5).clamp(0.0, 1.0))
-                .collect();
+            let to_unit = |value: &f32| (value / 2.0 + 0.5).clamp(0.0, 1.0);
+            let image: Vec<f32> = decoded.iter().map(to_unit).collect();
             trace.add("decoded", &shape.nchw(), &decoded);
             trace.add("image", &shape.nchw(), &image);
         }
@@ -278,50 +227,39 @@ impl Run {
     /// The bytes of one picture; decoded in f32 if f16 overflows and may.
     async fn decode(&mut self, picture: usize) -> Result<Vec<u8>> {
         loop {
-            let runner = self.decoder.runner();
             let start = picture * self.shape.picture_len();
+            let runner = self.decoder.runner();
             runner.copy_from(ends::LATENT, self.step.runner(), ends::STATE, start)?;
-            runner.run()?;
-            if !nonfinite(runner).await? {
+            if self.decoder.run().await? {
+                let bytes = self.decoder.runner().read(ends::PIXELS).await?;
                 #[expect(
                     clippy::cast_possible_truncation,
                     clippy::cast_sign_loss,
                     reason = "bytes come as 0..=255"
                 )]
-                return Ok(runner
-                    .read(ends::PIXELS)
-                    .await?
-                    .iter()
-                    .map(|&byte| byte as u8)
-                    .collect());
+                return Ok(bytes.iter().map(|&byte| byte as u8).collect());
             }
-            let (part, compute) = self.decoder.key;
-            if compute == DType::F32 || self.request.precision != Precision::Auto {
-                return Err(Error::NotFinite {
-                    stage: "vae_decoder",
-                    step: None,
-                });
-            }
-            self.decoder.runner = None; // frees its memory before the wider one takes more
-            self.decoder = Lease::take(&self.pipeline, (part, DType::F32)).await?;
+            let stage = Stage {
+                name: "vae_decoder",
+                step: None,
+            };
+            self.decoder.widen(self.request.precision, stage).await?;
         }
     }
 
     /// A picture with the texts that make it again: its own seed, alone.
     fn image(&self, picture: usize, pixels: Vec<u8>) -> Result<Image> {
+        let seed = self
+            .request
+            .seed
+            .unwrap_or_default()
+            .wrapping_add(picture as u64);
         let request = Request {
-            seed: self
-                .request
-                .seed
-                .map(|seed| seed.wrapping_add(picture as u64)),
+            seed: Some(seed),
             batch_size: 1,
             ..self.request.clone()
         };
-        let (width, height) = (
-            request.width.unwrap_or_default(),
-            request.height.unwrap_or_default(),
-        );
-        let seed = request.seed.unwrap_or_default();
+        let (width, height) = (request.width(), request.height());
         let parameters = Parameters {
             prompt: &request.prompt,
             negative_prompt: &request.negative_prompt,
@@ -334,12 +272,9 @@ impl Run {
             height,
             model: self.pipeline.model().name(),
         };
-        let json = serde_json::to_string(&request)
-            .map_err(|error| Error::Unsupported(error.to_string()))?;
         let image = Image::from_rgba(width, height, pixels)?.with_seed(seed);
-        Ok(image
-            .with_text(PARAMETERS_KEYWORD, &parameters.to_string())
-            .with_text(REQUEST_KEYWORD, &json))
+        let image = image.with_text(PARAMETERS_KEYWORD, &parameters.to_string());
+        Ok(image.with_text(REQUEST_KEYWORD, &request.to_json()?))
     }
 
     /// What the user should know, such as where the prompt was cut.
@@ -352,7 +287,8 @@ impl Run {
         &self.request
     }
 
-    /// Whether activations are stored in f16 now.
+    /// Whether the network's activations are stored in f16 now. A run that overflowed goes on in
+    /// f32 where [`crate::Precision::Auto`] allows it.
     pub fn is_f16(&self) -> bool {
         self.step.compute() == DType::F16
     }
@@ -374,101 +310,6 @@ fn table(pipeline: &Pipeline, request: &Request) -> Result<Table> {
         request.guidance_scale.unwrap_or(1.0),
         &options,
     )
-}
-
-/// The network's context `[branches·N, L, C]`, and warnings about what was cut.
-async fn conditioning(
-    pipeline: &Pipeline,
-    request: &Request,
-    trace: Option<&mut Trace>,
-) -> Result<(Vec<f32>, Vec<String>)> {
-    let model = pipeline.model();
-    let length = model.text_encoder.max_length();
-    let prompts = [
-        ("negative", &request.negative_prompt),
-        ("prompt", &request.prompt),
-    ];
-    let mut tokens: Vec<(&str, Tokens)> = Vec::new();
-    for (name, prompt) in prompts.into_iter().skip(2 - request.branches()) {
-        tokens.push((name, model.tokenizer.encode(prompt, length)?));
-    }
-    let warnings = tokens
-        .iter()
-        .filter_map(|(name, tokens)| cut_warning(name, tokens));
-    let warnings = warnings.collect();
-
-    let ids: Vec<f32> = tokens
-        .iter()
-        .flat_map(|(_, tokens)| &tokens.ids)
-        .map(|&id| id as f32)
-        .collect();
-    let embeddings = encode_text(pipeline, request, &ids, tokens.len()).await?;
-    let each = embeddings.len() / tokens.len();
-    if let Some(trace) = trace {
-        for ((name, tokens), values) in tokens.iter().zip(embeddings.chunks_exact(each)).rev() {
-            trace.add_ids(&format!("tokens.{name}"), &tokens.ids);
-            let name = if *name == "prompt" {
-                "prompt_embeds"
-            } else {
-                "negative_prompt_embeds"
-            };
-            trace.add(name, &[1, length, model.text_encoder.width()], values);
-        }
-    }
-    let repeat = |values: &[f32]| values.repeat(request.batch_size);
-    Ok((
-        embeddings.chunks_exact(each).flat_map(repeat).collect(),
-        warnings,
-    ))
-}
-
-/// Runs the text encoder; in f32 if f16 overflows and may.
-async fn encode_text(
-    pipeline: &Pipeline,
-    request: &Request,
-    ids: &[f32],
-    prompts: usize,
-) -> Result<Vec<f32>> {
-    let mut compute = pipeline.compute(request.precision)?;
-    loop {
-        let lease = Lease::take(pipeline, (Part::TextEncoder(prompts), compute)).await?;
-        lease.runner().write(ends::IDS, ids)?;
-        lease.runner().run()?;
-        if !nonfinite(lease.runner()).await? {
-            return lease.runner().read(ends::EMBEDDINGS).await;
-        }
-        if compute == DType::F32 || request.precision != Precision::Auto {
-            return Err(Error::NotFinite {
-                stage: "text_encoder",
-                step: None,
-            });
-        }
-        compute = DType::F32;
-    }
-}
-
-fn cut_warning(name: &str, tokens: &Tokens) -> Option<String> {
-    let cut = tokens.cut.as_deref()?;
-    let which = if name == "prompt" {
-        "prompt"
-    } else {
-        "negative prompt"
-    };
-    let count = tokens.count;
-    Some(format!(
-        "the {which} is longer than {count} tokens; what follows was cut: \"{}\"",
-        cut.trim()
-    ))
-}
-
-/// The settings of a run, for its trace.
-fn metadata(request: &Request, model: &str) -> HashMap<String, String> {
-    let json = serde_json::to_string(request).unwrap_or_default();
-    let version = concat!("aquatint ", env!("CARGO_PKG_VERSION")).to_owned();
-    let model = model.to_owned();
-    [("request", json), ("model", model), ("software", version)]
-        .map(|(key, value)| (key.to_owned(), value))
-        .into()
 }
 
 /// A row as the device gets it.
@@ -494,3 +335,6 @@ fn row_values(row: &Row) -> Vec<f32> {
     )]
     values.iter().map(|&value| value as f32).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! Every intermediate of a run, for bug reports and for comparison with diffusers.
 
+use super::request::Request;
 use crate::error::{Error, Result};
 use safetensors::tensor::{Dtype, TensorView};
 use std::collections::HashMap;
@@ -26,12 +27,21 @@ struct Tensor {
 }
 
 impl Trace {
-    /// A trace with nothing but its metadata.
-    pub(super) fn new(metadata: HashMap<String, String>) -> Self {
-        Self {
+    /// A trace of a resolved request with nothing in it yet.
+    ///
+    /// # Errors
+    /// As [`Request::to_json`].
+    pub(super) fn new(request: &Request, model: &str) -> Result<Self> {
+        let software = concat!("aquatint ", env!("CARGO_PKG_VERSION")).to_owned();
+        let settings = [
+            ("request", request.to_json()?),
+            ("model", model.to_owned()),
+            ("software", software),
+        ];
+        Ok(Self {
             tensors: Vec::new(),
-            metadata,
-        }
+            metadata: settings.map(|(key, value)| (key.to_owned(), value)).into(),
+        })
     }
 
     /// Adds values.

@@ -97,6 +97,13 @@ impl Weights {
         builder.finish()
     }
 
+    /// No checkpoint at all, for plans without weights.
+    pub(crate) fn none() -> Self {
+        Self {
+            inner: Arc::new(Builder::new(Path::new("no checkpoint")).inner),
+        }
+    }
+
     /// The file or folder, or the name of static bytes.
     pub(crate) fn path(&self) -> &Path {
         &self.inner.path

@@ -1,5 +1,3 @@
-//! What each task does before the first step.
+//! What each task does before the first step: one file a task.
 
-mod text_to_image;
-
-pub(super) use text_to_image::prepare;
+pub(super) mod text_to_image;

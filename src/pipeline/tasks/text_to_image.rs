@@ -1,7 +1,8 @@
 //! A picture from the prompt alone: the first latent is scaled noise.
 
 use crate::error::Result;
-use crate::pipeline::noise::{LatentShape, RunNoise};
+use crate::pipeline::latent::LatentShape;
+use crate::pipeline::noise::RunNoise;
 use crate::pipeline::run::First;
 use crate::sampling::Table;
 

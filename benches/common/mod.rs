@@ -1,0 +1,270 @@
+//! What the benches share: arguments, the device, timing, and lines of figures.
+
+#![allow(dead_code, reason = "no bench needs all of it")]
+
+pub(crate) mod checkpoint;
+
+use aquatint::bench::Replay;
+use aquatint::{AdapterInfo, Device, DeviceOptions, Error, Precision};
+use serde_json::{Value, json};
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+const USAGE: &str = "\
+Arguments, after `cargo bench --bench NAME --`:
+  --quick           small sizes and few samples: all benches in under a minute on two cores
+  --json FILE       append one line of JSON for every line of figures
+  --device NAME     an adapter's index, or part of its name; else the best one
+  --precision TYPE  how activations are stored: auto, f32 or f16; auto is f32 on software devices
+  FILTER            only lines whose name or size contains this";
+
+/// The shortest time worth measuring: submitting and waiting take well under a hundredth of it.
+const SAMPLE: Duration = Duration::from_millis(50);
+/// The most samples of one line.
+const MAX_SAMPLES: u32 = 15;
+/// The most replays of one sample.
+const MAX_REPLAYS: u32 = 1000;
+
+/// What the benches end with where something is wrong.
+pub(crate) type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
+
+/// A bench under way.
+pub(crate) struct Bench {
+    name: &'static str,
+    args: Args,
+    /// The device that it runs on.
+    pub(crate) device: Device,
+}
+
+#[derive(Default)]
+struct Args {
+    quick: bool,
+    json: Option<PathBuf>,
+    device: Option<String>,
+    precision: Precision,
+    filter: Option<String>,
+}
+
+/// What a line of figures is about.
+pub(crate) struct Subject<'a> {
+    /// The operation, or the part of a model.
+    pub(crate) name: &'a str,
+    /// The shape, or the model and the picture's size.
+    pub(crate) size: &'a str,
+    /// How activations are stored, then how weights are.
+    pub(crate) dtype: &'a str,
+}
+
+/// How long one replay takes.
+pub(crate) struct Timing {
+    /// By the clock on the wall: the median of the samples.
+    pub(crate) wall: Duration,
+    /// Of all threads of this program, in the mean; `None` where the system does not tell.
+    pub(crate) cpu: Option<Duration>,
+    /// How many samples there were.
+    pub(crate) samples: u32,
+}
+
+/// Runs a bench on the device that was asked for. Without any adapter it says so and ends well,
+/// unless `AQUATINT_REQUIRE_GPU=1`.
+pub(crate) fn main(name: &'static str, bench: impl FnOnce(&Bench) -> Outcome) -> ExitCode {
+    let args = match Args::parse(std::env::args().skip(1)) {
+        Ok(args) => args,
+        Err(reason) => {
+            eprintln!("{reason}\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let options = DeviceOptions {
+        adapter: args.device.clone(),
+        ..DeviceOptions::default()
+    };
+    let done = match Device::open(&options) {
+        Err(error @ Error::NoAdapter(_)) => {
+            let required = std::env::var("AQUATINT_REQUIRE_GPU").is_ok_and(|value| value == "1");
+            println!("{name}: skipped: {error}");
+            return if required {
+                ExitCode::FAILURE
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+        Err(error) => Err(error.into()),
+        Ok(device) => {
+            let AdapterInfo {
+                name: adapter,
+                driver,
+                ..
+            } = device.info();
+            println!("{name} on {adapter}, {driver}");
+            bench(&Bench { name, args, device })
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{name}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Args {
+    fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut args = Self::default();
+        while let Some(word) = words.next() {
+            let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
+            match word.as_str() {
+                "--bench" => {} // from cargo
+                "--quick" => args.quick = true,
+                "--json" => args.json = Some(value()?.into()),
+                "--device" => args.device = Some(value()?),
+                "--precision" => {
+                    args.precision = serde_json::from_value(Value::String(value()?))
+                        .map_err(|error| format!("--precision: {error}"))?;
+                }
+                _ if word.starts_with('-') => return Err(format!("there is no {word}")),
+                _ => args.filter = Some(word),
+            }
+        }
+        Ok(args)
+    }
+}
+
+impl Bench {
+    /// Whether small sizes and few samples are asked for.
+    pub(crate) fn is_quick(&self) -> bool {
+        self.args.quick
+    }
+
+    /// How activations are to be stored.
+    pub(crate) fn precision(&self) -> Precision {
+        self.args.precision
+    }
+
+    /// Whether a line of that name and size is asked for.
+    pub(crate) fn wants(&self, name: &str, size: &str) -> bool {
+        let filter = self.args.filter.as_deref().unwrap_or_default();
+        name.contains(filter) || size.contains(filter)
+    }
+
+    /// Times `sample`, which does its work as many times as it is told and waits for the end. The
+    /// first run warms up: kernels are compiled and memory is touched. A second one tells how many
+    /// make a sample; where it took long, it is the only sample.
+    pub(crate) fn measure(&self, mut sample: impl FnMut(u32) -> Outcome) -> Outcome<Timing> {
+        let budget = Duration::from_millis(if self.is_quick() { 300 } else { 3000 });
+        sample(1)?;
+        let (cpu_before, before) = (cpu_time(), Instant::now());
+        sample(1)?;
+        let one = before.elapsed().max(Duration::from_nanos(1));
+        let mut walls = vec![one];
+        let mut replays = 1;
+        let mut cpu_from = cpu_before;
+        if one < budget / 2 {
+            replays = count(SAMPLE, one).clamp(1, MAX_REPLAYS);
+            let samples = count(budget, one * replays).clamp(3, MAX_SAMPLES);
+            walls.clear();
+            cpu_from = cpu_time();
+            for _ in 0..samples {
+                let before = Instant::now();
+                sample(replays)?;
+                walls.push(before.elapsed() / replays);
+            }
+        }
+        let samples = count_of(&walls);
+        let cpu = cpu_from
+            .zip(cpu_time())
+            .map(|(from, to)| to.saturating_sub(from));
+        Ok(Timing {
+            wall: median(walls),
+            cpu: cpu.map(|cpu| cpu / (samples * replays)),
+            samples,
+        })
+    }
+
+    /// Times a plan by submitting it some times and waiting for the device.
+    pub(crate) fn time(&self, name: &str, size: &str, replay: &Replay) -> Outcome {
+        let timing = self.measure(|replays| {
+            for _ in 0..replays {
+                replay.run()?;
+            }
+            Ok(replay.wait()?)
+        })?;
+        let giga = |count: u64| count as f64 / 1e9;
+        let (flops, bytes) = (giga(replay.report().flops), giga(replay.report().bytes));
+        let seconds = timing.wall.as_secs_f64();
+        let mut figures = vec![
+            ("ms", seconds * 1e3),
+            ("GFLOP", flops),
+            ("GFLOP/s", flops / seconds),
+            ("GB/s", bytes / seconds),
+        ];
+        if let (Some(cpu), true) = (timing.cpu, self.device.info().software) {
+            figures.push(("GFLOP/CPU-s", flops / cpu.as_secs_f64()));
+        }
+        figures.push(("samples", f64::from(timing.samples)));
+        let dtype = &format!("{}/f16", replay.dtype());
+        self.report(&Subject { name, size, dtype }, &figures)
+    }
+
+    /// Prints a line of figures, each with its unit, and appends it to the file of `--json`.
+    pub(crate) fn report(&self, subject: &Subject, figures: &[(&str, f64)]) -> Outcome {
+        let Subject { name, size, dtype } = subject;
+        let shown: Vec<String> = figures
+            .iter()
+            .map(|(unit, value)| format!("{value:>9.3} {unit}"))
+            .collect();
+        println!("{name:<16} {size:<36} {dtype:<8} {}", shown.join(" "));
+        let Some(path) = &self.args.json else {
+            return Ok(());
+        };
+        let rounded = |value: f64| (value * 1e4).round() / 1e4;
+        let figures: serde_json::Map<String, Value> = figures
+            .iter()
+            .map(|(unit, value)| ((*unit).to_owned(), json!(rounded(*value))))
+            .collect();
+        let arguments = std::env::args().skip(1).filter(|word| word != "--bench");
+        let command: Vec<String> = arguments.collect();
+        let line = json!({
+            "bench": self.name,
+            "name": name,
+            "size": size,
+            "dtype": dtype,
+            "device": self.device.info().name,
+            "driver": self.device.info().driver,
+            "cpus": std::thread::available_parallelism()?.get(),
+            "figures": figures,
+            "command": format!("cargo bench --bench {} -- {}", self.name, command.join(" ")),
+            "date": SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs(),
+        });
+        let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+        Ok(writeln!(file, "{line}")?)
+    }
+}
+
+/// The middle one, or the upper of the two.
+pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}
+
+fn count(whole: Duration, part: Duration) -> u32 {
+    u32::try_from(whole.as_nanos().div_ceil(part.as_nanos().max(1))).unwrap_or(u32::MAX)
+}
+
+fn count_of<T>(items: &[T]) -> u32 {
+    u32::try_from(items.len()).unwrap_or(u32::MAX)
+}
+
+/// Time that the threads of this program have spent on processors, from Linux' scheduler.
+fn cpu_time() -> Option<Duration> {
+    let mut total = 0;
+    for thread in std::fs::read_dir("/proc/self/task").ok()? {
+        let figures = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+        total += figures.split(' ').next()?.parse::<u64>().ok()?;
+    }
+    Some(Duration::from_nanos(total))
+}

@@ -1,0 +1,29 @@
+//! One denoising step with guidance: scaling, two evaluations of the UNet, sampler, finite check.
+
+mod common;
+
+use aquatint::Model;
+use aquatint::bench::Replay;
+use common::{Bench, Outcome, checkpoint};
+use std::path::Path;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    common::main("unet_step", |bench| {
+        time(bench, Path::new(checkpoint::DEMO), "demo", 128)?;
+        if !bench.is_quick() {
+            time(bench, &checkpoint::sd15()?, "SD 1.5", 256)?;
+        }
+        Ok(())
+    })
+}
+
+fn time(bench: &Bench, checkpoint: &Path, model: &str, side_px: usize) -> Outcome {
+    let size = format!("{model}, {side_px}²");
+    if !bench.wants("step", &size) {
+        return Ok(());
+    }
+    let model = Model::open(checkpoint)?;
+    let replay = Replay::of_step(&bench.device, &model, [side_px; 2], bench.precision())?;
+    bench.time("step", &size, &replay)
+}

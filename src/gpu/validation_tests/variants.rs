@@ -1,0 +1,96 @@
+//! The shader variants that there are, found by lowering every operation.
+
+use crate::gpu::prelude::prelude;
+use crate::gpu::shaders::assemble;
+use crate::gpu::staging::channels_last;
+use crate::ops::samples::{self, WeightTypes};
+use crate::tensor::{Caps, DType, Dispatch, Io, Layout, NodeKind, Param, Recorder, Recording};
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+/// A shader variant with one of the dispatches that ask for it.
+#[derive(Clone)]
+pub(super) struct Variant {
+    pub(super) dispatch: Dispatch,
+    /// Whether it is for devices with f16.
+    pub(super) f16: bool,
+    pub(super) source: String,
+}
+
+/// What every operation asks for, over all types that its operands may have, and what weights go
+/// through on their way to the device. One of each text.
+pub(super) fn variants() -> &'static [Variant] {
+    static VARIANTS: OnceLock<Vec<Variant>> = OnceLock::new();
+    VARIANTS.get_or_init(|| {
+        let mut found = BTreeMap::new();
+        // Texts that both kinds of device get are held to the stricter rules.
+        for f16 in [false, true] {
+            let caps = Caps {
+                f16,
+                ..Caps::portable()
+            };
+            for dispatch in dispatches(&caps) {
+                let source = assemble(dispatch.shader, &prelude(&dispatch, &caps));
+                found.entry(source).or_insert((dispatch, f16));
+            }
+        }
+        let variant = |(source, (dispatch, f16))| Variant {
+            dispatch,
+            f16,
+            source,
+        };
+        found.into_iter().map(variant).collect()
+    })
+}
+
+fn dispatches(caps: &Caps) -> Vec<Dispatch> {
+    let stored = [DType::F32, DType::F16, DType::Bf16];
+    let computed: &[DType] = match caps.f16 {
+        true => &[DType::F32, DType::F16],
+        false => &[DType::F32],
+    };
+    let mut dispatches = Vec::new();
+    for &compute in computed {
+        for (weight, bias) in pairs(&stored) {
+            let recorder = Recorder::new(compute);
+            samples::record(&recorder, WeightTypes { weight, bias });
+            let recording = recorder.finish().expect("the shapes fit");
+            dispatches.extend(lowered(&recording, caps));
+        }
+    }
+    dispatches.extend(stored.map(|dtype| channels_last(&window(dtype))));
+    dispatches
+}
+
+fn pairs(types: &[DType]) -> impl Iterator<Item = (DType, DType)> {
+    types
+        .iter()
+        .flat_map(|&first| types.iter().map(move |&second| (first, second)))
+}
+
+/// The dispatches of all operations of a recording.
+fn lowered(recording: &Recording, caps: &Caps) -> Vec<Dispatch> {
+    let nodes = &recording.nodes;
+    let dispatches = nodes.iter().filter_map(|node| match &node.kind {
+        NodeKind::Op(op, inputs) => {
+            let io = Io {
+                inputs: inputs.iter().map(|&input| nodes[input].view).collect(),
+                output: node.view,
+            };
+            Some(op.lower(&io, caps))
+        }
+        _ => None,
+    });
+    dispatches.flatten().collect()
+}
+
+/// A convolution's weight as a file has it.
+fn window(dtype: DType) -> Param {
+    let stored = Param {
+        name: "weight".into(),
+        shape: [5, 3, 3, 3].into(),
+        dtype,
+        layout: Layout::AsStored,
+    };
+    stored.channels_last()
+}

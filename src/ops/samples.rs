@@ -1,0 +1,138 @@
+//! Every operation at inputs that make its shader variants, for tests that look at all of them.
+
+use super::{Conv2dGeometry, Mask, Padding, RowField, STATE_SLOTS, TimestepEmbedding};
+use crate::tensor::{DType, Layout, Param, Recorder, Shape, Tensor};
+
+/// The widths of the heads in SD 1, SD 2, their text encoders and VAEs, and one that is odd.
+const HEAD_DIMS: [usize; 6] = [5, 40, 64, 80, 160, 512];
+/// Channels that are read one at a time, and four at a time.
+const CHANNELS: [usize; 2] = [3, 8];
+
+/// The types of what networks read from a checkpoint.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WeightTypes {
+    /// Matrices, windows, tables, and the scales of norms.
+    pub(crate) weight: DType,
+    /// Biases.
+    pub(crate) bias: DType,
+}
+
+/// Records every operation with the recorder's type of activations, once for each of its variants.
+pub(crate) fn record(recorder: &Recorder, types: WeightTypes) {
+    for channels in CHANNELS {
+        elementwise(recorder, types, channels);
+        channel_ranges(recorder, channels);
+        norms(recorder, types, channels);
+        sampling(recorder, channels);
+        for out_channels in CHANNELS {
+            products(recorder, types, channels, out_channels);
+        }
+    }
+    attention(recorder);
+    ends(recorder);
+}
+
+fn elementwise(recorder: &Recorder, types: WeightTypes, channels: usize) {
+    let x = activations(recorder, [2, 3, 1, channels]);
+    let row = activations(recorder, [2, 1, 1, channels]);
+    let table = recorder.param(&param(types.weight, [2, 3, 1, channels]));
+    for function in [Tensor::silu, Tensor::gelu, Tensor::quick_gelu] {
+        function(x);
+    }
+    for other in [x, row, table] {
+        let (_sum, _product) = (x + other, x * other);
+    }
+    x.scale(0.5);
+    x.upsample_nearest(4, 2);
+}
+
+/// Operations on a range of the channels.
+fn channel_ranges(recorder: &Recorder, channels: usize) {
+    let x = activations(recorder, [2, 3, 2 * channels]);
+    x.geglu();
+    x.slice_last(channels, channels);
+    x.concat(activations(recorder, [2, 3, channels]));
+}
+
+fn norms(recorder: &Recorder, types: WeightTypes, channels: usize) {
+    let x = activations(recorder, [2, 3, channels]);
+    let weight = param(types.weight, [channels]);
+    let bias = param(types.bias, [channels]);
+    x.group_norm(&weight, &bias, 1, 1e-5);
+    x.layer_norm(&weight, &bias, 1e-5);
+}
+
+fn products(recorder: &Recorder, types: WeightTypes, channels: usize, out_channels: usize) {
+    let same = Conv2dGeometry {
+        stride: 1,
+        padding: Padding::same(1),
+    };
+    let x = activations(recorder, [1, 5, 7, channels]);
+    let matrix = param(types.weight, [out_channels, channels]);
+    let window = param(types.weight, [out_channels, 3, 3, channels]);
+    let bias = param(types.bias, [out_channels]);
+    for bias in [None, Some(&bias)] {
+        x.linear(&matrix, bias);
+        x.conv2d(&window, bias, same);
+    }
+    let ids = recorder.input("ids", [2, 3], DType::U32);
+    ids.embedding(&matrix);
+}
+
+fn attention(recorder: &Recorder) {
+    for head_dim in HEAD_DIMS {
+        let x = activations(recorder, [1, 3, 2 * head_dim]);
+        for mask in [Mask::None, Mask::Causal] {
+            x.attention(x, x, 2, mask);
+        }
+    }
+}
+
+fn sampling(recorder: &Recorder, channels: usize) {
+    let latent = [1, 3, 3, channels];
+    let state = recorder.input("state", [STATE_SLOTS, 1, 3, 3, channels], DType::F32);
+    let row = recorder.input("row", [RowField::COUNT], DType::F32);
+    let noise = recorder.input("noise", latent, DType::F32);
+    for branches in [1, 2] {
+        state.model_input(row, branches);
+        let output = activations(recorder, [branches, 3, 3, channels]);
+        state.sampler_step(output, noise, row);
+    }
+}
+
+/// What stands at the ends of plans: embedded timesteps, changes of type, pictures, checks.
+fn ends(recorder: &Recorder) {
+    let timestep = recorder.input("timestep", [2], DType::F32);
+    for flip_sin_to_cos in [false, true] {
+        timestep.timestep_embedding(TimestepEmbedding {
+            dim: 8,
+            flip_sin_to_cos,
+            freq_shift: 0.0,
+            max_period: 10_000.0,
+        });
+    }
+    let picture = activations(recorder, [1, 3, 5, 3]);
+    picture.to_rgba8();
+    for channels in CHANNELS {
+        let x = activations(recorder, [1, channels]);
+        let latent = recorder.input("latent", [1, channels], DType::F32);
+        for value in [x.to(DType::F32), latent.to(recorder.compute())] {
+            value.count_nonfinite();
+        }
+    }
+}
+
+/// A value of the recorder's type.
+fn activations(recorder: &Recorder, shape: impl Into<Shape>) -> Tensor<'_> {
+    recorder.input("x", shape, recorder.compute())
+}
+
+/// A weight that no file holds.
+fn param(dtype: DType, shape: impl Into<Shape>) -> Param {
+    Param {
+        name: "weight".into(),
+        shape: shape.into(),
+        dtype,
+        layout: Layout::AsStored,
+    }
+}

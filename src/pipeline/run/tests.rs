@@ -1,0 +1,132 @@
+//! Overflow in f16, and what a run does about it.
+
+use super::*;
+use crate::gpu::Device;
+use crate::ops::testing;
+use crate::pipeline::{Model, Precision};
+use crate::weights::Weights;
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+
+/// The demo model with two biases so large that their sum overflows f16, which ends at 65,504,
+/// while in f32 it is a number like others.
+fn overflowing(biases: [&str; 2]) -> Vec<u8> {
+    let demo: &[u8] = include_bytes!("../../../models/demo/tiny-emoji-sd.safetensors");
+    let tensors = SafeTensors::deserialize(demo).unwrap();
+    let (_, header) = SafeTensors::read_metadata(demo).unwrap();
+    let mut found = 0;
+    let changed = tensors.tensors().into_iter().map(|(name, view)| {
+        let mut bytes = view.data().to_vec();
+        if biases.contains(&name.as_str()) {
+            found += 1;
+            bytes = LARGE.to_le_bytes().repeat(bytes.len() / 2);
+        }
+        (name, view.shape().to_vec(), bytes)
+    });
+    let changed: Vec<_> = changed.collect();
+    assert_eq!(found, 2, "{biases:?} are not both in the demo model");
+    let views = changed.iter().map(|(name, shape, bytes)| {
+        (
+            name,
+            TensorView::new(Dtype::F16, shape.clone(), bytes).unwrap(),
+        )
+    });
+    safetensors::serialize(views, header.metadata().clone()).unwrap()
+}
+
+fn pipeline(device: &Device, file: Vec<u8>) -> Pipeline {
+    // A test's file lives as long as the process.
+    let weights = Weights::from_static("overflowing", Box::leak(file.into_boxed_slice())).unwrap();
+    Pipeline::new(device, Model::from_weights(weights).unwrap()).unwrap()
+}
+
+fn request() -> Request {
+    Request::new("a fox").size(64, 64).steps(2).seed(1)
+}
+
+/// A run with activations in f16, wherever `Auto` would store them.
+fn start_in_f16(pipeline: &Pipeline, request: &Request) -> Run {
+    let request = pipeline.resolve(request).unwrap();
+    pollster::block_on(Run::start(pipeline, request, DType::F16, None)).unwrap()
+}
+
+fn device() -> Option<&'static Device> {
+    testing::device().filter(|device| device.caps().f16)
+}
+
+const LARGE: half::f16 = half::f16::from_f32_const(60_000.0);
+/// The last biases of two residual blocks, one added to the other.
+const UNET: [&str; 2] = [
+    "model.diffusion_model.middle_block.0.out_layers.3.bias",
+    "model.diffusion_model.middle_block.2.out_layers.3.bias",
+];
+const VAE: [&str; 2] = [
+    "first_stage_model.decoder.mid.block_1.conv2.bias",
+    "first_stage_model.decoder.mid.block_2.conv2.bias",
+];
+
+#[test]
+fn a_step_that_overflows_f16_goes_on_in_f32() {
+    let Some(device) = device() else { return };
+    let pipeline = pipeline(device, overflowing(UNET));
+    let mut run = start_in_f16(&pipeline, &request());
+    assert!(run.is_f16());
+    run.next_step().unwrap();
+    assert!(!run.is_f16());
+    let wide = pipeline
+        .generate(&request().precision(Precision::F32))
+        .unwrap();
+    let widened = run.finish().unwrap();
+    // The text encoder ran in f16 in one case and in f32 in the other.
+    assert!(mean_difference(&widened[0], &wide[0]) < 4.0);
+}
+
+#[test]
+fn a_user_who_insists_on_f16_is_told_the_stage_and_step() {
+    let Some(device) = device() else { return };
+    let pipeline = pipeline(device, overflowing(UNET));
+    let error = pipeline
+        .generate(&request().precision(Precision::F16))
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::NotFinite {
+                stage: "unet",
+                step: Some(1)
+            }
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_decoder_that_overflows_f16_runs_again_in_f32() {
+    let Some(device) = device() else { return };
+    let pipeline = pipeline(device, overflowing(VAE));
+    let run = start_in_f16(&pipeline, &request());
+    let widened = run.finish().unwrap();
+    let wide = pipeline
+        .generate(&request().precision(Precision::F32))
+        .unwrap();
+    assert!(mean_difference(&widened[0], &wide[0]) < 4.0);
+    let error = pipeline
+        .generate(&request().precision(Precision::F16))
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::NotFinite {
+                stage: "vae_decoder",
+                step: None
+            }
+        ),
+        "{error}"
+    );
+}
+
+/// Mean absolute difference of bytes.
+fn mean_difference(a: &Image, b: &Image) -> f64 {
+    let pairs = a.pixels().iter().zip(b.pixels());
+    let sum: f64 = pairs.map(|(a, b)| f64::from(a.abs_diff(*b))).sum();
+    sum / a.pixels().len() as f64
+}

@@ -1,0 +1,167 @@
+//! How much memory the loading of a large checkpoint takes beside the weights themselves. A test
+//! binary of its own, since resident memory is counted for a whole process.
+
+#[cfg(not(target_os = "linux"))]
+#[test]
+fn a_large_checkpoint_passes_through_little_memory() {
+    eprintln!("skipped: resident memory is read from Linux's /proc");
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use aquatint::{Device, Model, Pipeline, Request};
+    use std::collections::BTreeMap;
+    use std::fs::File;
+    use std::io::Write;
+    use std::path::Path;
+
+    /// What loading may take for a moment, and what it may leave when the pipeline is dropped.
+    const LIMIT_BYTES: u64 = 256 << 20;
+    /// Names and shapes of Stable Diffusion 1.5's single file: 2.13 GB in f16.
+    const SHAPES: &str = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/golden/data/keys/full_sd15_v1-5-pruned-emaonly.json.gz"
+    );
+
+    /// Bytes of this process in memory, from `/proc/self/status`.
+    struct Resident {
+        now: u64,
+        peak: u64,
+    }
+
+    impl Resident {
+        fn read() -> Self {
+            let status = std::fs::read_to_string("/proc/self/status").unwrap();
+            let bytes = |field: &str| {
+                let line = status.lines().find_map(|line| line.strip_prefix(field));
+                let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+                kib.unwrap().trim().parse::<u64>().unwrap() << 10
+            };
+            Self {
+                now: bytes("VmRSS:"),
+                peak: bytes("VmHWM:"),
+            }
+        }
+    }
+
+    /// Writes Stable Diffusion 1.5 with all weights zero: a header, then a hole that takes no disk.
+    fn write_checkpoint(path: &Path) {
+        let shapes = flate2::read::GzDecoder::new(File::open(SHAPES).unwrap());
+        let shapes: BTreeMap<String, Vec<u64>> = serde_json::from_reader(shapes).unwrap();
+        let mut end = 0;
+        let mut header = serde_json::Map::new();
+        for (name, shape) in shapes {
+            let start = end;
+            end += 2 * shape.iter().product::<u64>();
+            let entry =
+                serde_json::json!({"dtype": "F16", "shape": shape, "data_offsets": [start, end]});
+            header.insert(name, entry);
+        }
+        let header = serde_json::to_vec(&header).unwrap();
+        let mut file = File::create(path).unwrap();
+        file.write_all(&(header.len() as u64).to_le_bytes())
+            .unwrap();
+        file.write_all(&header).unwrap();
+        file.set_len((8 + header.len()) as u64 + end).unwrap();
+    }
+
+    /// The best adapter, unless there is none and none is required.
+    fn adapter() -> Option<Device> {
+        match Device::best() {
+            Ok(device) => Some(device),
+            Err(error) => {
+                let required =
+                    std::env::var("AQUATINT_REQUIRE_GPU").is_ok_and(|value| value == "1");
+                assert!(!required, "AQUATINT_REQUIRE_GPU=1, but {error}");
+                eprintln!("skipped: no adapter");
+                None
+            }
+        }
+    }
+
+    /// Peak memory of the load, less what there was before, less what the adapter itself keeps.
+    ///
+    /// A graphics card keeps the weights in memory of its own, which is not in the process's
+    /// resident set: there, all growth counts. "Device" memory of software Vulkan is memory of this
+    /// process: there, the weights as stored are resident once by right, and are taken off. Pages
+    /// of the mapped file are resident memory too while they are mapped in, and are not taken off.
+    #[test]
+    fn a_large_checkpoint_passes_through_little_memory() {
+        let Some(device) = adapter() else { return };
+        // Not the system's folder for temporary files, which may itself lie in memory.
+        std::fs::create_dir_all(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let path = folder.path().join("sd15.safetensors");
+        write_checkpoint(&path);
+
+        let before = Resident::read();
+        let model = Model::open(&path).unwrap();
+        let probe = |label: &str| {
+            let t = std::fs::read_to_string("/proc/self/status").unwrap();
+            let g = |f: &str| {
+                t.lines()
+                    .find_map(|l| l.strip_prefix(f))
+                    .unwrap()
+                    .trim()
+                    .to_owned()
+            };
+            eprintln!(
+                "{label} hwm {} anon {} file {} shm {}",
+                g("VmHWM:"),
+                g("RssAnon:"),
+                g("RssFile:"),
+                g("RssShmem:")
+            );
+        };
+        probe("open");
+        let mut last = 0;
+        let pipeline = Pipeline::with_progress(&device, model, &mut |p| {
+            if p.done_bytes / 100_000_000 != last {
+                last = p.done_bytes / 100_000_000;
+                probe(&format!("{}", p.done_bytes));
+            }
+        })
+        .unwrap();
+        probe("loaded");
+        let loaded = Resident::read();
+        let request = Request::new("").size(64, 64);
+        let weight_bytes = pipeline.memory(&request).unwrap().weight_bytes;
+        let kept = if device.info().software {
+            weight_bytes
+        } else {
+            0
+        };
+        drop(pipeline);
+        let dropped = Resident::read();
+
+        let mb = |bytes: u64| bytes as f64 / 1e6;
+        eprintln!(
+            "on {}: {:.0} MB of weights; resident {:.0} MB before, {:.0} at the peak, \
+             {:.0} when loaded, {:.0} when dropped",
+            device.info().name,
+            mb(weight_bytes),
+            mb(before.now),
+            mb(loaded.peak),
+            mb(loaded.now),
+            mb(dropped.now)
+        );
+        assert!(
+            weight_bytes > 2_000_000_000,
+            "{weight_bytes} bytes are not all of the weights"
+        );
+        let beside = loaded.peak.saturating_sub(before.now + kept);
+        assert!(
+            beside <= LIMIT_BYTES,
+            "loading took {:.0} MB beside the weights",
+            mb(beside)
+        );
+        let left = dropped.now.saturating_sub(before.now);
+        assert!(
+            left <= LIMIT_BYTES,
+            "{:.0} MB are left of a pipeline that was dropped",
+            mb(left)
+        );
+    }
+}
