@@ -41,7 +41,7 @@ pub enum Error {
     Gpu(String),
 
     /// A file could not be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}; {}", path.display(), io_remedy(source))]
     Io {
         /// The file.
         path: PathBuf,
@@ -79,7 +79,11 @@ pub enum Error {
     },
 
     /// A tensor is there, but not of the shape or type that the network needs.
-    #[error("{}: tensor {tensor} is {found}, expected {expected}", path.display())]
+    #[error(
+        "{}: tensor {tensor} is {found}, expected {expected}; the file is damaged or of another \
+         family: compare with `aquatint inspect`, or get it again",
+        path.display()
+    )]
     TensorMismatch {
         /// The file.
         path: PathBuf,
@@ -154,5 +158,16 @@ impl Error {
             field,
             reason: reason.into(),
         }
+    }
+}
+
+/// What the caller can do about the system's answer.
+fn io_remedy(error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind;
+    match error.kind() {
+        ErrorKind::PermissionDenied => "change its permissions, or choose another",
+        ErrorKind::AlreadyExists => "choose another name",
+        ErrorKind::StorageFull => "free some space",
+        _ => "check the path",
     }
 }

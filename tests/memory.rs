@@ -18,7 +18,7 @@ mod linux {
     use std::path::Path;
 
     /// What loading may take for a moment, and what it may leave when the pipeline is dropped.
-    const LIMIT_BYTES: u64 = 256 << 20;
+    const LIMIT_BYTES: u64 = 256_000_000;
     /// Names and shapes of Stable Diffusion 1.5's single file: 2.13 GB in f16.
     const SHAPES: &str = concat!(
         env!("CARGO_MANIFEST_DIR"),
@@ -97,34 +97,7 @@ mod linux {
         write_checkpoint(&path);
 
         let before = Resident::read();
-        let model = Model::open(&path).unwrap();
-        let probe = |label: &str| {
-            let t = std::fs::read_to_string("/proc/self/status").unwrap();
-            let g = |f: &str| {
-                t.lines()
-                    .find_map(|l| l.strip_prefix(f))
-                    .unwrap()
-                    .trim()
-                    .to_owned()
-            };
-            eprintln!(
-                "{label} hwm {} anon {} file {} shm {}",
-                g("VmHWM:"),
-                g("RssAnon:"),
-                g("RssFile:"),
-                g("RssShmem:")
-            );
-        };
-        probe("open");
-        let mut last = 0;
-        let pipeline = Pipeline::with_progress(&device, model, &mut |p| {
-            if p.done_bytes / 100_000_000 != last {
-                last = p.done_bytes / 100_000_000;
-                probe(&format!("{}", p.done_bytes));
-            }
-        })
-        .unwrap();
-        probe("loaded");
+        let pipeline = Pipeline::new(&device, Model::open(&path).unwrap()).unwrap();
         let loaded = Resident::read();
         let request = Request::new("").size(64, 64);
         let weight_bytes = pipeline.memory(&request).unwrap().weight_bytes;

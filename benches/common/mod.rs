@@ -23,6 +23,8 @@ Arguments, after `cargo bench --bench NAME --`:
 
 /// The shortest time worth measuring: submitting and waiting take well under a hundredth of it.
 const SAMPLE: Duration = Duration::from_millis(50);
+/// How many samples make one line, if it is not long.
+const MIN_SAMPLES: u32 = 3;
 /// The most samples of one line.
 const MAX_SAMPLES: u32 = 15;
 /// The most replays of one sample.
@@ -152,35 +154,26 @@ impl Bench {
     }
 
     /// Times `sample`, which does its work as many times as it is told and waits for the end. The
-    /// first run warms up: kernels are compiled and memory is touched. A second one tells how many
-    /// make a sample; where it took long, it is the only sample.
+    /// first run warms up: kernels are compiled and memory is touched. The second tells how many
+    /// replays make a sample; where it took long, it is the only sample.
     pub(crate) fn measure(&self, mut sample: impl FnMut(u32) -> Outcome) -> Outcome<Timing> {
         let budget = Duration::from_millis(if self.is_quick() { 300 } else { 3000 });
         sample(1)?;
-        let (cpu_before, before) = (cpu_time(), Instant::now());
-        sample(1)?;
-        let one = before.elapsed().max(Duration::from_nanos(1));
-        let mut walls = vec![one];
-        let mut replays = 1;
-        let mut cpu_from = cpu_before;
+        let (one, cpu) = lap(1, &mut sample)?;
+        let (mut walls, mut cpus) = (vec![one], vec![cpu]);
         if one < budget / 2 {
-            replays = count(SAMPLE, one).clamp(1, MAX_REPLAYS);
-            let samples = count(budget, one * replays).clamp(3, MAX_SAMPLES);
-            walls.clear();
-            cpu_from = cpu_time();
-            for _ in 0..samples {
-                let before = Instant::now();
-                sample(replays)?;
-                walls.push(before.elapsed() / replays);
-            }
+            let replays = count(SAMPLE, one).clamp(1, MAX_REPLAYS);
+            let samples = count(budget, one * replays).clamp(MIN_SAMPLES, MAX_SAMPLES);
+            let laps = (0..samples).map(|_| lap(replays, &mut sample));
+            (walls, cpus) = laps.collect::<Outcome<Vec<_>>>()?.into_iter().unzip();
         }
-        let samples = count_of(&walls);
-        let cpu = cpu_from
-            .zip(cpu_time())
-            .map(|(from, to)| to.saturating_sub(from));
+        let samples = u32::try_from(walls.len())?;
         Ok(Timing {
             wall: median(walls),
-            cpu: cpu.map(|cpu| cpu / (samples * replays)),
+            cpu: cpus
+                .into_iter()
+                .sum::<Option<Duration>>()
+                .map(|sum| sum / samples),
             samples,
         })
     }
@@ -196,14 +189,11 @@ impl Bench {
         let giga = |count: u64| count as f64 / 1e9;
         let (flops, bytes) = (giga(replay.report().flops), giga(replay.report().bytes));
         let seconds = timing.wall.as_secs_f64();
-        let mut figures = vec![
-            ("ms", seconds * 1e3),
-            ("GFLOP", flops),
-            ("GFLOP/s", flops / seconds),
-            ("GB/s", bytes / seconds),
-        ];
-        if let (Some(cpu), true) = (timing.cpu, self.device.info().software) {
-            figures.push(("GFLOP/CPU-s", flops / cpu.as_secs_f64()));
+        let mut figures = vec![("ms", seconds * 1e3), ("GB/s", bytes / seconds)];
+        if flops > 0.0 {
+            figures.extend([("GFLOP", flops), ("GFLOP/s", flops / seconds)]);
+            let cpu = timing.cpu.filter(|_| self.device.info().software);
+            figures.extend(cpu.map(|cpu| ("GFLOP/CPU-s", flops / cpu.as_secs_f64())));
         }
         figures.push(("samples", f64::from(timing.samples)));
         let dtype = &format!("{}/f16", replay.dtype());
@@ -213,19 +203,18 @@ impl Bench {
     /// Prints a line of figures, each with its unit, and appends it to the file of `--json`.
     pub(crate) fn report(&self, subject: &Subject, figures: &[(&str, f64)]) -> Outcome {
         let Subject { name, size, dtype } = subject;
-        let shown: Vec<String> = figures
+        let shown = figures
             .iter()
-            .map(|(unit, value)| format!("{value:>9.3} {unit}"))
-            .collect();
-        println!("{name:<16} {size:<36} {dtype:<8} {}", shown.join(" "));
+            .map(|(unit, value)| format!("{:>8} {unit}", digits(*value)));
+        let shown: Vec<String> = shown.collect();
+        println!("{name:<16} {size:<36} {dtype:<7} {}", shown.join(" "));
         let Some(path) = &self.args.json else {
             return Ok(());
         };
-        let rounded = |value: f64| (value * 1e4).round() / 1e4;
-        let figures: serde_json::Map<String, Value> = figures
-            .iter()
-            .map(|(unit, value)| ((*unit).to_owned(), json!(rounded(*value))))
-            .collect();
+        let mut as_json = serde_json::Map::new();
+        for (unit, value) in figures {
+            as_json.insert((*unit).to_owned(), digits(*value).parse::<f64>()?.into());
+        }
         let arguments = std::env::args().skip(1).filter(|word| word != "--bench");
         let command: Vec<String> = arguments.collect();
         let line = json!({
@@ -236,7 +225,7 @@ impl Bench {
             "device": self.device.info().name,
             "driver": self.device.info().driver,
             "cpus": std::thread::available_parallelism()?.get(),
-            "figures": figures,
+            "figures": as_json,
             "command": format!("cargo bench --bench {} -- {}", self.name, command.join(" ")),
             "date": SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs(),
         });
@@ -251,12 +240,39 @@ pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
     times.get(times.len() / 2).copied().unwrap_or_default()
 }
 
+/// How often `part` fits, rounded up.
 fn count(whole: Duration, part: Duration) -> u32 {
-    u32::try_from(whole.as_nanos().div_ceil(part.as_nanos().max(1))).unwrap_or(u32::MAX)
+    let count = whole.as_nanos().div_ceil(part.as_nanos().max(1));
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-fn count_of<T>(items: &[T]) -> u32 {
-    u32::try_from(items.len()).unwrap_or(u32::MAX)
+/// The time of one of some replays, by the clock and on processors.
+fn lap(
+    replays: u32,
+    sample: &mut impl FnMut(u32) -> Outcome,
+) -> Outcome<(Duration, Option<Duration>)> {
+    let (cpu, wall) = (cpu_time(), Instant::now());
+    sample(replays)?;
+    let wall = wall.elapsed();
+    let cpu = cpu
+        .zip(cpu_time())
+        .map(|(from, to)| to.saturating_sub(from));
+    Ok((wall / replays, cpu.map(|cpu| cpu / replays)))
+}
+
+/// Four significant digits; whole numbers as they are.
+fn digits(value: f64) -> String {
+    if value.fract() == 0.0 {
+        return value.to_string();
+    }
+    let decimals = (3.0 - value.abs().log10().floor()).clamp(0.0, 9.0);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "0 to 9"
+    )]
+    let decimals = decimals as usize;
+    format!("{value:.decimals$}")
 }
 
 /// Time that the threads of this program have spent on processors, from Linux' scheduler.

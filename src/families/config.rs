@@ -191,6 +191,10 @@ pub(super) fn scheduler(weights: &Weights, family: &SchedulerConfig) -> Result<S
     if !grows {
         return Err(part.bad("beta_end", "a number from beta_start to below 1"));
     }
+    if config.noise_model().is_err() {
+        let expected = "a whole number from 2 to 100000 that leaves some signal at the end";
+        return Err(part.bad("num_train_timesteps", expected));
+    }
     Ok(config)
 }
 
@@ -210,7 +214,7 @@ fn prediction_in_metadata(weights: &Weights) -> Result<Option<Prediction>> {
     let known = PREDICTIONS.iter().find(|(name, _)| name == given);
     match known {
         Some((_, prediction)) => Ok(Some(*prediction)),
-        None => Err(unknown_choice(key, given, PREDICTIONS)),
+        None => Err(unknown_choice(weights.path(), key, given, PREDICTIONS)),
     }
 }
 
@@ -230,20 +234,21 @@ pub(super) fn defaults(weights: &Weights, family: Defaults) -> Result<Defaults> 
 }
 
 /// The configuration of one part, whose fields are absent or of their type.
-struct Part<'w> {
+pub(super) struct Part<'w> {
     path: &'w Path,
     name: &'static str,
     json: Option<&'w Value>,
 }
 
 impl<'w> Part<'w> {
-    fn of(weights: &'w Weights, name: &'static str) -> Result<Self> {
+    pub(super) fn of(weights: &'w Weights, name: &'static str) -> Result<Self> {
         let (path, json) = (weights.path(), weights.config(name));
         match json {
             Some(other) if !other.is_object() => Err(Error::bad_file(
                 path,
                 format!(
-                    "{name} configuration is {}, expected an object",
+                    "{name} configuration is {}, expected an object; \
+                     mend it, or download the model again",
                     cite(other)
                 ),
             )),
@@ -267,16 +272,19 @@ impl<'w> Part<'w> {
         self.get(field).map(understood).transpose()
     }
 
-    fn bad(&self, field: &str, expected: &str) -> Error {
+    pub(super) fn bad(&self, field: &str, expected: &str) -> Error {
         let found = self.get(field).map_or_else(|| "absent".to_owned(), cite);
         let name = self.name;
         Error::bad_file(
             self.path,
-            format!("{name} configuration: {field} is {found}, expected {expected}"),
+            format!(
+                "{name} configuration: {field} is {found}, expected {expected}; \
+                 mend it, or download the model again"
+            ),
         )
     }
 
-    fn count(&self, field: &str) -> Result<Option<usize>> {
+    pub(super) fn count(&self, field: &str) -> Result<Option<usize>> {
         self.read(field, "a whole number from 1 to 1048576", count)
     }
 
@@ -303,15 +311,15 @@ impl<'w> Part<'w> {
         )
     }
 
-    fn flag(&self, field: &str) -> Result<Option<bool>> {
+    pub(super) fn flag(&self, field: &str) -> Result<Option<bool>> {
         self.read(field, "true or false", Value::as_bool)
     }
 
-    fn text(&self, field: &str) -> Result<Option<String>> {
+    pub(super) fn text(&self, field: &str) -> Result<Option<String>> {
         self.read(field, "a name", |value| value.as_str().map(str::to_owned))
     }
 
-    fn per_level(&self, field: &str) -> Result<Option<PerLevel>> {
+    pub(super) fn per_level(&self, field: &str) -> Result<Option<PerLevel>> {
         self.read(
             field,
             "a whole number from 1 to 1048576, or a list of such",
@@ -333,6 +341,7 @@ impl<'w> Part<'w> {
         match choices.iter().find(|(choice, _)| *choice == name) {
             Some((_, choice)) => Ok(Some(*choice)),
             None => Err(unknown_choice(
+                self.path,
                 &format!("{}'s {field}", self.name),
                 &name,
                 choices,
@@ -371,11 +380,12 @@ fn is_supported(value: &Value, allowed: &[&str]) -> bool {
     }
 }
 
-fn unknown_choice<T>(what: &str, given: &str, choices: &[(&str, T)]) -> Error {
+fn unknown_choice<T>(path: &Path, what: &str, given: &str, choices: &[(&str, T)]) -> Error {
     let known: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
     let given: String = given.chars().take(CITED_CHARS).collect();
     Error::Unsupported(format!(
-        "{what} \"{given}\"; known are {}",
+        "{}: {what} \"{given}\"; known are {}",
+        path.display(),
         known.join(", ")
     ))
 }

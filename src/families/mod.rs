@@ -4,9 +4,12 @@
 //! configuration where they bring one (a folder's `config.json`, a header's `config` entry), else
 //! from the family.
 
+mod complete;
 mod config;
 mod foreign;
 mod sd1;
+
+pub(crate) use complete::check_complete;
 
 use crate::error::{Error, Result};
 use crate::networks::{ClipConfig, PerLevel, UnetConfig, VaeConfig};

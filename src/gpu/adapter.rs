@@ -95,6 +95,12 @@ pub(super) const OPTIONAL_FEATURES: [(wgpu::Features, &str); 4] = [
     (wgpu::Features::PIPELINE_CACHE, "pipeline-cache"),
 ];
 
+/// All of them.
+pub(super) fn optional_features() -> wgpu::Features {
+    let features = OPTIONAL_FEATURES.iter();
+    features.fold(wgpu::Features::empty(), |all, (one, _)| all | *one)
+}
+
 /// What shader variants may depend on, of a device opened with `features` and `limits`.
 pub(super) fn caps(features: wgpu::Features, limits: &wgpu::Limits) -> Caps {
     Caps {

@@ -27,6 +27,8 @@ pub struct DeviceOptions {
     pub adapter: Option<String>,
     /// Whether shaders get wgpu's own bounds checks and loop counters, besides ours.
     pub runtime_checks: bool,
+    /// Whether optional features (f16, subgroups, …) are left off, as if the adapter had none.
+    pub portable: bool,
 }
 
 impl Device {
@@ -128,14 +130,19 @@ impl Gpu {
     async fn open(options: &DeviceOptions) -> Result<Self> {
         let (info, adapter) =
             adapter::choose(adapter::adapters().await, options.adapter.as_deref())?;
-        let optional = adapter::OPTIONAL_FEATURES.iter();
-        let features =
-            adapter.features() & optional.fold(wgpu::Features::empty(), |all, (one, _)| all | *one);
+        let wanted = if options.portable {
+            wgpu::Features::empty()
+        } else {
+            adapter::optional_features()
+        };
+        let features = adapter.features() & wanted;
         let limits = adapter.limits();
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("aquatint"),
             required_features: features,
             required_limits: limits.clone(),
+            // Buffers here are few and large. In the default's blocks of 128 MiB and more, the memory
+            // of the staging ring would stay beside weights and never go back to the system.
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..wgpu::DeviceDescriptor::default()
         };

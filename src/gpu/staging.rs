@@ -122,7 +122,7 @@ impl<'a> StagingRing<'a> {
                 at: done as u64,
                 bytes: padded,
             });
-            self.filled += padded;
+            self.filled += padded.next_multiple_of(wgpu::MAP_ALIGNMENT);
             done += part.len();
         }
         Ok(())

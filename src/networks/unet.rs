@@ -8,7 +8,7 @@
 use super::blocks::{
     Downsample2d, ResnetBlock, TimeEmbedding, Transformer2d, TransformerSpec, Upsample2d,
 };
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::nn::{Conv2d, GroupNorm, GroupNormSpec};
 use crate::ops::TimestepEmbedding;
 use crate::tensor::Tensor;
@@ -82,7 +82,7 @@ impl Unet {
         };
         let time_embedding = TimeEmbedding::load(&scope.scope("time_embedding"), sinusoids)?;
         let levels = (0..scope.count("down_blocks").max(1))
-            .map(|level| LayerSpec::at(level, time_embedding.width(), config))
+            .map(|level| LayerSpec::at(scope, level, time_embedding.width(), config))
             .collect::<Result<Vec<_>>>()?;
         let coarsest = levels.len() - 1;
 
@@ -158,9 +158,9 @@ struct LayerSpec {
 }
 
 impl LayerSpec {
-    fn at(level: usize, temb_width: usize, config: &UnetConfig) -> Result<Self> {
+    fn at(scope: &Scope, level: usize, temb_width: usize, config: &UnetConfig) -> Result<Self> {
         let num_heads = config.num_heads.at(level).ok_or_else(|| {
-            Error::Unsupported(format!(
+            scope.unsupported(format_args!(
                 "the configuration has no number of attention heads for down_blocks.{level}; \
                  attention_head_dim needs one for each level"
             ))

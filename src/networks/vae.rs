@@ -2,7 +2,7 @@
 //! diffusers `autoencoder_kl.py` and `vae.py`, `AutoencoderKL`).
 
 use super::blocks::{AttentionBlock, Downsample2d, ResnetBlock, Upsample2d};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::nn::{Conv2d, GroupNorm, GroupNormSpec, Linear};
 use crate::tensor::Tensor;
 use crate::weights::Scope;
@@ -34,12 +34,13 @@ impl VaeConfig {
     }
 
     /// Scaling is recorded as `Tensor::scale`; an offset has no operation.
-    fn refuse_shift(&self) -> Result<()> {
+    fn refuse_shift(&self, scope: &Scope) -> Result<()> {
         if self.shift_factor == 0.0 {
             return Ok(());
         }
-        Err(Error::Unsupported(format!(
-            "a VAE whose latents are shifted (shift_factor {}); only scaled ones are known",
+        Err(scope.unsupported(format_args!(
+            "its latents are shifted (shift_factor {}), and only scaled ones are known; \
+             use a model of a known family",
             self.shift_factor
         )))
     }
@@ -60,7 +61,7 @@ pub(crate) struct VaeDecoder {
 impl VaeDecoder {
     /// Loads `decoder` and, if the file has it, `post_quant_conv`.
     pub(crate) fn load(scope: &Scope, config: &VaeConfig) -> Result<Self> {
-        config.refuse_shift()?;
+        config.refuse_shift(scope)?;
         let (latent_channels, norm) = (config.latent_channels, config.norm());
         let post_quant_conv = || {
             let conv = scope.scope("post_quant_conv");
@@ -124,7 +125,7 @@ pub(crate) struct VaeEncoder {
 impl VaeEncoder {
     /// Loads `encoder` and, if the file has it, `quant_conv`.
     pub(crate) fn load(scope: &Scope, config: &VaeConfig) -> Result<Self> {
-        config.refuse_shift()?;
+        config.refuse_shift(scope)?;
         let (moments, norm) = (2 * config.latent_channels, config.norm());
         let encoder = scope.scope("encoder");
         let conv_in = Conv2d::load(&encoder.scope("conv_in"), IMAGE_CHANNELS)?;

@@ -1,7 +1,7 @@
 //! Attention with its four projections.
 
 use super::Linear;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ops::Mask;
 use crate::tensor::Tensor;
 use crate::weights::Scope;
@@ -67,10 +67,9 @@ impl Attention {
         } = spec;
         let inner = scope.scope(names.q).shape("weight")?.dim(0);
         if num_heads == 0 || !inner.is_multiple_of(num_heads) {
-            return Err(Error::Unsupported(format!(
-                "{}: a width of {inner} cannot be split into {num_heads} heads; \
-                 the number of heads in the model's configuration must divide it",
-                scope.path()
+            return Err(scope.unsupported(format_args!(
+                "a width of {inner} cannot be split into {num_heads} heads; \
+                 the number of heads in the model's configuration must divide it"
             )));
         }
         let biased = [names.q, names.k, names.v]

@@ -5,6 +5,9 @@ use crate::ops::{Conv2dGeometry, Padding};
 use crate::tensor::{Param, Tensor};
 use crate::weights::Scope;
 
+/// The widest window known: networks here have 3×3, and a few elsewhere 5×5 or 7×7.
+const MAX_KERNEL: usize = 7;
+
 /// A square convolution of `[N, H, W, C]`; unless told otherwise it keeps height and width.
 #[derive(Clone, Debug)]
 pub(crate) struct Conv2d {
@@ -28,6 +31,12 @@ impl Conv2d {
         out_channels: usize,
     ) -> Result<Self> {
         let kernel = scope.shape("weight")?.dim(2);
+        if kernel.is_multiple_of(2) || kernel > MAX_KERNEL {
+            return Err(scope.unsupported(format_args!(
+                "a convolution of {kernel}×{kernel} pixels; only odd windows of up to {MAX_KERNEL} \
+                 are known, so use a model of a known family"
+            )));
+        }
         let weight = scope.get("weight", [out_channels, in_channels, kernel, kernel])?;
         Ok(Self {
             weight: weight.channels_last(),

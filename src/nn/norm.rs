@@ -1,6 +1,6 @@
 //! Normalisations with a learned scale and offset.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::tensor::{Param, Tensor};
 use crate::weights::Scope;
 
@@ -30,10 +30,9 @@ impl GroupNorm {
             spec,
         };
         if spec.num_groups == 0 || !channels.is_multiple_of(spec.num_groups) {
-            return Err(Error::Unsupported(format!(
-                "{}: {channels} channels cannot be split into {} groups; \
+            return Err(scope.unsupported(format_args!(
+                "{channels} channels cannot be split into {} groups; \
                  norm_num_groups in the model's configuration must divide every width",
-                scope.path(),
                 spec.num_groups
             )));
         }

@@ -3,8 +3,8 @@
 use super::{Conv2dGeometry, Mask, Padding, RowField, STATE_SLOTS, TimestepEmbedding};
 use crate::tensor::{DType, Layout, Param, Recorder, Shape, Tensor};
 
-/// The widths of the heads in SD 1, SD 2, their text encoders and VAEs, and one that is odd.
-const HEAD_DIMS: [usize; 6] = [5, 40, 64, 80, 160, 512];
+/// The widths of the heads in the demo model, SD 1, SD 2 and their VAEs, and one that is odd.
+const HEAD_DIMS: [usize; 8] = [5, 32, 40, 48, 64, 80, 160, 512];
 /// Channels that are read one at a time, and four at a time.
 const CHANNELS: [usize; 2] = [3, 8];
 

@@ -51,6 +51,7 @@ pub(crate) fn device() -> Option<&'static Device> {
         let options = DeviceOptions {
             adapter: None,
             runtime_checks: set("AQUATINT_RUNTIME_CHECKS"),
+            ..DeviceOptions::default()
         };
         match Device::open(&options) {
             Ok(device) => Some(device),

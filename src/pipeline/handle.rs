@@ -100,6 +100,7 @@ impl Pipeline {
         let resolved = request.resolved(self.defaults())?;
         self.model()
             .latent_size(resolved.width(), resolved.height())?;
+        self.model().table(&resolved)?;
         self.compute(resolved.precision)?;
         Ok(resolved)
     }

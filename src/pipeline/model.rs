@@ -1,8 +1,10 @@
 //! A checkpoint read and understood: configuration, networks and tokeniser, no device.
 
+use super::request::Request;
 use crate::error::{Error, Result};
 use crate::families::{self, Defaults, ModelConfig};
 use crate::networks::{ClipTextEncoder, Unet, VaeDecoder, VaeEncoder};
+use crate::sampling::{self, Table};
 use crate::text::Tokenizer;
 use crate::weights::Weights;
 use std::collections::HashSet;
@@ -54,6 +56,7 @@ impl Model {
     /// Understands an opened checkpoint.
     pub(crate) fn from_weights(weights: Weights) -> Result<Self> {
         let config = families::configure(&weights)?;
+        families::check_complete(&weights)?;
         let text_model = weights.scope("text_encoder.text_model");
         let text_encoder = ClipTextEncoder::load(&text_model, &config.text_encoder)?;
         let unet = Unet::load(&weights.scope("unet"), &config.unet)?;
@@ -65,12 +68,16 @@ impl Model {
         let rows = text_encoder.vocabulary_size();
         let tokenizer = match from_folder.flatten() {
             Some(tokenizer) => tokenizer,
-            None => Tokenizer::bundled(rows)?,
+            None => Tokenizer::bundled(rows).map_err(|error| match error {
+                Error::Unsupported(reason) => text_model.unsupported(reason),
+                other => other,
+            })?,
         };
         if tokenizer.vocab_size() > rows {
             let found = tokenizer.vocab_size();
             let reason = format!(
-                "the tokenizer has {found} tokens, the text encoder {rows}; they are not of one model"
+                "the tokenizer has {found} tokens, the text encoder {rows}, so they are not of one \
+                 model; download it again"
             );
             return Err(Error::bad_file(weights.path(), reason));
         }
@@ -84,7 +91,33 @@ impl Model {
             vae_encoder,
         };
         model.check_all_used()?;
+        model.check_defaults()?;
         Ok(model)
+    }
+
+    /// Whether a user might ask for what the file's own configuration makes the default.
+    fn check_defaults(&self) -> Result<()> {
+        let defaults = self.defaults();
+        let request = Request::new("")
+            .size(defaults.width, defaults.height)
+            .steps(defaults.steps)
+            .guidance_scale(defaults.guidance_scale)
+            .sampler(&defaults.sampler)
+            .schedule(&defaults.schedule);
+        let checked = request.check();
+        checked
+            .and_then(|()| self.latent_size(defaults.width, defaults.height))
+            .map(|_| ())
+            .map_err(|error| match error {
+                Error::Request { field, reason } => {
+                    let reason = format!(
+                        "its configuration makes a default of {field} that nobody may ask for: \
+                         {reason}; mend it, or download the model again"
+                    );
+                    Error::bad_file(self.weights.path(), reason)
+                }
+                other => other,
+            })
     }
 
     /// A file that lacks a layer in the middle reads like a smaller network: the layers after the
@@ -102,7 +135,8 @@ impl Model {
             Some(name) => Err(Error::UnknownModel {
                 path: self.weights.path().to_owned(),
                 reason: format!(
-                    "{name} has no place in the network that the file describes; a layer before it is missing"
+                    "{name} has no place in the network that the file describes: a layer before it is \
+                     missing; get the file again"
                 ),
             }),
         }
@@ -144,5 +178,26 @@ impl Model {
             }
         }
         Ok([height / factor, width / factor])
+    }
+
+    /// The sampler's table for a resolved request.
+    ///
+    /// # Errors
+    /// [`Error::Request`] if there are more steps than the model was trained on.
+    pub(super) fn table(&self, request: &Request) -> Result<Table> {
+        let scheduler = &self.config.scheduler;
+        let options = sampling::Options {
+            steps_offset: scheduler.steps_offset,
+            ..sampling::Options::default()
+        };
+        sampling::build(
+            &scheduler.noise_model()?,
+            scheduler.prediction,
+            request.sampler.as_deref().unwrap_or_default(),
+            request.schedule.as_deref().unwrap_or_default(),
+            request.steps.unwrap_or_default(),
+            request.guidance_scale.unwrap_or(1.0),
+            &options,
+        )
     }
 }

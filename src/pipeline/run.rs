@@ -13,7 +13,7 @@ use super::trace::Trace;
 use crate::error::{Error, Result};
 use crate::image::{Image, PARAMETERS_KEYWORD, Parameters, REQUEST_KEYWORD};
 use crate::ops::{RowField, STATE_SLOTS};
-use crate::sampling::{self, Row, Table};
+use crate::sampling::{Row, Table};
 use crate::tensor::DType;
 
 /// One generation under way. Dropping it cancels.
@@ -57,7 +57,7 @@ impl Run {
             batch: request.batch_size,
             chw: [model.config.vae.latent_channels, latent[0], latent[1]],
         };
-        let table = table(pipeline, &request)?;
+        let table = model.table(&request)?;
         let mut noise = RunNoise::start(&request)?;
         let first = match request.task {
             Task::TextToImage => tasks::text_to_image::prepare(&table, &mut noise, shape)?,
@@ -292,24 +292,6 @@ impl Run {
     pub fn is_f16(&self) -> bool {
         self.step.compute() == DType::F16
     }
-}
-
-/// The rows of a resolved request.
-fn table(pipeline: &Pipeline, request: &Request) -> Result<Table> {
-    let scheduler = &pipeline.model().config.scheduler;
-    let options = sampling::Options {
-        steps_offset: scheduler.steps_offset,
-        ..sampling::Options::default()
-    };
-    sampling::build(
-        &scheduler.noise_model()?,
-        scheduler.prediction,
-        request.sampler.as_deref().unwrap_or_default(),
-        request.schedule.as_deref().unwrap_or_default(),
-        request.steps.unwrap_or_default(),
-        request.guidance_scale.unwrap_or(1.0),
-        &options,
-    )
 }
 
 /// A row as the device gets it.

@@ -37,13 +37,13 @@ impl Scope {
     ///
     /// # Errors
     /// [`Error::MissingTensor`] if there is no such tensor, [`Error::TensorMismatch`] if it is of
-    /// another shape or not of floats, [`Error::Unsupported`] if it is of 8-bit floats.
+    /// another shape, empty or not of floats, [`Error::Unsupported`] if it is of 8-bit floats.
     pub(crate) fn get(&self, name: &str, shape: impl Into<Shape>) -> Result<Param> {
         let (name, shape) = (self.full(&name), shape.into());
         let found = self.weights.find(&name)?;
         let fits = found.shape == shape
             || matrix(found.shape).is_some_and(|axes| matrix(shape) == Some(axes));
-        let dtype = found.dtype.dtype().filter(|_| fits);
+        let dtype = found.dtype.dtype().filter(|_| fits && shape.len() > 0);
         let Some(dtype) = dtype else {
             return Err(self.mismatch(&name, shape)?);
         };
@@ -75,6 +75,12 @@ impl Scope {
             .count()
     }
 
+    /// The error for something at this place that is not supported, with the file's name.
+    pub(crate) fn unsupported(&self, reason: impl Display) -> Error {
+        let file = self.weights.path().display();
+        Error::Unsupported(format!("{file}: {}: {reason}", self.path))
+    }
+
     /// The full name of this place, such as `unet.down_blocks.0`; empty at the root.
     pub(crate) fn path(&self) -> &str {
         &self.path
@@ -99,10 +105,15 @@ impl Scope {
                 path.display()
             )));
         }
+        let expected = if shape.len() > 0 {
+            format!("{shape} of f32, f16 or bf16")
+        } else {
+            "at least one element".to_owned()
+        };
         Ok(Error::TensorMismatch {
             path: path.to_owned(),
             tensor: name.to_owned(),
-            expected: format!("{shape} of f32, f16 or bf16"),
+            expected,
             found: format!("{} of {code}", found.shape),
         })
     }

@@ -100,14 +100,17 @@ impl Source {
             .ok_or_else(|| self.bad(format!("has no bytes {range:?}; load it again")))
     }
 
-    /// Lets the system take back the pages that lie wholly inside `range`; they can be read again.
+    /// Lets the system take back the pages that `range` touches; they can be read again.
+    ///
+    /// Neighbours share the first and the last page, and read them again: left alone, two pages for
+    /// each of a thousand tensors would stay.
     #[cfg(unix)]
     pub(super) fn drop_behind(&self, range: Range<usize>) {
         let Bytes::Mapped { map, .. } = &self.bytes else {
             return;
         };
-        let start = range.start.next_multiple_of(PAGE_BYTES);
-        let end = range.end / PAGE_BYTES * PAGE_BYTES;
+        let start = range.start / PAGE_BYTES * PAGE_BYTES;
+        let end = range.end.next_multiple_of(PAGE_BYTES).min(map.len());
         if start >= end {
             return;
         }

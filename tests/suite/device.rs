@@ -14,6 +14,7 @@ pub(crate) fn best() -> &'static Device {
         let options = DeviceOptions {
             adapter: None,
             runtime_checks: set("AQUATINT_RUNTIME_CHECKS"),
+            ..DeviceOptions::default()
         };
         match Device::open(&options) {
             Ok(device) => device,

@@ -1,7 +1,7 @@
 //! Whole runs against diffusers: every case of `tests/golden/data/pictures`.
 
 use crate::device;
-use aquatint::{Device, Image, Model, Noise, Pipeline, Precision, Request, Trace};
+use aquatint::{Device, DeviceOptions, Image, Model, Noise, Pipeline, Precision, Request, Trace};
 use safetensors::SafeTensors;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -231,4 +231,29 @@ fn recorded_noise_takes_the_place_of_the_seed() {
     );
     let (_, found) = trace.values(&last).unwrap();
     assert!(relative_error(&found, &golden.values(&last)) < F32_TOLERANCE);
+}
+
+#[test]
+fn sixteen_bit_weights_need_no_feature_of_the_device() {
+    let options = DeviceOptions {
+        portable: true,
+        ..DeviceOptions::default()
+    };
+    let device = match Device::open(&options) {
+        Ok(device) => device,
+        Err(error) => {
+            eprintln!("skipped: {error}");
+            return;
+        }
+    };
+    // Weights in f16, in bf16, and in f16 with the f16 activations that this device refuses.
+    for name in ["a_ddim_leading", "b_ddim_trailing"] {
+        let golden = Golden::read(data("pictures").join(format!("{name}.safetensors")));
+        let (images, trace) = traced(&device, &golden, &golden.request());
+        golden.check_trace(&trace);
+        golden.check_images(&images, F32_PSNR);
+    }
+    let pipeline = Pipeline::new(&device, Model::demo().unwrap()).unwrap();
+    let refused = pipeline.generate(&Request::new("a fox").precision(Precision::F16));
+    assert!(refused.is_err_and(|error| error.to_string().starts_with("precision")));
 }

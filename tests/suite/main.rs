@@ -4,3 +4,4 @@
 mod cli;
 mod device;
 mod goldens;
+mod layering;

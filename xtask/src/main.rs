@@ -54,11 +54,31 @@ fn run(arguments: &[OsString]) -> Outcome<ExitCode> {
     hand_over(program.args(arguments))
 }
 
-/// Builds and runs the tests of the whole workspace.
+/// Builds and runs the tests of the whole workspace; then, unless only some were asked for, those
+/// that run shaders once more, with wgpu's own checks of bounds and loops in them.
 fn test(arguments: &[OsString]) -> Outcome<ExitCode> {
     set_up()?;
     let mut tests = cargo(&["test", "--release", "--workspace"]);
-    hand_over(tests.args(arguments))
+    tests.args(arguments);
+    if !arguments.is_empty() {
+        return hand_over(&mut tests);
+    }
+    let outcome = wait(&mut tests)?;
+    if outcome != ExitCode::SUCCESS {
+        return Ok(outcome);
+    }
+    println!("xtask: once more, with wgpu's runtime checks in the shaders");
+    let mut checked = cargo(&[
+        "test",
+        "--release",
+        "--lib",
+        "--test",
+        "suite",
+        "--",
+        "ops::",
+        "goldens",
+    ]);
+    hand_over(checked.env("AQUATINT_RUNTIME_CHECKS", "1"))
 }
 
 /// Makes sure that a graphics driver answers, as far as this machine lets us.
