@@ -48,3 +48,8 @@ pub use pipeline::{
 };
 pub use plan::{DispatchReport, PlanReport};
 pub use weights::PartInfo;
+
+/// Compiles the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -232,6 +232,10 @@ pub(super) struct PlanArgs {
     #[command(flatten)]
     pub(super) size: SizeArgs,
 
+    /// List every dispatch with its work, instead of the totals
+    #[arg(long)]
+    pub(super) dispatches: bool,
+
     /// Print a JSON object
     #[arg(long)]
     pub(super) json: bool,

@@ -1,6 +1,8 @@
 //! `aquatint plan`: what a picture would cost, before anything runs and with no adapter.
 
-use aquatint::PlanOptions;
+use std::collections::BTreeMap;
+
+use aquatint::{DispatchReport, PlanOptions};
 
 use super::args::PlanArgs;
 use super::failure::Outcome;
@@ -10,15 +12,44 @@ use super::{open_model, print, print_json};
 pub(super) fn run(args: &PlanArgs) -> Outcome {
     let model = open_model(args.model.model.as_deref())?;
     let defaults = model.defaults();
-    let report = model.plan(&PlanOptions {
+    let options = PlanOptions {
         width: args.size.width.unwrap_or(defaults.width),
         height: args.size.height.unwrap_or(defaults.height),
         batch_size: args.size.batch_size,
         precision: args.size.precision.into(),
-    })?;
+    };
+    if args.dispatches {
+        let parts = model.describe(&options)?;
+        return if args.json {
+            print_json(&parts)
+        } else {
+            print(listing(&parts))
+        };
+    }
+    let report = model.plan(&options)?;
     if args.json {
         print_json(&report)
     } else {
         print(&report)
     }
+}
+
+/// One line for each dispatch: part, operation, workgroups, work, bytes moved, place.
+fn listing(parts: &BTreeMap<&str, Vec<DispatchReport>>) -> String {
+    let head =
+        "part         operation             groups        FLOP       bytes  near\n".to_owned();
+    let dispatches = parts
+        .iter()
+        .flat_map(|(part, list)| list.iter().map(move |dispatch| (part, dispatch)));
+    let lines = dispatches.map(|(part, dispatch)| {
+        let DispatchReport {
+            op,
+            scope,
+            groups,
+            flops,
+            bytes,
+        } = dispatch;
+        format!("{part:<12} {op:<18} {groups:>9} {flops:>11} {bytes:>11}  {scope}\n")
+    });
+    [head].into_iter().chain(lines).collect()
 }

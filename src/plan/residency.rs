@@ -117,3 +117,48 @@ fn array_of(param: &Param, bytes: &[u8]) -> Array {
         indices.map(|(o, tap, c)| at(o, tap, c)).collect(),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::testing;
+    use crate::tensor::{DType, View};
+    use safetensors::tensor::{Dtype, TensorView};
+
+    /// A mapped range begins at a multiple of 8 bytes: three f32 or six f16 once left the next
+    /// weight at another place, and the upload failed.
+    #[test]
+    fn weights_of_any_length_follow_one_another() {
+        let Some(device) = testing::device() else {
+            return;
+        };
+        let gpu = device.gpu().expect("it is a graphics device");
+        let lengths = [1, 2, 3, 5, 6, 7, 8, 10, 77, 4099];
+        let named = lengths.map(|length| (format!("unet.conv_in.{length}"), length));
+        let values = |length: usize| (0..length).map(move |i| ((i + length) % 1000) as f32);
+        let bytes =
+            |length| values(length).flat_map(|value| half::f16::from_f32(value).to_le_bytes());
+        let views = named.iter().map(|(name, length)| {
+            let bytes: Vec<u8> = bytes(*length).collect();
+            let view = TensorView::new(Dtype::F16, vec![*length], bytes.leak());
+            (name, view.expect("the bytes are those of the shape"))
+        });
+        let file = safetensors::serialize(views, None).expect("a sound file");
+        let weights = Weights::from_static("made here", file.leak()).expect("a sound file");
+        let residency = Residency::new(device, &weights);
+        let params: Vec<Param> = named
+            .iter()
+            .map(|(name, _)| weights.param(name).expect("it is there"))
+            .collect();
+        pollster::block_on(residency.upload(&params, &mut |_| ())).expect("it fits");
+        for (param, length) in params.iter().zip(lengths) {
+            let buffer = residency.buffers.lock().expect("nobody panicked")[&param.name].clone();
+            let view = View {
+                shape: param.shape,
+                dtype: DType::F16,
+            };
+            let found = pollster::block_on(gpu.read(&buffer, view)).expect("it reads");
+            assert_eq!(found, values(length).collect::<Vec<_>>(), "{length}");
+        }
+    }
+}

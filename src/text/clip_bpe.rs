@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::weights::{read_json, read_text};
 use flate2::read::GzDecoder;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::Read;
 use std::path::Path;
 use tokenizers::models::bpe::{BPE, Merges, Vocab};
@@ -101,8 +101,11 @@ impl Vocabulary {
             (read_json(&vocab)?, read_text(&merges, MAX_FILE_BYTES)?)
         {
             let tokens = parse_tokens(&vocabulary).map_err(|reason| malformed(&vocab, &reason))?;
-            let merges = parse_merges(&text).map_err(|reason| malformed(&merges, &reason))?;
-            (tokens, merges, Vec::new())
+            let pairs = parse_merges(&text).map_err(|reason| malformed(&merges, &reason))?;
+            if pairs.is_empty() && tokens.len() > BASE_TOKENS {
+                return Err(malformed(&merges, "it is empty"));
+            }
+            (tokens, pairs, Vec::new())
         } else {
             return Ok(None);
         };
@@ -250,8 +253,12 @@ fn json_id(value: &Value) -> Option<u32> {
 
 fn parse_tokens(value: &Value) -> std::result::Result<Vocab, String> {
     let tokens = value.as_object().ok_or("no object of tokens and ids")?;
+    let mut taken = HashSet::new();
     let ids = tokens.iter().map(|(token, id)| {
         let id = json_id(id).ok_or_else(|| format!("the token {token:?} has no id"))?;
+        if !taken.insert(id) {
+            return Err(format!("the token {token:?} has the id of another, {id}"));
+        }
         Ok((token.clone(), id))
     });
     ids.collect()

@@ -13,6 +13,9 @@ const SPIRV_VERSIONS: [(u8, u8); 2] = [(1, 0), (1, 6)];
 /// The oldest Metal with everything we use, macOS 11, and that of macOS 13.
 const MSL_VERSIONS: [(u8, u8); 2] = [(2, 3), (3, 0)];
 
+/// A place that no binding has: for the lengths of arrays (MSL), and the number of workgroups (HLSL).
+const SPARE_PLACE: u8 = 30;
+
 /// Whether every backend's writer takes the module.
 pub(super) fn check(module: &Module, info: &ModuleInfo, f16: bool) -> Result<(), String> {
     for checked in RUNTIME_CHECKS {
@@ -114,7 +117,7 @@ fn check_msl(
     let resources = msl::EntryPointResources {
         resources: bindings(module).map(target).collect(),
         immediates_buffer: None,
-        sizes_buffer: Some(slot(30)),
+        sizes_buffer: Some(SPARE_PLACE),
     };
     let options = msl::Options {
         lang_version,
@@ -153,7 +156,7 @@ fn check_hlsl(module: &Module, info: &ModuleInfo, f16: bool, checked: bool) -> R
             .map(|(binding, _)| (binding, target(binding.binding)))
             .collect(),
         fake_missing_bindings: false,
-        special_constants_binding: Some(target(30)), // the number of workgroups
+        special_constants_binding: Some(target(SPARE_PLACE.into())),
         zero_initialize_workgroup_memory: checked,
         restrict_indexing: checked,
         force_loop_bounding: checked,

@@ -133,10 +133,10 @@ impl Analysis<'_> {
             Statement::ControlBarrier(_) | Statement::WorkGroupUniformLoad { .. } => {
                 self.barrier(apart)
             }
-            Statement::Store { pointer, value } => {
-                if apart || self.differs(*value) || self.differs(*pointer) {
-                    self.locals.extend(self.local_behind(*pointer));
-                }
+            Statement::Store { pointer, value }
+                if apart || self.differs(*value) || self.differs(*pointer) =>
+            {
+                self.locals.extend(self.local_behind(*pointer));
             }
             Statement::Call {
                 function,
