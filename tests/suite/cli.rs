@@ -5,7 +5,6 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use aquatint::sampling::{SAMPLERS, SCHEDULES};
@@ -13,17 +12,7 @@ use aquatint::{Image, PARAMETERS_KEYWORD, REQUEST_KEYWORD};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Small and short: 64×64 pixels, two steps. The picture is no good, and need not be.
-const QUICK: [&str; 6] = ["-W", "64", "-H", "64", "--steps", "2"];
-
-fn aquatint() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_aquatint"))
-}
-
-/// A run to its end.
-fn run(arguments: &[&str]) -> Output {
-    aquatint().args(arguments).output().unwrap()
-}
+use crate::program::{QUICK, aquatint, assert_refused, device, files, run, stderr, stdout};
 
 /// A small picture in a folder, on the adapter or, where there is none, by the interpreter.
 fn draw(folder: &Path, arguments: &[&str]) -> Output {
@@ -36,56 +25,10 @@ fn draw(folder: &Path, arguments: &[&str]) -> Output {
     command.args(arguments).output().unwrap()
 }
 
-/// The flags that choose a device which is there.
-fn device() -> &'static [&'static str] {
-    static DEVICE: OnceLock<&[&str]> = OnceLock::new();
-    DEVICE.get_or_init(|| {
-        if run(&["devices"]).status.success() {
-            return &[];
-        }
-        let required = std::env::var_os("AQUATINT_REQUIRE_GPU").is_some_and(|value| value == "1");
-        assert!(!required, "AQUATINT_REQUIRE_GPU=1, but no adapter answers");
-        eprintln!("no adapter: the command line is tested with the CPU interpreter");
-        &["--device", "reference"]
-    })
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
 /// Stdout as JSON, of a run that succeeded.
 fn json(output: &Output) -> Value {
     assert!(output.status.success(), "{}", stderr(output));
     serde_json::from_slice(&output.stdout).unwrap()
-}
-
-/// The names of the files in a folder, sorted.
-fn files(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).unwrap();
-    let mut names: Vec<String> = entries
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    names
-}
-
-/// Asserts that a run ended with this code and with one sentence that holds all the words.
-fn assert_refused(output: &Output, code: i32, words: &[&str]) {
-    let message = stderr(output);
-    assert_eq!(output.status.code(), Some(code), "{message}");
-    assert!(message.starts_with("error: "), "{message}");
-    for word in words {
-        assert!(message.contains(word), "no {word:?} in: {message}");
-    }
-    for debris in ["panicked", "Error {", "Err(", "RUST_BACKTRACE"] {
-        assert!(!message.contains(debris), "{message}");
-    }
-    assert!(output.stdout.is_empty(), "{}", stdout(output));
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! The tests of the whole: one binary, so that it links once.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bad_files;
 mod cli;
 mod device;
 mod goldens;
 mod layering;
+mod program;
