@@ -21,6 +21,7 @@
 //!     image.save("lighthouse.png")
 //! }
 //! ```
+#![cfg_attr(doctest, doc = include_str!("../README.md"))]
 
 #[doc(hidden)]
 pub mod bench;
@@ -48,8 +49,3 @@ pub use pipeline::{
 };
 pub use plan::{DispatchReport, PlanReport};
 pub use weights::PartInfo;
-
-/// Compiles the README's example.
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;

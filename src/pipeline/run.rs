@@ -10,7 +10,7 @@ use super::recordings::{StepShape, ends};
 use super::request::{Request, Task};
 use super::tasks;
 use super::trace::Trace;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::image::{Image, PARAMETERS_KEYWORD, Parameters, REQUEST_KEYWORD};
 use crate::ops::{RowField, STATE_SLOTS};
 use crate::sampling::{Row, Table};
@@ -96,8 +96,8 @@ impl Run {
     /// Does the next step, or says that all are done.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] with the step, [`Error::DeviceLost`], [`Error::Gpu`], or
-    /// [`Error::BadFile`] if recorded noise runs out.
+    /// [`crate::Error::NotFinite`] with the step, [`crate::Error::DeviceLost`], [`crate::Error::Gpu`], or
+    /// [`crate::Error::BadFile`] if recorded noise runs out.
     pub fn next_step(&mut self) -> Result<Option<Step>> {
         pollster::block_on(self.next_step_async())
     }

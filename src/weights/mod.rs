@@ -90,6 +90,7 @@ impl Weights {
     ///
     /// # Errors
     /// As [`Weights::open`].
+    #[cfg(any(test, feature = "demo-model"))]
     pub(crate) fn from_static(name: &str, bytes: &'static [u8]) -> Result<Self> {
         let mut builder = Builder::new(Path::new(name));
         builder.add(Source::of_static(name, bytes), None)?;

@@ -1,6 +1,7 @@
 //! Overflow in f16, and what a run does about it.
 
 use super::*;
+use crate::error::Error;
 use crate::gpu::Device;
 use crate::ops::testing;
 use crate::pipeline::{Model, Precision};
