@@ -3,7 +3,7 @@
 // q       [N, Lq, H·D]
 // k, v    [N, Lk, H·D]
 // y       [N, Lq, H·D]
-// dispatch: one workgroup of 64 invocations per (n, head, block of 4 queries)
+// dispatch: one workgroup of 64 invocations per (n, head, block of 4 queries from first_query on)
 // Keys are taken 64 at a time: an invocation scores one key against the four queries (the
 // components of a vec4), then gathers its channels of the values. No matrix of scores in memory.
 // source: Milakov & Gimelshein 2018 (arXiv 1805.02867), Dao et al. 2022 (arXiv 2205.14135);
@@ -14,7 +14,7 @@ const SLOTS = (HEAD_DIM + KEYS - 1u) / KEYS;
 /// Stands for −∞, which fast mathematics may assume away.
 const MASKED = -1e30;
 
-struct Params { batch: u32, queries: u32, keys: u32, heads: u32, query_blocks: u32 }
+struct Params { batch: u32, queries: u32, keys: u32, heads: u32, first_query: u32, query_blocks: u32 }
 
 @group(0) @binding(0) var<storage, read> q: array<q_word>;
 @group(0) @binding(1) var<storage, read> k: array<k_word>;
@@ -34,7 +34,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let stored = n < params.batch;
     let sample = min(n, params.batch - 1u);
     let head = block / params.query_blocks % params.heads;
-    let query = block % params.query_blocks * 4u;
+    let query = params.first_query + block % params.query_blocks * 4u;
     let stride = params.heads * HEAD_DIM;
     let queries = vec4<u32>(query) + vec4<u32>(0u, 1u, 2u, 3u);
     let rows = (sample * params.queries + min(queries, vec4<u32>(params.queries - 1u))) * stride + head * HEAD_DIM;

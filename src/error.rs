@@ -17,18 +17,20 @@ pub enum Error {
 
     /// The device has too little memory for what was asked.
     #[error(
-        "out of memory on the device while {what}: {needed_bytes} bytes needed; \
-         use a smaller size or batch, or --precision f16"
+        "out of memory while {what}{}; use a smaller size or batch, or --precision f16",
+        amounts(*needed_bytes, *available_bytes)
     )]
     OutOfMemory {
-        /// What was being allocated.
+        /// What was being done.
         what: String,
-        /// How many bytes that takes.
-        needed_bytes: u64,
+        /// How many bytes that takes, where it is known.
+        needed_bytes: Option<u64>,
+        /// How many bytes there could be, where it is known.
+        available_bytes: Option<u64>,
     },
 
     /// The device stopped answering; everything on it is gone.
-    #[error("the graphics device was lost ({reason}); load the pipeline again")]
+    #[error("the graphics device was lost ({reason}); open the device and load the pipeline again")]
     DeviceLost {
         /// The driver's words.
         reason: String,
@@ -108,10 +110,10 @@ pub enum Error {
     #[error("unsupported: {0}")]
     Unsupported(String),
 
-    /// NaN or infinity came out of a stage, at every precision tried.
+    /// NaN or infinity came out of a stage, at every precision that the request allows.
     #[error(
-        "{stage}{} gave values that are not finite; the weights may be damaged \
-         (`aquatint inspect` lists them), or try --precision f32",
+        "{stage}{} gave values that are not finite; with --precision f16 try auto, else the weights \
+         are damaged: download the file again",
         step.map(|step| format!(" at step {step}")).unwrap_or_default()
     )]
     NotFinite {
@@ -121,7 +123,7 @@ pub enum Error {
         step: Option<usize>,
     },
 
-    /// The caller dropped or cancelled the run.
+    /// The caller cancelled a run.
     #[error("cancelled")]
     Cancelled,
 
@@ -133,6 +135,22 @@ pub enum Error {
         /// What did not fit.
         reason: String,
     },
+}
+
+/// `: 12 MiB needed, 8 MiB at most`, as far as known.
+fn amounts(needed: Option<u64>, available: Option<u64>) -> String {
+    let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+    match (needed, available) {
+        (None, _) => String::new(),
+        (Some(needed), None) => format!(": {} MiB needed", mib(needed)),
+        (Some(needed), Some(available)) => {
+            format!(
+                ": {} MiB needed, {} MiB at most",
+                mib(needed),
+                mib(available)
+            )
+        }
+    }
 }
 
 impl Error {

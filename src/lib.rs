@@ -29,6 +29,7 @@ mod error;
 mod families;
 mod gpu;
 mod image;
+mod lock;
 mod networks;
 mod nn;
 mod ops;

@@ -118,9 +118,7 @@ pub(super) async fn adapters() -> Vec<(AdapterInfo, wgpu::Adapter)> {
     descriptor.flags = wgpu::InstanceFlags::empty().with_env();
     let instance = wgpu::Instance::new(descriptor);
     let mut adapters = instance.enumerate_adapters(wgpu::Backends::all()).await;
-    adapters.retain(|adapter| {
-        adapter.get_downlevel_capabilities().is_webgpu_compliant() || usable(adapter)
-    });
+    adapters.retain(computes);
     adapters.sort_by_key(|adapter| match adapter.get_info().device_type {
         wgpu::DeviceType::DiscreteGpu => 0,
         wgpu::DeviceType::IntegratedGpu => 1,
@@ -136,14 +134,14 @@ pub(super) async fn adapters() -> Vec<(AdapterInfo, wgpu::Adapter)> {
 }
 
 /// Whether compute shaders run at all.
-fn usable(adapter: &wgpu::Adapter) -> bool {
+fn computes(adapter: &wgpu::Adapter) -> bool {
     let flags = adapter.get_downlevel_capabilities().flags;
     flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS)
 }
 
 /// The first adapter, or the one of that index or with that part in its name.
 pub(super) fn choose(
-    adapters: Vec<(AdapterInfo, wgpu::Adapter)>,
+    mut adapters: Vec<(AdapterInfo, wgpu::Adapter)>,
     wanted: Option<&str>,
 ) -> Result<(AdapterInfo, wgpu::Adapter)> {
     if adapters.is_empty() {
@@ -156,26 +154,38 @@ pub(super) fn choose(
         .iter()
         .map(|(info, _)| format!("{} {}", info.index, info.name))
         .collect();
-    let matches = |info: &AdapterInfo| match wanted {
-        None => true,
-        Some(wanted) => match wanted.parse::<usize>() {
-            Ok(index) => info.index == index,
-            Err(_) => info.name.to_lowercase().contains(&wanted.to_lowercase()),
-        },
+    let place = match wanted {
+        None => Some(0),
+        Some(wanted) => find(adapters.iter().map(|(info, _)| info), wanted),
     };
-    adapters
-        .into_iter()
-        .find(|(info, _)| matches(info))
-        .ok_or_else(|| {
+    match place {
+        Some(place) => Ok(adapters.swap_remove(place)),
+        None => {
             let wanted = wanted.unwrap_or_default();
-            Error::request(
-                "device",
-                format!(
-                    "no adapter matches \"{wanted}\"; there are: {}",
-                    names.join(", ")
-                ),
-            )
-        })
+            let reason = format!(
+                "no adapter matches \"{wanted}\"; there are: {}",
+                names.join(", ")
+            );
+            Err(Error::request("device", reason))
+        }
+    }
+}
+
+/// The place of the adapter of that index, or else of the first with that part in its name: `4090`
+/// is hardly an index.
+fn find<'a>(
+    adapters: impl Iterator<Item = &'a AdapterInfo> + Clone,
+    wanted: &str,
+) -> Option<usize> {
+    let by_index = adapters
+        .clone()
+        .position(|info| info.index.to_string() == wanted);
+    let part = wanted.to_lowercase();
+    by_index.or_else(|| {
+        adapters
+            .clone()
+            .position(|info| info.name.to_lowercase().contains(&part))
+    })
 }
 
 /// What to install where no driver answers.

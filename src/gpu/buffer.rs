@@ -48,12 +48,13 @@ impl Gpu {
         mapped: bool,
     ) -> Result<Buffer> {
         let size = whole_words(bytes.max(4));
-        let out_of_memory = || Error::OutOfMemory {
+        let out_of_memory = |available_bytes| Error::OutOfMemory {
             what: format!("allocating {label}"),
-            needed_bytes: size,
+            needed_bytes: Some(size),
+            available_bytes,
         };
         if size > self.limits.max_buffer_size {
-            return Err(out_of_memory());
+            return Err(out_of_memory(Some(self.limits.max_buffer_size)));
         }
         let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let inner = self.device.create_buffer(&wgpu::BufferDescriptor {
@@ -65,7 +66,7 @@ impl Gpu {
         match memory.pop().await {
             Some(_) => {
                 self.check()?; // a lost device fails every allocation
-                Err(out_of_memory())
+                Err(out_of_memory(None))
             }
             None => Ok(Buffer { inner }),
         }
@@ -73,9 +74,6 @@ impl Gpu {
 }
 
 /// f32 values as the bytes of `dtype`, padded to whole words.
-///
-/// # Panics
-/// For bf16, which only weights have.
 pub(crate) fn encode(values: &[f32], dtype: DType) -> Vec<u8> {
     let mut bytes: Vec<u8> = match dtype {
         DType::F32 => bytemuck::cast_slice(values).to_vec(),

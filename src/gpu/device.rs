@@ -4,9 +4,10 @@ use super::adapter::{self, AdapterInfo};
 use super::cache::DriverCache;
 use super::kernel::Kernel;
 use crate::error::{Error, Result};
+use crate::lock::lock;
 use crate::tensor::Caps;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Where pictures are made: a graphics device, or the CPU interpreter. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -93,10 +94,13 @@ impl Device {
         }
     }
 
-    /// What shader variants may depend on.
+    /// What shader variants may depend on. The interpreter stores no f16: it computes in f32.
     pub(crate) fn caps(&self) -> Caps {
-        self.gpu()
-            .map_or_else(Caps::portable, |gpu| gpu.caps.clone())
+        let interpreter = || Caps {
+            f16: false,
+            ..Caps::unlimited()
+        };
+        self.gpu().map_or_else(interpreter, |gpu| gpu.caps.clone())
     }
 }
 
@@ -118,12 +122,7 @@ pub(crate) struct Gpu {
 #[derive(Debug, Default)]
 struct Faults {
     lost: Mutex<Option<String>>,
-    error: Mutex<Option<String>>,
-}
-
-/// Locks, whether or not a thread died holding the lock: the data are plain values.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    error: Mutex<Option<Error>>,
 }
 
 impl Gpu {
@@ -169,13 +168,13 @@ impl Gpu {
     /// The first fault that the driver reported since the last check.
     ///
     /// # Errors
-    /// [`Error::DeviceLost`] or [`Error::Gpu`].
+    /// [`Error::DeviceLost`], [`Error::OutOfMemory`] or [`Error::Gpu`].
     pub(crate) fn check(&self) -> Result<()> {
         if let Some(reason) = lock(&self.faults.lost).clone() {
             return Err(Error::DeviceLost { reason });
         }
         match lock(&self.faults.error).take() {
-            Some(message) => Err(Error::Gpu(message)),
+            Some(error) => Err(error),
             None => Ok(()),
         }
     }
@@ -197,7 +196,15 @@ impl Gpu {
 fn watch(device: &wgpu::Device, faults: &Arc<Faults>) {
     let kept = Arc::clone(faults);
     device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
-        lock(&kept.error).get_or_insert(error.to_string());
+        let error = match error {
+            wgpu::Error::OutOfMemory { .. } => Error::OutOfMemory {
+                what: "running commands".into(),
+                needed_bytes: None,
+                available_bytes: None,
+            },
+            other => Error::Gpu(one_line(&other.to_string())),
+        };
+        lock(&kept.error).get_or_insert(error);
     }));
     let kept = Arc::clone(faults);
     device.set_device_lost_callback(move |reason, message| {
@@ -205,4 +212,9 @@ fn watch(device: &wgpu::Device, faults: &Arc<Faults>) {
             lock(&kept.lost).get_or_insert(message);
         }
     });
+}
+
+/// A driver's message, which may have many lines, in one.
+fn one_line(message: &str) -> String {
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
 }

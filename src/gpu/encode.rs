@@ -64,7 +64,7 @@ impl CommandList {
     /// operations.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if a binding is larger than the device allows; as [`Gpu::kernel`].
+    /// [`Error::Unsupported`] if a grid is larger than the device allows; as [`Gpu::kernel`].
     pub(crate) async fn new(
         gpu: &Gpu,
         dispatches: &[(&Dispatch, Vec<Bound>, u64)],
@@ -94,7 +94,7 @@ impl CommandList {
                 bytes: range,
             };
             commands.push(Command {
-                bind_group: bind(gpu, dispatch, &kernel, bound, &uniform)?,
+                bind_group: bind(gpu, dispatch, &kernel, bound, &uniform),
                 kernel,
                 grid: grid(dispatch.groups)?,
                 flops: *flops,
@@ -173,16 +173,10 @@ fn bind(
     kernel: &Kernel,
     bound: &[Bound],
     params: &Bound,
-) -> Result<wgpu::BindGroup> {
+) -> wgpu::BindGroup {
     let mut entries = Vec::with_capacity(bound.len() + 1);
     for (binding, Bound { buffer, bytes }) in (0..).zip(bound.iter().chain([params])) {
         let size = whole_words(bytes.end - bytes.start);
-        if size > gpu.caps.max_binding_bytes {
-            return Err(Error::Unsupported(format!(
-                "{} needs {size} bytes in one binding and the device allows {}; use a smaller size",
-                dispatch.shader, gpu.caps.max_binding_bytes
-            )));
-        }
         entries.push(wgpu::BindGroupEntry {
             binding,
             resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
@@ -192,11 +186,11 @@ fn bind(
             }),
         });
     }
-    Ok(gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+    gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
         label: Some(dispatch.shader),
         layout: &kernel.layout,
         entries: &entries,
-    }))
+    })
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! Kernels: compiled shader variants with their interfaces, made once per device.
 
-use super::device::{Gpu, lock};
+use super::device::Gpu;
 use super::prelude::prelude;
 use super::reflect::Reflection;
 use super::shaders::assemble;
 use crate::error::{Error, Result};
+use crate::lock::lock;
 use crate::tensor::Dispatch;
 use std::sync::Arc;
 

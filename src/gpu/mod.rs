@@ -15,6 +15,8 @@ mod transfer;
 mod validation_tests;
 
 pub use adapter::AdapterInfo;
+#[cfg(test)]
+pub(crate) use buffer::encode;
 pub(crate) use buffer::{Buffer, decode_array};
 pub(crate) use device::Gpu;
 pub use device::{Device, DeviceOptions};

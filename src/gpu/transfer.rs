@@ -1,8 +1,9 @@
 //! Small writes to the device and reads from it.
 
 use super::buffer::{Buffer, decode, encode, whole_words};
-use super::device::{Gpu, lock};
+use super::device::Gpu;
 use crate::error::{Error, Result};
+use crate::lock::lock;
 use crate::tensor::View;
 use std::future::Future;
 use std::pin::Pin;

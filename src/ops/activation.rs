@@ -1,6 +1,6 @@
 //! SiLU, GELU and the "quick" GELU, element by element.
 
-use super::elementwise;
+use super::{arithmetic::narrow, elementwise};
 use crate::tensor::{Array, Caps, Checked, Const, Dispatch, Io, Lanes, Op, Operand, Shape, Tensor};
 
 /// An activation function.
@@ -28,10 +28,7 @@ impl Activation {
 /// Φ(x)·x in double precision, from the Maclaurin series of erf.
 pub(super) fn gelu(x: f32) -> f32 {
     let x = f64::from(x);
-    #[expect(clippy::cast_possible_truncation, reason = "the nearest f32 is meant")]
-    {
-        (0.5 * x * (1.0 + erf(x / std::f64::consts::SQRT_2))) as f32
-    }
+    narrow(0.5 * x * (1.0 + erf(x / std::f64::consts::SQRT_2)))
 }
 
 /// The error function: its Maclaurin series, which has 1e-9 of rounding left at |x| = 4.

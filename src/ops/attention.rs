@@ -1,10 +1,14 @@
 //! Scaled dot-product attention in one pass over the keys.
 
+use super::arithmetic::dot;
 use crate::tensor::{Array, Caps, Checked, Const, Dispatch, Io, Lanes, Op, Operand, Shape, Tensor};
 use rayon::prelude::*;
 
 /// Queries that one workgroup answers: as many as a vec4 holds.
 const QUERIES: usize = 4;
+/// Floating-point operations of one dispatch: about 0.1 s at 0.5 TFLOP/s, so that no dispatch alone
+/// wakes a watchdog.
+const DISPATCH_FLOPS: u64 = 50_000_000_000;
 /// The widest head that the shader's registers take: 8 slots of 64 invocations.
 const MAX_HEAD_DIM: usize = 512;
 
@@ -56,21 +60,30 @@ impl Op for Attention {
         let (q, k) = (io.inputs[0], io.inputs[1]);
         let head_dim = q.shape.last() / self.num_heads;
         let query_blocks = q.shape.dim(1).div_ceil(QUERIES);
+        let dispatches = self.flops(io).div_ceil(DISPATCH_FLOPS).max(1);
+        let dispatches = usize::try_from(dispatches)
+            .unwrap_or(usize::MAX)
+            .min(query_blocks);
+        let blocks_each = query_blocks.div_ceil(dispatches);
         let as_u32 = |value: usize| u32::try_from(value).expect("a head is at most 512 wide");
-        let dispatch = Dispatch::new("attention", Lanes::One)
-            .read("q", Operand::Input(0), q.dtype, Lanes::One)
-            .read("k", Operand::Input(1), k.dtype, Lanes::One)
-            .read("v", Operand::Input(2), io.inputs[2].dtype, Lanes::One)
-            .write("y", io.output, Lanes::One)
-            .constant("HEAD_DIM", Const::U32(as_u32(head_dim)))
-            .constant("CAUSAL", Const::Bool(self.mask == Mask::Causal))
-            .param("batch", q.shape.dim(0))
-            .param("queries", q.shape.dim(1))
-            .param("keys", k.shape.dim(1))
-            .param("heads", self.num_heads)
-            .param("query_blocks", query_blocks)
-            .groups(q.shape.dim(0) * self.num_heads * query_blocks);
-        vec![dispatch]
+        let part = |first_block: usize| {
+            let blocks = blocks_each.min(query_blocks - first_block);
+            Dispatch::new("attention", Lanes::One)
+                .read("q", Operand::Input(0), q.dtype, Lanes::One)
+                .read("k", Operand::Input(1), k.dtype, Lanes::One)
+                .read("v", Operand::Input(2), io.inputs[2].dtype, Lanes::One)
+                .write("y", io.output, Lanes::One)
+                .constant("HEAD_DIM", Const::U32(as_u32(head_dim)))
+                .constant("CAUSAL", Const::Bool(self.mask == Mask::Causal))
+                .param("batch", q.shape.dim(0))
+                .param("queries", q.shape.dim(1))
+                .param("keys", k.shape.dim(1))
+                .param("heads", self.num_heads)
+                .param("first_query", first_block * QUERIES)
+                .param("query_blocks", blocks)
+                .groups(q.shape.dim(0) * self.num_heads * blocks)
+        };
+        (0..query_blocks).step_by(blocks_each).map(part).collect()
     }
 
     fn reference(&self, inputs: &[&Array]) -> Array {
@@ -95,7 +108,7 @@ impl Op for Attention {
                     let q = &q.data()[of(q, row)..][..head_dim];
                     let score = |key: usize| {
                         let k = &k.data()[of(k, n * keys + key)..][..head_dim];
-                        scale * super::linear::dot(q, k)
+                        scale * dot(q, k)
                     };
                     let scores: Vec<f32> = (0..visible).map(score).collect();
                     let max = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -160,5 +173,21 @@ mod tests {
         [[1, 3, 320], [1, 65, 320], [1, 65, 320]],
         [[1, 131071, 2], [1, 2, 2], [1, 2, 2]]
     ], f32 = 2e-5, f16 = 2e-3);
+    #[test]
+    fn a_large_attention_is_split_into_dispatches() {
+        // 4 · 4096² · 2 · 512 = 3.4e10 FLOP a sample; two samples are over the limit.
+        let view = crate::tensor::View {
+            shape: Shape::from([2, 4096, 1024]),
+            dtype: crate::tensor::DType::F32,
+        };
+        let io = Io {
+            inputs: vec![view; 3],
+            output: view,
+        };
+        let parts = TWO_HEADS.lower(&io, &Caps::portable());
+        let groups: usize = parts.iter().map(|part| part.groups).sum();
+        assert_eq!((parts.len(), groups), (3, 2 * 2 * 1024));
+    }
+
     op_test!(causal_attention: [CAUSAL], [[[2, 77, 32], [2, 77, 32], [2, 77, 32]]], f32 = 2e-5, f16 = 2e-3);
 }

@@ -1,6 +1,6 @@
 //! Two-dimensional convolution, channels last, as an implicit matrix product.
 
-use super::linear::{bias_or_weight, dot};
+use super::{arithmetic::dot, bias_or_weight};
 use crate::tensor::{
     Array, Caps, Checked, Const, Dispatch, Io, Lanes, Op, Operand, Param, Shape, Tensor,
 };

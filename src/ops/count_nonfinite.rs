@@ -2,7 +2,12 @@
 
 use crate::tensor::{Array, Caps, Checked, DType, Dispatch, Io, Lanes, Op, Operand, Shape, Tensor};
 
-/// Any shape → `[1]` u32: how many elements are NaN or infinite, by their bits.
+/// Workgroups, each of which counts its share.
+const GROUPS: usize = 64;
+/// Invocations of each.
+const INVOCATIONS: usize = 64;
+
+/// Any shape → `[64]` u32: how many elements are NaN or infinite, by their bits, share by share.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CountNonfinite;
 
@@ -12,7 +17,7 @@ impl Op for CountNonfinite {
     }
 
     fn shape(&self, _inputs: &[Shape]) -> Checked<Shape> {
-        Ok(Shape::from([1]))
+        Ok(Shape::from([GROUPS]))
     }
 
     fn dtype(&self, _inputs: &[DType]) -> DType {
@@ -24,22 +29,28 @@ impl Op for CountNonfinite {
         let dispatch = Dispatch::new("count_nonfinite", Lanes::One)
             .read("x", Operand::Input(0), x.dtype, Lanes::One)
             .write("y", io.output, Lanes::One)
-            .param("count", x.shape.len());
+            .param("count", x.shape.len())
+            .groups(GROUPS);
         vec![dispatch]
     }
 
     fn reference(&self, inputs: &[&Array]) -> Array {
-        let count = inputs[0].data().iter().filter(|x| !x.is_finite()).count();
-        Array::new([1], vec![count as f32])
+        let mut counts = Array::zeros([GROUPS]);
+        for (i, x) in inputs[0].data().iter().enumerate() {
+            if !x.is_finite() {
+                counts.data_mut()[i / INVOCATIONS % GROUPS] += 1.0;
+            }
+        }
+        counts
     }
 
-    fn flops(&self, _io: &Io) -> u64 {
-        0
+    fn flops(&self, io: &Io) -> u64 {
+        io.inputs[0].shape.len() as u64
     }
 }
 
 impl<'g> Tensor<'g> {
-    /// Any shape → `[1]` u32: how many elements are NaN or infinite.
+    /// Any shape → `[64]` u32: how many elements are NaN or infinite, in shares.
     pub(crate) fn count_nonfinite(self) -> Tensor<'g> {
         self.apply(CountNonfinite, &[])
     }
@@ -52,7 +63,7 @@ mod tests {
 
     #[test]
     fn nan_and_infinity_are_counted() {
-        for length in [1, 63, 64, 65, 1009] {
+        for length in [1, 63, 64, 65, 1009, 10_007] {
             let mut x = seeded([length].into(), 7);
             check_arrays(&CountNonfinite, &[(x.clone(), DType::F32)], 0.0);
             x.data_mut()[length - 1] = f32::NAN;

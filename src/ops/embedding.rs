@@ -111,11 +111,21 @@ mod tests {
 
     #[test]
     fn rows_are_looked_up() {
-        for (rows, channels) in [(1, 1), (1024, 5), (3072, 128)] {
-            let table = seeded([rows, channels].into(), 1);
-            let op = Embedding { dtype: DType::F32 };
-            let inputs = [(ids([2, 77], rows), DType::U32), (table, DType::F16)];
-            check_arrays(&op, &inputs, 1e-3);
+        for (length, rows, channels) in [
+            (77, 1, 1),
+            (77, 1024, 5),
+            (77, 3072, 128),
+            (2_097_187, 3, 1),
+        ] {
+            for (stored, compute) in [
+                (DType::F32, DType::F32),
+                (DType::F16, DType::F32),
+                (DType::F32, DType::F16),
+            ] {
+                let table = seeded([rows, channels].into(), 1);
+                let inputs = [(ids([2, length], rows), DType::U32), (table, stored)];
+                check_arrays(&Embedding { dtype: compute }, &inputs, 1e-3);
+            }
         }
     }
 

@@ -58,5 +58,5 @@ mod tests {
     use super::*;
     use crate::ops::testing::op_test;
 
-    op_test!(geglu: [Geglu], [[1, 2], [3, 14], [2, 77, 64]], f32 = 1e-6, f16 = 2e-3);
+    op_test!(geglu: [Geglu], [[1, 2], [3, 14], [2, 77, 64], [4194371, 2]], f32 = 1e-6, f16 = 2e-3);
 }

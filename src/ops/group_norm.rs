@@ -1,5 +1,6 @@
 //! Group normalisation, channels last.
 
+use super::arithmetic::narrow;
 use crate::tensor::{Array, Caps, Checked, Dispatch, Io, Lanes, Op, Operand, Param, Shape, Tensor};
 
 /// x `[N, .., C]`, weight and bias `[C]` → the same shape. Wu & He 2018 (arXiv 1803.08494).
@@ -77,12 +78,6 @@ impl Op for GroupNorm {
     fn flops(&self, io: &Io) -> u64 {
         7 * io.output.shape.len() as u64 // two for the mean and variance each, three to normalise
     }
-}
-
-/// The nearest f32.
-#[expect(clippy::cast_possible_truncation, reason = "the nearest f32 is meant")]
-pub(super) fn narrow(value: f64) -> f32 {
-    value as f32
 }
 
 impl<'g> Tensor<'g> {

@@ -1,6 +1,6 @@
 //! Layer normalisation over the channels.
 
-use super::group_norm::narrow;
+use super::arithmetic::narrow;
 use crate::tensor::{Array, Caps, Checked, Dispatch, Io, Lanes, Op, Operand, Param, Shape, Tensor};
 
 /// x `[.., C]`, weight and bias `[C]` → the same shape. Ba et al. 2016 (arXiv 1607.06450).

@@ -1,5 +1,6 @@
 //! A linear layer: rows times the transpose of a weight, plus a bias.
 
+use super::{arithmetic::dot, bias_or_weight};
 use crate::tensor::{
     Array, Caps, Checked, Const, Dispatch, Io, Lanes, Op, Operand, Param, Shape, Tensor,
 };
@@ -77,29 +78,6 @@ impl Op for Linear {
     fn flops(&self, io: &Io) -> u64 {
         2 * (io.output.shape.len() * io.inputs[1].shape.dim(1)) as u64
     }
-}
-
-/// The bias's place among the inputs, or the weight's where there is none: something must be bound.
-pub(super) fn bias_or_weight(io: &Io, bias: usize) -> usize {
-    if bias < io.inputs.len() { bias } else { 1 }
-}
-
-/// Σ aᵢ·bᵢ in eight partial sums, as one vector register would.
-pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0.0; 8];
-    let (a_chunks, b_chunks) = (a.chunks_exact(8), b.chunks_exact(8));
-    let tail: f32 = a_chunks
-        .remainder()
-        .iter()
-        .zip(b_chunks.remainder())
-        .map(|(a, b)| a * b)
-        .sum();
-    for (a, b) in a_chunks.zip(b_chunks) {
-        for lane in 0..8 {
-            sums[lane] += a[lane] * b[lane];
-        }
-    }
-    sums.iter().sum::<f32>() + tail
 }
 
 impl<'g> Tensor<'g> {

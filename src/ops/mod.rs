@@ -1,6 +1,7 @@
 //! Operations, one a file: shape rule, lowering to a shader, and the definition in plain f32.
 
 mod activation;
+mod arithmetic;
 mod attention;
 mod binary;
 mod concat;
@@ -32,7 +33,7 @@ pub(crate) use linear::Linear;
 pub(crate) use sampler_step::{RowField, STATE_SLOTS};
 pub(crate) use timestep_embedding::TimestepEmbedding;
 
-use crate::tensor::{Dispatch, Lanes};
+use crate::tensor::{Dispatch, Io, Lanes};
 
 /// Invocations in a workgroup of the element-wise shaders.
 const ELEMENTWISE_GROUP: usize = 64;
@@ -43,4 +44,10 @@ fn elementwise(shader: &'static str, lanes: Lanes, elements: usize) -> Dispatch 
     Dispatch::new(shader, lanes)
         .param("count", count)
         .groups(count.div_ceil(ELEMENTWISE_GROUP))
+}
+
+/// The bias's place among the inputs of a layer, or the weight's where there is no bias: something
+/// must be bound.
+fn bias_or_weight(io: &Io, bias: usize) -> usize {
+    if bias < io.inputs.len() { bias } else { 1 }
 }

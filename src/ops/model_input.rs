@@ -85,7 +85,11 @@ mod tests {
             (2, DType::F32, 1e-6),
             (2, DType::F16, 1e-3),
         ] {
-            for shape in [[STATE_SLOTS, 1, 9, 13, 4], [STATE_SLOTS, 2, 1, 1, 3]] {
+            for shape in [
+                [STATE_SLOTS, 1, 9, 13, 4],
+                [STATE_SLOTS, 2, 1, 1, 3],
+                [STATE_SLOTS, 1, 1, 1, 4_194_371],
+            ] {
                 let inputs = [
                     (seeded(shape.into(), 1), DType::F32),
                     (seeded([RowField::COUNT].into(), 2), DType::F32),

@@ -176,22 +176,24 @@ mod tests {
 
     #[test]
     fn any_row_is_executed() {
-        for (n, branches, height, width, channels) in
-            [(1, 1, 1, 1, 1), (2, 2, 9, 13, 4), (1, 2, 5, 7, 3)]
-        {
-            for save in [0.0, 1.0] {
+        let latents = [
+            [1, 1, 1, 1],
+            [2, 9, 13, 4],
+            [1, 5, 7, 3],
+            [1, 1, 1, 4_194_371],
+        ];
+        for (latent, branches) in latents.into_iter().zip([1, 2, 2, 1]) {
+            let [n, height, width, channels] = latent;
+            for (save, output) in [(0.0, DType::F32), (1.0, DType::F32), (1.0, DType::F16)] {
                 let mut row = seeded([RowField::COUNT].into(), 4);
                 row.data_mut()[RowField::Save as usize] = save;
+                let state = seeded([STATE_SLOTS, n, height, width, channels].into(), 1);
+                let model = seeded([branches * n, height, width, channels].into(), 2);
+                let noise = seeded(latent.into(), 3);
                 let inputs = [
-                    (
-                        seeded([STATE_SLOTS, n, height, width, channels].into(), 1),
-                        DType::F32,
-                    ),
-                    (
-                        seeded([branches * n, height, width, channels].into(), 2),
-                        DType::F32,
-                    ),
-                    (seeded([n, height, width, channels].into(), 3), DType::F32),
+                    (state, DType::F32),
+                    (model, output),
+                    (noise, DType::F32),
                     (row, DType::F32),
                 ];
                 check_arrays(&SamplerStep, &inputs, 1e-5);

@@ -79,5 +79,17 @@ mod tests {
         dtype: Some(DType::F32),
     };
 
-    op_test!(scale: [HALF, WIDEN], [[1], [3, 77], [2, 64, 32]], f32 = 1e-6, f16 = 1e-3);
+    #[test]
+    fn values_are_narrowed_to_f16() {
+        let narrow = Scale {
+            factor: 1.0,
+            dtype: Some(DType::F16),
+        };
+        for length in [1, 77, 64] {
+            let x = crate::ops::testing::seeded(Shape::from([length]), 1);
+            crate::ops::testing::check_arrays(&narrow, &[(x, DType::F32)], 1e-3);
+        }
+    }
+
+    op_test!(scale: [HALF, WIDEN], [[1], [3, 77], [2, 64, 32], [4194371]], f32 = 1e-6, f16 = 1e-3);
 }

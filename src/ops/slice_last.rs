@@ -73,6 +73,6 @@ mod tests {
         length: 4,
     };
 
-    op_test!(slice: [ODD], [[1, 3], [2, 5, 7]], f32 = 0.0, f16 = 0.0);
+    op_test!(slice: [ODD], [[1, 3], [2, 5, 7], [2097187, 3]], f32 = 0.0, f16 = 0.0);
     op_test!(slice_in_lanes: [EVEN], [[1, 8], [2, 9, 13, 8]], f32 = 0.0, f16 = 0.0);
 }

@@ -1,6 +1,6 @@
 //! Sines and cosines of the timestep at geometrically spaced frequencies.
 
-use super::{elementwise, group_norm::narrow};
+use super::{arithmetic::narrow, elementwise};
 use crate::tensor::{
     Array, Caps, Checked, Const, DType, Dispatch, Io, Lanes, Op, Operand, Shape, Tensor,
 };
@@ -111,6 +111,20 @@ mod tests {
                 &[(timesteps, DType::F32)],
                 5e-4,
             );
+        }
+    }
+
+    #[test]
+    fn embeddings_are_stored_as_f16_and_beyond_one_grid_axis() {
+        let embedding = TimestepEmbedding {
+            dim: 2,
+            flip_sin_to_cos: true,
+            freq_shift: 0.0,
+            max_period: 10_000.0,
+        };
+        for (count, dtype) in [(7, DType::F16), (2_097_187, DType::F32)] {
+            let timesteps = Array::new([count], (0..count).map(|i| (i % 1000) as f32).collect());
+            check_arrays(&Typed(embedding, dtype), &[(timesteps, DType::F32)], 1e-3);
         }
     }
 }

@@ -66,6 +66,14 @@ mod tests {
         // 41 is no divisor of 255: ties are rounded as the driver likes.
         let data = (0..3 * 35).map(|i| (i as f32 - 50.0) / 41.0).collect();
         let x = Array::new([1, 5, 7, 3], data);
-        check_arrays(&ToRgba8, &[(x, DType::F32)], 0.0);
+        check_arrays(&ToRgba8, &[(x.clone(), DType::F32)], 0.0);
+        // Stored as f16, none of these values comes near a tie either.
+        check_arrays(&ToRgba8, &[(x, DType::F16)], 0.0);
+    }
+
+    #[test]
+    fn more_groups_than_one_grid_axis_holds() {
+        let x = Array::zeros([1, 1, 4_194_371, 3]);
+        check_arrays(&ToRgba8, &[(x.map(|_| 0.3), DType::F32)], 0.0);
     }
 }

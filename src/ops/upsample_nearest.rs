@@ -85,6 +85,6 @@ mod tests {
         width: 6,
     };
 
-    op_test!(upsample_to_odd: [ODD], [[1, 5, 7, 3], [2, 5, 7, 8]], f32 = 0.0, f16 = 0.0);
+    op_test!(upsample_to_odd: [ODD], [[1, 5, 7, 3], [2, 5, 7, 8], [35851, 1, 1, 1]], f32 = 0.0, f16 = 0.0);
     op_test!(upsample_twice: [TWICE], [[1, 5, 3, 3], [2, 5, 3, 8]], f32 = 0.0, f16 = 0.0);
 }

@@ -1,12 +1,11 @@
 //! From prompts to what the network is told.
 
 use super::handle::Pipeline;
-use super::plans::{Lease, Part, Stage};
+use super::plans::{Lease, Stage};
 use super::recordings::ends;
 use super::request::Request;
 use super::trace::Trace;
 use crate::error::Result;
-use crate::tensor::DType;
 use crate::text::Tokens;
 
 /// What the network is told of the prompts.
@@ -48,12 +47,12 @@ impl Role {
     }
 }
 
-/// Tokenises and encodes the prompts of a resolved request. Without guidance, the negative prompt
+/// Tokenises and encodes the prompts of a resolved request with a borrowed text encoder. Without guidance, the negative prompt
 /// is left alone.
 pub(super) async fn condition(
     pipeline: &Pipeline,
     request: &Request,
-    compute: DType,
+    encoder: Lease,
     trace: Option<&mut Trace>,
 ) -> Result<Conditioning> {
     let model = pipeline.model();
@@ -68,7 +67,7 @@ pub(super) async fn condition(
     }
     let ids = encoded.iter().flat_map(|(_, tokens)| &tokens.ids);
     let ids: Vec<f32> = ids.map(|&id| id as f32).collect();
-    let embeddings = embed(pipeline, request, compute, &ids).await?;
+    let embeddings = embed(encoder, request, &ids).await?;
     let embeddings: Vec<&[f32]> = embeddings.chunks_exact(length * width).collect();
     if let Some(trace) = trace {
         for ((role, tokens), values) in encoded.iter().zip(&embeddings).rev() {
@@ -90,14 +89,7 @@ pub(super) async fn condition(
 }
 
 /// Runs the text encoder; in f32 if f16 overflows and may.
-async fn embed(
-    pipeline: &Pipeline,
-    request: &Request,
-    compute: DType,
-    ids: &[f32],
-) -> Result<Vec<f32>> {
-    let part = Part::TextEncoder(request.branches());
-    let mut encoder = Lease::take(pipeline, part, compute).await?;
+async fn embed(mut encoder: Lease, request: &Request, ids: &[f32]) -> Result<Vec<f32>> {
     loop {
         encoder.runner().write(ends::IDS, ids)?;
         if encoder.run().await? {

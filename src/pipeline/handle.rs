@@ -33,7 +33,7 @@ impl Pipeline {
     /// Opens a checkpoint and puts its weights on the device.
     ///
     /// # Errors
-    /// As [`Model::open`], and [`Error::OutOfMemory`] or [`Error::DeviceLost`].
+    /// As [`Model::open`], and as [`Pipeline::new`].
     pub fn load(device: &Device, path: impl AsRef<Path>) -> Result<Self> {
         Self::new(device, Model::open(path)?)
     }
@@ -41,7 +41,8 @@ impl Pipeline {
     /// Puts a model's weights on the device.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`] or [`Error::DeviceLost`].
+    /// [`Error::OutOfMemory`], [`Error::DeviceLost`], [`Error::Gpu`], or
+    /// [`Error::BadFile`] if the file changed meanwhile.
     pub fn new(device: &Device, model: Model) -> Result<Self> {
         Self::with_progress(device, model, &mut |_| ())
     }
@@ -49,7 +50,8 @@ impl Pipeline {
     /// Puts a model's weights on the device and tells how far it is.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`] or [`Error::DeviceLost`].
+    /// [`Error::OutOfMemory`], [`Error::DeviceLost`], [`Error::Gpu`], or
+    /// [`Error::BadFile`] if the file changed meanwhile.
     pub fn with_progress(
         device: &Device,
         model: Model,
@@ -95,34 +97,36 @@ impl Pipeline {
     /// The request with every default filled in and a seed drawn where there is none.
     ///
     /// # Errors
-    /// [`Error::Request`] with the field and what is allowed.
+    /// [`Error::Request`] with the field and what is allowed, [`Error::Unsupported`] if the device
+    /// cannot hold a picture of that size.
     pub fn resolve(&self, request: &Request) -> Result<Request> {
         let resolved = request.resolved(self.defaults())?;
         self.model()
             .latent_size(resolved.width(), resolved.height())?;
         self.model().table(&resolved)?;
-        self.compute(resolved.precision)?;
+        resolved.to_json()?;
+        self.fit(&resolved)?;
         Ok(resolved)
     }
 
     /// What a request takes on the device, known before anything runs.
     ///
     /// # Errors
-    /// [`Error::Request`] with the field and what is allowed.
+    /// As [`Pipeline::resolve`].
     pub fn memory(&self, request: &Request) -> Result<Memory> {
         let request = self.resolve(request)?;
-        let compute = self.compute(request.precision)?;
-        self.model()
-            .memory(&request, compute, &self.device().caps())
+        Ok(self.fit(&request)?.1)
     }
 
     /// Starts making the pictures of a request.
     ///
     /// # Errors
-    /// [`Error::Request`], [`Error::OutOfMemory`] before the first step, [`Error::DeviceLost`].
+    /// All that can be known before the first step is: [`Error::Request`], [`Error::Unsupported`],
+    /// [`Error::OutOfMemory`], [`Error::Io`] and [`Error::BadFile`] of recorded noise; and
+    /// [`Error::NotFinite`] of the text encoder, [`Error::DeviceLost`] and [`Error::Gpu`].
     pub fn start(&self, request: &Request) -> Result<Run> {
         let request = self.resolve(request)?;
-        let compute = self.compute(request.precision)?;
+        let (compute, _) = self.fit(&request)?;
         pollster::block_on(Run::start(self, request, compute, None))
     }
 
@@ -132,7 +136,7 @@ impl Pipeline {
     /// As [`Pipeline::start`].
     pub fn start_traced(&self, request: &Request) -> Result<Run> {
         let request = self.resolve(request)?;
-        let compute = self.compute(request.precision)?;
+        let (compute, _) = self.fit(&request)?;
         let trace = Trace::new(&request, self.model().name())?;
         pollster::block_on(Run::start(self, request, compute, Some(trace)))
     }
@@ -149,28 +153,17 @@ impl Pipeline {
         &self.inner.plans
     }
 
-    /// The type in which activations are stored at a precision.
-    pub(super) fn compute(&self, precision: Precision) -> Result<DType> {
-        precision.compute_on(self.device())
-    }
-}
-
-impl Precision {
-    /// The type in which activations are stored on a device.
-    ///
-    /// # Errors
-    /// [`Error::Request`] if the device cannot store f16 and it is asked for.
-    pub(crate) fn compute_on(self, device: &Device) -> Result<DType> {
-        let caps = device.caps();
-        match self {
-            Self::F32 => Ok(DType::F32),
-            Self::Auto if caps.f16 && !device.info().software => Ok(DType::F16),
-            Self::Auto => Ok(DType::F32),
-            Self::F16 if caps.f16 => Ok(DType::F16),
-            Self::F16 => {
-                let reason = format!("{} cannot store f16; use f32 or auto", device.info().name);
-                Err(Error::request("precision", reason))
+    /// The type in which a resolved request's activations are stored, and what that takes. Software
+    /// adapters have small bindings: what is too large for one in f32 may fit in f16.
+    fn fit(&self, request: &Request) -> Result<(DType, Memory)> {
+        let caps = self.device().caps();
+        let fit = |compute| Ok((compute, self.model().memory(request, compute, &caps)?));
+        let compute = request.precision.compute_on(self.device())?;
+        match fit(compute) {
+            Err(Error::Unsupported(_)) if request.precision == Precision::Auto && caps.f16 => {
+                fit(DType::F16)
             }
+            fitted => fitted,
         }
     }
 }

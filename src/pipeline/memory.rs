@@ -124,7 +124,7 @@ impl Model {
             branches: 2,
             latent: self.latent_size(options.width, options.height)?,
         };
-        let caps = Caps::portable();
+        let caps = Caps::unlimited();
         let mut plans = Vec::from(self.plans(shape, compute, &caps)?);
         if let Some(encoder) = self.vae_encoder_plan(shape.latent, compute, &caps) {
             plans.push(("vae_encoder", encoder?));
@@ -157,7 +157,7 @@ impl Model {
             branches: 1,
             latent: [8, 8],
         };
-        let plans = self.plans(smallest, DType::F32, &Caps::portable())?;
+        let plans = self.plans(smallest, DType::F32, &Caps::unlimited())?;
         let mut seen = HashSet::new();
         let params = plans.into_iter().flat_map(|(_, plan)| plan.params);
         Ok(params

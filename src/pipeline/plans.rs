@@ -6,9 +6,10 @@ use super::recordings::{StepShape, ends};
 use super::request::Precision;
 use crate::error::{Error, Result};
 use crate::gpu::Device;
+use crate::lock::lock;
 use crate::plan::{Residency, Runner};
 use crate::tensor::DType;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// What tells one plan of a model from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +48,7 @@ impl Plans {
     /// As [`Runner::new`].
     pub(super) async fn take(&self, model: &Model, key: PlanKey) -> Result<Runner> {
         {
-            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut idle = lock(&self.idle);
             if let Some(at) = idle.iter().position(|(known, _)| *known == key) {
                 return Ok(idle.swap_remove(at).1);
             }
@@ -64,9 +65,15 @@ impl Plans {
         Runner::new(&self.device, plan, &self.residency).await
     }
 
+    /// Frees every idle runner that is none of `keys`: what the next request does not use must not
+    /// stand in its way.
+    pub(super) fn keep_only(&self, keys: &[PlanKey]) {
+        lock(&self.idle).retain(|(key, _)| keys.contains(key));
+    }
+
     /// Keeps a runner for the next request.
     pub(super) fn give_back(&self, key: PlanKey, runner: Runner) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = lock(&self.idle);
         idle.retain(|((part, _), _)| {
             std::mem::discriminant(part) != std::mem::discriminant(&key.0)
         });
@@ -101,7 +108,7 @@ impl Lease {
     pub(super) fn runner(&self) -> &Runner {
         self.runner
             .as_ref()
-            .expect("only a lease that is being replaced has no runner")
+            .expect("a run whose widening failed is not asked again")
     }
 
     /// The type in which activations are stored.
@@ -115,7 +122,8 @@ impl Lease {
     /// [`Error::DeviceLost`] or [`Error::Gpu`].
     pub(super) async fn run(&self) -> Result<bool> {
         self.runner().run()?;
-        Ok(self.runner().read(ends::NONFINITE).await? == [0.0])
+        let counts = self.runner().read(ends::NONFINITE).await?;
+        Ok(counts.iter().all(|count| *count == 0.0))
     }
 
     /// Exchanges a part in f16 for the same in f32, whose inputs are yet to be written. At most one

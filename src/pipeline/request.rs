@@ -2,7 +2,9 @@
 
 use crate::error::{Error, Result};
 use crate::families::Defaults;
-use crate::sampling::{NoiseSource, Sampler, Spacing};
+use crate::gpu::Device;
+use crate::sampling::{Sampler, Spacing};
+use crate::tensor::DType;
 use crate::text::MAX_PROMPT_BYTES;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -37,22 +39,12 @@ pub enum Noise {
     Recorded(PathBuf),
 }
 
-impl Noise {
-    /// The generator; `None` for recorded noise.
-    pub(super) fn source(&self) -> Option<NoiseSource> {
-        match self {
-            Self::TorchCpu => Some(NoiseSource::TorchCpu),
-            Self::Philox => Some(NoiseSource::Philox),
-            Self::Recorded(_) => None,
-        }
-    }
-}
-
 /// How activations are stored. Sums are in f32 always.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
-    /// f16 on a graphics device that can, f32 elsewhere; a stage that overflows is run again in f32.
+    /// f16 on a graphics device that can; elsewhere f32, or f16 where f32 does not fit a binding. A
+    /// stage that overflows f16 is run again in f32.
     #[default]
     Auto,
     /// f32.
@@ -61,8 +53,28 @@ pub enum Precision {
     F16,
 }
 
+impl Precision {
+    /// The type in which activations are stored on a device.
+    ///
+    /// # Errors
+    /// [`Error::Request`] if the device cannot store f16 and it is asked for.
+    pub(crate) fn compute_on(self, device: &Device) -> Result<DType> {
+        let caps = device.caps();
+        match self {
+            Self::F32 => Ok(DType::F32),
+            Self::Auto if caps.f16 && !device.info().software => Ok(DType::F16),
+            Self::Auto => Ok(DType::F32),
+            Self::F16 if caps.f16 => Ok(DType::F16),
+            Self::F16 => {
+                let reason = format!("{} cannot store f16; use f32 or auto", device.info().name);
+                Err(Error::request("precision", reason))
+            }
+        }
+    }
+}
+
 /// All that a user asks for. What is `None` comes from the model's family.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Request {
     /// What kind of picture.
@@ -85,7 +97,7 @@ pub struct Request {
     pub schedule: Option<String>,
     /// The seed of the first picture; picture `i` has `seed + i`. 0 is a seed; `None` draws one.
     pub seed: Option<u64>,
-    /// How many pictures, 1 to [`MAX_BATCH_SIZE`]; 0 stands for 1 only in [`Request::default`].
+    /// How many pictures, 1 to [`MAX_BATCH_SIZE`].
     pub batch_size: usize,
     /// Where the noise comes from.
     pub noise: Noise,
@@ -93,12 +105,32 @@ pub struct Request {
     pub precision: Precision,
 }
 
+impl Default for Request {
+    /// One picture of nothing in particular.
+    fn default() -> Self {
+        Self {
+            task: Task::default(),
+            prompt: String::new(),
+            negative_prompt: String::new(),
+            width: None,
+            height: None,
+            steps: None,
+            guidance_scale: None,
+            sampler: None,
+            schedule: None,
+            seed: None,
+            batch_size: 1,
+            noise: Noise::default(),
+            precision: Precision::default(),
+        }
+    }
+}
+
 impl Request {
     /// A request for one picture of `prompt`, everything else as the model's family has it.
     pub fn new(prompt: impl Into<String>) -> Self {
         Self {
             prompt: prompt.into(),
-            batch_size: 1,
             ..Self::default()
         }
     }
@@ -312,5 +344,8 @@ mod tests {
             request
         );
         assert!(serde_json::from_str::<Request>(r#"{"promt": "a cat"}"#).is_err());
+        let short: Request =
+            serde_json::from_str(r#"{"prompt": "a cat"}"#).expect("the rest has defaults");
+        assert_eq!(short, Request::new("a cat"));
     }
 }

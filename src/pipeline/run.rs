@@ -10,7 +10,7 @@ use super::recordings::{StepShape, ends};
 use super::request::{Request, Task};
 use super::tasks;
 use super::trace::Trace;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::image::{Image, PARAMETERS_KEYWORD, Parameters, REQUEST_KEYWORD};
 use crate::ops::{RowField, STATE_SLOTS};
 use crate::sampling::{Row, Table};
@@ -31,6 +31,8 @@ pub struct Run {
     decoder: Lease,
     warnings: Vec<String>,
     trace: Option<Trace>,
+    /// Whether a step failed: what the device holds then is no state to go on from.
+    failed: bool,
 }
 
 /// The first latent of a run, `[N, C, h, w]`.
@@ -58,19 +60,25 @@ impl Run {
             chw: [model.config.vae.latent_channels, latent[0], latent[1]],
         };
         let table = model.table(&request)?;
-        let mut noise = RunNoise::start(&request)?;
+        let mut noise = RunNoise::start(&request, shape, table.noise_count())?;
         let first = match request.task {
-            Task::TextToImage => tasks::text_to_image::prepare(&table, &mut noise, shape)?,
+            Task::TextToImage => tasks::text_to_image::prepare(&table, &mut noise, shape),
         };
-        let conditioning = condition(pipeline, &request, compute, trace.as_mut()).await?;
         let step_shape = StepShape {
             batch: request.batch_size,
             branches: request.branches(),
             latent,
         };
-        let step = Lease::take(pipeline, Part::Step(step_shape), compute).await?;
-        // Taken now, so that a decoder which does not fit is known before the first step.
-        let decoder = Lease::take(pipeline, Part::VaeDecoder(latent), compute).await?;
+        let encoder = Part::TextEncoder(request.branches());
+        let (step, decoder) = (Part::Step(step_shape), Part::VaeDecoder(latent));
+        pipeline
+            .plans()
+            .keep_only(&[encoder, step, decoder].map(|part| (part, compute)));
+        // All taken now, so that what does not fit is known before the first step.
+        let encoder = Lease::take(pipeline, encoder, compute).await?;
+        let step = Lease::take(pipeline, step, compute).await?;
+        let decoder = Lease::take(pipeline, decoder, compute).await?;
+        let conditioning = condition(pipeline, &request, encoder, trace.as_mut()).await?;
         if let Some(trace) = &mut trace {
             trace.add("latents_init", &shape.nchw(), &first.unit_normal);
         }
@@ -88,6 +96,7 @@ impl Run {
             decoder,
             warnings: conditioning.warnings,
             trace,
+            failed: false,
         };
         run.write_step_inputs(&state)?;
         Ok(run)
@@ -96,13 +105,24 @@ impl Run {
     /// Does the next step, or says that all are done.
     ///
     /// # Errors
-    /// [`crate::Error::NotFinite`] with the step, [`crate::Error::DeviceLost`], [`crate::Error::Gpu`], or
-    /// [`crate::Error::BadFile`] if recorded noise runs out.
+    /// [`Error::NotFinite`] with the step, [`Error::OutOfMemory`], [`Error::DeviceLost`] or
+    /// [`Error::Gpu`]; after that the run is over.
     pub fn next_step(&mut self) -> Result<Option<Step>> {
         pollster::block_on(self.next_step_async())
     }
 
     async fn next_step_async(&mut self) -> Result<Option<Step>> {
+        if self.failed {
+            return Err(Error::Unsupported(
+                "going on with a run that failed; start another".into(),
+            ));
+        }
+        let step = self.run_step().await;
+        self.failed = step.is_err();
+        step
+    }
+
+    async fn run_step(&mut self) -> Result<Option<Step>> {
         let Some(&first) = self.table.rows.get(self.row) else {
             return Ok(None);
         };
@@ -136,7 +156,7 @@ impl Run {
         let noise = if row.noise == 0.0 {
             Vec::new()
         } else {
-            self.draw()?
+            self.draw()
         };
         loop {
             let runner = self.step.runner();
@@ -165,8 +185,8 @@ impl Run {
     }
 
     /// The next noise in the device's order, kept in the trace.
-    fn draw(&mut self) -> Result<Vec<f32>> {
-        let drawn = self.noise.next(self.shape)?;
+    fn draw(&mut self) -> Vec<f32> {
+        let drawn = self.noise.next(self.shape);
         if let Some(trace) = &mut self.trace {
             let before = trace
                 .names()
@@ -174,12 +194,16 @@ impl Run {
                 .count();
             trace.add(format!("noise.{before:03}"), &self.shape.nchw(), &drawn);
         }
-        Ok(self.shape.channels_last(&drawn))
+        self.shape.channels_last(&drawn)
     }
 
+    /// Writes all that does not change from row to row. The noise is cleared, since rows that draw
+    /// none multiply what is there by 0.
     fn write_step_inputs(&self, state: &[f32]) -> Result<()> {
-        self.step.runner().write(ends::STATE, state)?;
-        self.step.runner().write(ends::CONTEXT, &self.context)
+        let runner = self.step.runner();
+        runner.write(ends::STATE, state)?;
+        runner.write(ends::NOISE, &vec![0.0; self.shape.len()])?;
+        runner.write(ends::CONTEXT, &self.context)
     }
 
     /// Does the steps that are left and decodes the pictures.
@@ -247,7 +271,8 @@ impl Run {
         }
     }
 
-    /// A picture with the texts that make it again: its own seed, alone.
+    /// A picture with the texts that make it again: its own seed, alone. Recorded noise is named, not
+    /// carried, and serves the whole batch.
     fn image(&self, picture: usize, pixels: Vec<u8>) -> Result<Image> {
         let seed = self
             .request

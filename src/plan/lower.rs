@@ -2,7 +2,9 @@
 
 use super::memory::{Lifetime, assign};
 use crate::error::{Error, Result};
-use crate::tensor::{Caps, Cost, Dispatch, Io, NodeId, NodeKind, Operand, Param, Recording, View};
+use crate::tensor::{
+    Caps, Cost, DType, Dispatch, Io, NodeId, NodeKind, Operand, Param, Recording, View,
+};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
@@ -27,7 +29,7 @@ pub(crate) struct Step {
     pub(crate) dispatch: Dispatch,
     /// What is bound, in binding order.
     pub(crate) bound: Vec<(Place, Range<u64>)>,
-    /// What it costs; an operation of several dispatches books all of it on the first.
+    /// What it costs: its share, where an operation takes several dispatches.
     pub(crate) cost: Cost,
 }
 
@@ -86,10 +88,9 @@ impl<'r> Lowering<'r> {
             last_use[root[*id]] = usize::MAX;
             needed[root[*id]] = true;
         }
+        // Inputs are there to be written, whether or not this network reads them.
         for (id, node) in nodes.iter().enumerate() {
-            if let NodeKind::Input(name) = &node.kind {
-                needed[id] |= recording.feedback.iter().any(|(input, _)| input == name);
-            }
+            needed[id] |= matches!(node.kind, NodeKind::Input(_));
         }
         for id in (0..nodes.len()).rev() {
             if let (NodeKind::Op(_, inputs), true) = (&nodes[id].kind, needed[id]) {
@@ -109,42 +110,13 @@ impl<'r> Lowering<'r> {
     }
 
     fn run(self, recording: Recording, caps: &Caps) -> Result<Plan> {
+        self.check(caps)?;
         let (params, places, slots) = self.place();
-        let mut steps = Vec::new();
-        for (id, node) in self.recording.nodes.iter().enumerate() {
-            if let (NodeKind::Op(op, inputs), true) = (&node.kind, self.needed[id]) {
-                let view = |&input: &NodeId| self.recording.nodes[input].view;
-                let io = Io {
-                    inputs: inputs.iter().map(view).collect(),
-                    output: node.view,
-                };
-                let mut cost = op.cost(&io);
-                for dispatch in op.lower(&io, caps) {
-                    let bind = |operand: &Operand| match operand {
-                        Operand::Input(i) => (
-                            places[&self.root[inputs[*i]]],
-                            0..io.inputs[*i].size_bytes(),
-                        ),
-                        Operand::InputBytes(i, bytes) => {
-                            (places[&self.root[inputs[*i]]], bytes.clone())
-                        }
-                        Operand::Output => (places[&id], 0..node.view.size_bytes()),
-                    };
-                    let bound = dispatch.operands.iter().map(bind).collect();
-                    steps.push(Step {
-                        op: op.name(),
-                        scope: node.scope.clone(),
-                        dispatch,
-                        bound,
-                        cost: std::mem::take(&mut cost),
-                    });
-                }
-            }
-        }
+        let steps = self.steps(&places, caps)?;
         let end = |id: NodeId| self.end(id, &places);
         let mut inputs = BTreeMap::new();
         for (id, node) in self.recording.nodes.iter().enumerate() {
-            if let (NodeKind::Input(name), true) = (&node.kind, self.needed[id]) {
+            if let NodeKind::Input(name) = &node.kind {
                 inputs.insert(name.clone(), end(id)?);
             }
         }
@@ -168,6 +140,65 @@ impl<'r> Lowering<'r> {
             outputs,
             feedback,
         })
+    }
+
+    /// Shaders count elements in 32 bits, and write f32 and, on devices that can, f16.
+    fn check(&self, caps: &Caps) -> Result<()> {
+        for (id, node) in self.recording.nodes.iter().enumerate() {
+            if u32::try_from(node.view.shape.len()).is_err() {
+                let (shape, scope) = (node.view.shape, &node.scope);
+                return Err(Error::Unsupported(format!(
+                    "a value of {shape} near {scope} has more elements than 32 bits count; \
+                     use a smaller size or batch"
+                )));
+            }
+            let written = matches!(node.kind, NodeKind::Op(..));
+            match node.view.dtype {
+                DType::Bf16 if written => return Err(self.error(id, "would be written as bf16")),
+                DType::F16 if written && !caps.f16 => {
+                    return Err(self.error(id, "would be written as f16, which the device cannot"));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The dispatches of every node that is needed, in order.
+    fn steps(&self, places: &HashMap<NodeId, Place>, caps: &Caps) -> Result<Vec<Step>> {
+        let mut steps = Vec::new();
+        for (id, node) in self.recording.nodes.iter().enumerate() {
+            let (NodeKind::Op(op, inputs), true) = (&node.kind, self.needed[id]) else {
+                continue;
+            };
+            let view = |&input: &NodeId| self.recording.nodes[input].view;
+            let io = Io {
+                inputs: inputs.iter().map(view).collect(),
+                output: node.view,
+            };
+            let bind = |operand: &Operand| {
+                let input = |i: &usize| places[&self.root[inputs[*i]]];
+                match operand {
+                    Operand::Input(i) => (input(i), 0..io.inputs[*i].size_bytes()),
+                    Operand::InputBytes(i, bytes) => (input(i), bytes.clone()),
+                    Operand::Output => (places[&id], 0..node.view.size_bytes()),
+                }
+            };
+            let dispatches = op.lower(&io, caps);
+            let shares = shares(op.cost(&io), dispatches.len());
+            for (dispatch, cost) in dispatches.into_iter().zip(shares) {
+                let bound: Vec<_> = dispatch.operands.iter().map(bind).collect();
+                check_bindings(&node.scope, &bound, caps)?;
+                steps.push(Step {
+                    op: op.name(),
+                    scope: node.scope.clone(),
+                    dispatch,
+                    bound,
+                    cost,
+                });
+            }
+        }
+        Ok(steps)
     }
 
     /// The weights, where every value lies, and the slots' sizes. Inputs keep slots of their own,
@@ -230,5 +261,32 @@ impl<'r> Lowering<'r> {
             scope: self.recording.nodes[id].scope.to_string(),
             reason: format!("value {id} {reason}"),
         }
+    }
+}
+
+/// A cost in so many equal parts, the first of which takes the remainder.
+fn shares(cost: Cost, count: usize) -> impl Iterator<Item = Cost> {
+    let count = count as u64;
+    let share = move |total: u64, i: u64| total / count + if i == 0 { total % count } else { 0 };
+    (0..count).map(move |i| Cost {
+        flops: share(cost.flops, i),
+        bytes: share(cost.bytes, i),
+    })
+}
+
+/// That a device can bind what a dispatch works on.
+fn check_bindings(scope: &str, bound: &[(Place, Range<u64>)], caps: &Caps) -> Result<()> {
+    let sizes = bound.iter().map(|(_, bytes)| bytes.end - bytes.start);
+    match sizes.max() {
+        Some(largest) if largest > caps.max_binding_bytes => {
+            const MIB: u64 = 1 << 20;
+            Err(Error::Unsupported(format!(
+                "{} MiB in one binding near {scope}, where the device allows {}; use a smaller \
+                 size, or --precision f16",
+                largest.div_ceil(MIB),
+                caps.max_binding_bytes / MIB
+            )))
+        }
+        _ => Ok(()),
     }
 }

@@ -3,10 +3,15 @@
 use super::execute::check_length;
 use super::lower::{End, Plan};
 use super::residency::Residency;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::lock::lock;
 use crate::tensor::{Array, NodeId, NodeKind};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
+
+/// The most that values may take at once: an interpreter is for small pictures, and must not bring
+/// the machine down with a large one.
+const MAX_BYTES: u64 = 4 << 30;
 
 /// A recording with the values of its inputs and, after a run, of its outputs.
 #[derive(Debug)]
@@ -19,13 +24,24 @@ pub(crate) struct Interpreter {
 
 impl Interpreter {
     /// A plan with all inputs zero, as fresh device memory has it.
-    pub(crate) fn new(plan: &Arc<Plan>, residency: &Arc<Residency>) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] if the plan's values would take more than [`MAX_BYTES`].
+    pub(crate) fn new(plan: &Arc<Plan>, residency: &Arc<Residency>) -> Result<Self> {
+        let needed_bytes = plan.report().peak_activation_bytes;
+        if needed_bytes > MAX_BYTES {
+            return Err(Error::OutOfMemory {
+                what: "preparing the interpreter".into(),
+                needed_bytes: Some(needed_bytes),
+                available_bytes: Some(MAX_BYTES),
+            });
+        }
         let zeros = |end: &End| (end.node, Arc::new(Array::zeros(end.view.shape)));
-        Self {
+        Ok(Self {
             plan: Arc::clone(plan),
             residency: Arc::clone(residency),
             kept: Mutex::new(plan.inputs.values().map(zeros).collect()),
-        }
+        })
     }
 
     /// Writes an input.
@@ -35,19 +51,17 @@ impl Interpreter {
     pub(crate) fn write(&self, end: End, values: &[f32]) -> Result<()> {
         check_length(end, values)?;
         let array = Array::new(end.view.shape, values.to_vec());
-        self.kept
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(end.node, Arc::new(array));
+        lock(&self.kept).insert(end.node, Arc::new(array));
         Ok(())
     }
 
-    /// Reads an output or an input.
+    /// Reads an output or an input; zeros before the first run, as fresh device memory has.
     pub(crate) fn read(&self, end: End) -> Vec<f32> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.get(&end.node)
-            .map(|array| array.data().to_vec())
-            .unwrap_or_default()
+        let kept = lock(&self.kept);
+        kept.get(&end.node).map_or_else(
+            || vec![0.0; end.view.shape.len()],
+            |array| array.data().to_vec(),
+        )
     }
 
     /// Evaluates every node once, in the order of recording.
@@ -58,7 +72,7 @@ impl Interpreter {
         let nodes = &self.plan.recording.nodes;
         let mut values: Vec<Option<Arc<Array>>> = vec![None; nodes.len()];
         let mut readers = self.readers();
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = lock(&self.kept);
         for (id, node) in nodes.iter().enumerate() {
             let value = match &node.kind {
                 NodeKind::Input(_) => kept.get(&id).cloned(),
@@ -69,7 +83,11 @@ impl Interpreter {
                 NodeKind::Op(op, inputs) => {
                     let inputs: Vec<&Array> = inputs
                         .iter()
-                        .filter_map(|input| values[*input].as_deref())
+                        .map(|input| {
+                            values[*input]
+                                .as_deref()
+                                .expect("nodes come after their inputs")
+                        })
                         .collect();
                     Some(Arc::new(op.reference(&inputs)))
                 }

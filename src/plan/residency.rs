@@ -3,10 +3,11 @@
 use super::lower::Plan;
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Device, StagingRing, decode_array};
+use crate::lock::lock;
 use crate::tensor::{Array, Layout, Param, Shape};
 use crate::weights::Weights;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// The weights of one checkpoint on one device, shared by every plan of it.
 #[derive(Debug)]
@@ -42,7 +43,7 @@ impl Residency {
             return Ok(());
         };
         let missing: Vec<&Param> = {
-            let buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+            let buffers = lock(&self.buffers);
             params
                 .iter()
                 .filter(|param| !buffers.contains_key(&param.name))
@@ -53,10 +54,7 @@ impl Residency {
         for param in missing {
             let buffer = ring.upload(param, self.bytes(param)?).await?;
             self.weights.drop_behind(&param.name);
-            self.buffers
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(param.name.clone(), buffer);
+            lock(&self.buffers).insert(param.name.clone(), buffer);
             progress(param.size_bytes() as u64);
         }
         ring.finish()
@@ -68,11 +66,11 @@ impl Residency {
     /// As [`Residency::upload`].
     pub(crate) async fn buffers(&self, plan: &Plan) -> Result<Vec<Buffer>> {
         self.upload(&plan.params, &mut |_| ()).await?;
-        let buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        let buffers = lock(&self.buffers);
         Ok(plan
             .params
             .iter()
-            .filter_map(|param| buffers.get(&param.name).cloned())
+            .map(|param| buffers[&param.name].clone())
             .collect())
     }
 
@@ -81,7 +79,7 @@ impl Residency {
     /// # Errors
     /// The file's errors.
     pub(crate) fn array(&self, param: &Param) -> Result<Arc<Array>> {
-        let mut arrays = self.arrays.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut arrays = lock(&self.arrays);
         if let Some(array) = arrays.get(&param.name) {
             return Ok(Arc::clone(array));
         }
@@ -121,9 +119,49 @@ fn array_of(param: &Param, bytes: &[u8]) -> Array {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gpu::encode;
     use crate::ops::testing;
     use crate::tensor::{DType, View};
     use safetensors::tensor::{Dtype, TensorView};
+
+    /// What `shaders/channels_last.wgsl` does, against the same on the CPU.
+    #[test]
+    fn convolution_weights_are_laid_out_channels_last() {
+        let Some(device) = testing::device() else {
+            return;
+        };
+        let gpu = device.gpu().expect("it is a graphics device");
+        for stored in [
+            [1, 1, 3, 3],
+            [5, 3, 3, 3],
+            [7, 2, 1, 1],
+            [32, 64, 3, 3],
+            [3, 5, 5, 5],
+        ] {
+            for dtype in [DType::F32, DType::F16, DType::Bf16] {
+                let shape = Shape::from(stored);
+                let values = testing::seeded(shape, 1);
+                let bytes = encode(values.data(), dtype);
+                let bytes = &bytes[..shape.len() * dtype.size_bytes()];
+                let param = Param {
+                    name: "a convolution".into(),
+                    shape,
+                    dtype,
+                    layout: Layout::AsStored,
+                };
+                let param = param.channels_last();
+                let mut ring = StagingRing::new(gpu, bytes.len() as u64);
+                let buffer = pollster::block_on(ring.upload(&param, bytes)).expect("it uploads");
+                ring.finish().expect("it arrives");
+                let view = View {
+                    shape: param.shape,
+                    dtype,
+                };
+                let found = pollster::block_on(gpu.read(&buffer, view)).expect("it reads");
+                assert_eq!(found, array_of(&param, bytes).data(), "{stored:?} {dtype}");
+            }
+        }
+    }
 
     /// A mapped range begins at a multiple of 8 bytes: three f32 or six f16 once left the next
     /// weight at another place, and the upload failed.

@@ -34,7 +34,7 @@ impl Runner {
         let plan = Arc::new(plan);
         let backend = match device.gpu() {
             Some(gpu) => Backend::Gpu(Executable::new(gpu, &plan, residency).await?),
-            None => Backend::Reference(Interpreter::new(&plan, residency)),
+            None => Backend::Reference(Interpreter::new(&plan, residency)?),
         };
         Ok(Self { plan, backend })
     }

@@ -15,12 +15,21 @@ pub(crate) struct Caps {
 }
 
 impl Caps {
-    /// The WebGPU defaults with f16: what a plan is made for when no device is at hand.
-    pub(crate) fn portable() -> Self {
+    /// A device without limits, with f16: what a plan is counted for when no device is at hand.
+    pub(crate) fn unlimited() -> Self {
         Self {
             f16: true,
-            max_binding_bytes: 128 << 20,
+            max_binding_bytes: u64::MAX,
             binding_alignment: 256,
+        }
+    }
+
+    /// The WebGPU defaults with f16.
+    #[cfg(test)]
+    pub(crate) fn portable() -> Self {
+        Self {
+            max_binding_bytes: 128 << 20,
+            ..Self::unlimited()
         }
     }
 }

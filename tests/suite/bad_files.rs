@@ -448,7 +448,7 @@ fn weights_that_are_not_finite_fail_at_a_named_stage() {
         assert_refused(
             &output,
             1,
-            &[stage, "not finite", "the weights may be damaged"],
+            &[stage, "not finite", "the weights are damaged"],
         );
         assert_eq!(files(folder.path()), ["model.safetensors"]);
     }

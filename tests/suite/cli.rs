@@ -32,6 +32,21 @@ fn json(output: &Output) -> Value {
 }
 
 #[test]
+fn a_size_beyond_32_bits_is_refused_before_anything_runs() {
+    for verb in [&["plan"][..], &["generate", "a fox"]] {
+        let sizes = ["-W", "8192", "-H", "8192", "-b", "64"];
+        let arguments: Vec<&str> = verb.iter().copied().chain(sizes).collect();
+        let output = run(&[&arguments[..], if verb.len() > 1 { device() } else { &[] }].concat());
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        assert!(
+            stderr(&output).contains("use a smaller size"),
+            "{}",
+            stderr(&output)
+        );
+    }
+}
+
+#[test]
 fn a_prompt_becomes_a_file_that_says_how_it_was_made() {
     let folder = TempDir::new().unwrap();
     let output = draw(folder.path(), &["-s", "42", "-n", "blurry"]);

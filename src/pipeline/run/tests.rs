@@ -1,7 +1,6 @@
 //! Overflow in f16, and what a run does about it.
 
 use super::*;
-use crate::error::Error;
 use crate::gpu::Device;
 use crate::ops::testing;
 use crate::pipeline::{Model, Precision};
@@ -123,6 +122,20 @@ fn a_decoder_that_overflows_f16_runs_again_in_f32() {
         ),
         "{error}"
     );
+}
+
+#[test]
+fn a_run_that_failed_is_over_and_leaves_the_pipeline_clean() {
+    let Some(device) = device() else { return };
+    let pipeline = pipeline(device, overflowing(UNET));
+    let insisting = request().precision(Precision::F16);
+    let mut run = pipeline.start(&insisting).unwrap();
+    assert!(matches!(run.next_step(), Err(Error::NotFinite { .. })));
+    assert!(matches!(run.next_step(), Err(Error::Unsupported(_))));
+    assert!(matches!(run.finish(), Err(Error::Unsupported(_))));
+    let wide = request().precision(Precision::F32);
+    let again = pipeline.generate(&wide).unwrap();
+    assert_eq!(again, pipeline.generate(&wide).unwrap());
 }
 
 /// Mean absolute difference of bytes.
