@@ -8,6 +8,7 @@
 // dispatch: one workgroup of 8×8 invocations per tile of 32 pixels × 32 channels, 4×4 an invocation
 // This is the plain version: a tile of registers, no workgroup memory and no im2col buffer.
 // reference: src/ops/conv2d.rs
+// import: tile
 
 struct Params {
     in_height: u32, in_width: u32, in_channels: u32,
@@ -22,11 +23,6 @@ struct Params {
 @group(0) @binding(2) var<storage, read> bias: array<bias_word>;
 @group(0) @binding(3) var<storage, read_write> y: array<y_word>;
 @group(0) @binding(4) var<uniform> params: Params;
-
-/// The bias of four channels.
-fn bias_of(channels: vec4<u32>) -> vec4<f32> {
-    return vec4<f32>(bias_at(channels.x), bias_at(channels.y), bias_at(channels.z), bias_at(channels.w));
-}
 
 fn put_pixel(pixel: u32, channel: u32, sums: vec4<f32>) {
     if (pixel < params.pixels && channel < params.out_channels) {
@@ -44,18 +40,16 @@ fn x_or_zero(inside: bool, i: u32) -> lane {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_id) invocation: vec3<u32>) {
     let tile = linear_group(group, groups);
-    let first_pixel = tile / params.channel_tiles * 32u + invocation.y * 4u;
-    let channel = tile % params.channel_tiles * 32u + invocation.x * 4u;
-    let four = vec4<u32>(0u, 1u, 2u, 3u);
+    let first_pixel = tile / params.channel_tiles * TILE + invocation.y * 4u;
+    let channel = tile % params.channel_tiles * TILE + invocation.x * 4u;
     // Pixels and channels past the edge repeat the last one; their sums are not stored.
-    let pixels = min(vec4<u32>(first_pixel) + four, vec4<u32>(params.pixels - 1u));
-    let channels = min(vec4<u32>(channel) + four, vec4<u32>(params.out_channels - 1u));
+    let pixels = min(vec4<u32>(first_pixel) + FOUR, vec4<u32>(params.pixels - 1u));
+    let channels = min(vec4<u32>(channel) + FOUR, vec4<u32>(params.out_channels - 1u));
     let out_columns = pixels % params.out_width;
     let out_rows = pixels / params.out_width % params.out_height;
     let samples = pixels / (params.out_width * params.out_height);
 
-    var sums_0 = vec4<f32>();
-    if (HAS_BIAS) { sums_0 = bias_of(channels); }
+    var sums_0 = bias_of(channels);
     var sums_1 = sums_0;
     var sums_2 = sums_0;
     var sums_3 = sums_0;
@@ -78,10 +72,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
                 let x_1 = x_or_zero(inside.y, x_start.y + i);
                 let x_2 = x_or_zero(inside.z, x_start.z + i);
                 let x_3 = x_or_zero(inside.w, x_start.w + i);
-                sums_0 += vec4<f32>(lane_dot(x_0, w_0), lane_dot(x_0, w_1), lane_dot(x_0, w_2), lane_dot(x_0, w_3));
-                sums_1 += vec4<f32>(lane_dot(x_1, w_0), lane_dot(x_1, w_1), lane_dot(x_1, w_2), lane_dot(x_1, w_3));
-                sums_2 += vec4<f32>(lane_dot(x_2, w_0), lane_dot(x_2, w_1), lane_dot(x_2, w_2), lane_dot(x_2, w_3));
-                sums_3 += vec4<f32>(lane_dot(x_3, w_0), lane_dot(x_3, w_1), lane_dot(x_3, w_2), lane_dot(x_3, w_3));
+                sums_0 += lane_dots(x_0, w_0, w_1, w_2, w_3);
+                sums_1 += lane_dots(x_1, w_0, w_1, w_2, w_3);
+                sums_2 += lane_dots(x_2, w_0, w_1, w_2, w_3);
+                sums_3 += lane_dots(x_3, w_0, w_1, w_2, w_3);
             }
         }
     }

@@ -7,6 +7,7 @@
 // dispatch: one workgroup of 8×8 invocations per 32×32 tile of y, 4×4 elements an invocation
 // This is the plain version: a tile of registers, no workgroup memory.
 // reference: src/ops/linear.rs
+// import: tile
 
 struct Params { rows: u32, columns: u32, depth: u32, column_tiles: u32 }
 
@@ -15,11 +16,6 @@ struct Params { rows: u32, columns: u32, depth: u32, column_tiles: u32 }
 @group(0) @binding(2) var<storage, read> bias: array<bias_word>;
 @group(0) @binding(3) var<storage, read_write> y: array<y_word>;
 @group(0) @binding(4) var<uniform> params: Params;
-
-/// The bias of four columns.
-fn bias_of(columns: vec4<u32>) -> vec4<f32> {
-    return vec4<f32>(bias_at(columns.x), bias_at(columns.y), bias_at(columns.z), bias_at(columns.w));
-}
 
 fn put_row(row: u32, column: u32, sums: vec4<f32>) {
     if (row < params.rows && column < params.columns) {
@@ -31,16 +27,14 @@ fn put_row(row: u32, column: u32, sums: vec4<f32>) {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_id) invocation: vec3<u32>) {
     let tile = linear_group(group, groups);
-    let row = tile / params.column_tiles * 32u + invocation.y * 4u;
-    let column = tile % params.column_tiles * 32u + invocation.x * 4u;
-    let four = vec4<u32>(0u, 1u, 2u, 3u);
+    let row = tile / params.column_tiles * TILE + invocation.y * 4u;
+    let column = tile % params.column_tiles * TILE + invocation.x * 4u;
     // Rows and columns past the edge repeat the last one; their sums are not stored.
-    let columns = min(vec4<u32>(column) + four, vec4<u32>(params.columns - 1u));
-    let x_start = min(vec4<u32>(row) + four, vec4<u32>(params.rows - 1u)) * params.depth;
+    let columns = min(vec4<u32>(column) + FOUR, vec4<u32>(params.columns - 1u));
+    let x_start = min(vec4<u32>(row) + FOUR, vec4<u32>(params.rows - 1u)) * params.depth;
     let weight_start = columns * params.depth;
 
-    var sums_0 = vec4<f32>();
-    if (HAS_BIAS) { sums_0 = bias_of(columns); }
+    var sums_0 = bias_of(columns);
     var sums_1 = sums_0;
     var sums_2 = sums_0;
     var sums_3 = sums_0;
@@ -53,10 +47,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         let x_1 = x_at(x_start.y + k);
         let x_2 = x_at(x_start.z + k);
         let x_3 = x_at(x_start.w + k);
-        sums_0 += vec4<f32>(lane_dot(x_0, w_0), lane_dot(x_0, w_1), lane_dot(x_0, w_2), lane_dot(x_0, w_3));
-        sums_1 += vec4<f32>(lane_dot(x_1, w_0), lane_dot(x_1, w_1), lane_dot(x_1, w_2), lane_dot(x_1, w_3));
-        sums_2 += vec4<f32>(lane_dot(x_2, w_0), lane_dot(x_2, w_1), lane_dot(x_2, w_2), lane_dot(x_2, w_3));
-        sums_3 += vec4<f32>(lane_dot(x_3, w_0), lane_dot(x_3, w_1), lane_dot(x_3, w_2), lane_dot(x_3, w_3));
+        sums_0 += lane_dots(x_0, w_0, w_1, w_2, w_3);
+        sums_1 += lane_dots(x_1, w_0, w_1, w_2, w_3);
+        sums_2 += lane_dots(x_2, w_0, w_1, w_2, w_3);
+        sums_3 += lane_dots(x_3, w_0, w_1, w_2, w_3);
     }
     put_row(row, column, sums_0);
     put_row(row + 1u, column, sums_1);

@@ -8,22 +8,17 @@ fn a_large_checkpoint_passes_through_little_memory() {
 }
 
 #[cfg(target_os = "linux")]
+#[path = "support/sd15.rs"]
+mod sd15;
+
+#[cfg(target_os = "linux")]
 mod linux {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use aquatint::{Device, Model, Pipeline, Request};
-    use std::collections::BTreeMap;
-    use std::fs::File;
-    use std::io::Write;
-    use std::path::Path;
 
     /// What loading may take for a moment, and what it may leave when the pipeline is dropped.
     const LIMIT_BYTES: u64 = 256_000_000;
-    /// Names and shapes of Stable Diffusion 1.5's single file: 2.13 GB in f16.
-    const SHAPES: &str = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/tests/golden/data/keys/full_sd15_v1-5-pruned-emaonly.json.gz"
-    );
 
     /// Bytes of this process in memory, from `/proc/self/status`.
     struct Resident {
@@ -44,27 +39,6 @@ mod linux {
                 peak: bytes("VmHWM:"),
             }
         }
-    }
-
-    /// Writes Stable Diffusion 1.5 with all weights zero: a header, then a hole that takes no disk.
-    fn write_checkpoint(path: &Path) {
-        let shapes = flate2::read::GzDecoder::new(File::open(SHAPES).unwrap());
-        let shapes: BTreeMap<String, Vec<u64>> = serde_json::from_reader(shapes).unwrap();
-        let mut end = 0;
-        let mut header = serde_json::Map::new();
-        for (name, shape) in shapes {
-            let start = end;
-            end += 2 * shape.iter().product::<u64>();
-            let entry =
-                serde_json::json!({"dtype": "F16", "shape": shape, "data_offsets": [start, end]});
-            header.insert(name, entry);
-        }
-        let header = serde_json::to_vec(&header).unwrap();
-        let mut file = File::create(path).unwrap();
-        file.write_all(&(header.len() as u64).to_le_bytes())
-            .unwrap();
-        file.write_all(&header).unwrap();
-        file.set_len((8 + header.len()) as u64 + end).unwrap();
     }
 
     /// The best adapter, unless there is none and none is required.
@@ -94,7 +68,7 @@ mod linux {
         std::fs::create_dir_all(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let path = folder.path().join("sd15.safetensors");
-        write_checkpoint(&path);
+        super::sd15::write_zeros(&path);
 
         let before = Resident::read();
         let pipeline = Pipeline::new(&device, Model::open(&path).unwrap()).unwrap();

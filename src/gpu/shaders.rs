@@ -42,9 +42,10 @@ pub(super) static SHADERS: [(&str, &str); 19] = [
 ];
 
 /// What shaders may share, named by a line `// import: a, b` in their head.
-static COMMON: [(&str, &str); 2] = [
+static COMMON: [(&str, &str); 3] = [
     ("erf", include_str!("../../shaders/common/erf.wgsl")),
     ("reduce", include_str!("../../shaders/common/reduce.wgsl")),
+    ("tile", include_str!("../../shaders/common/tile.wgsl")),
 ];
 
 /// The whole text of a variant: prelude, imports, shader.

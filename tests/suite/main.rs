@@ -6,4 +6,7 @@ mod cli;
 mod device;
 mod goldens;
 mod layering;
+mod plan;
 mod program;
+#[path = "../support/sd15.rs"]
+mod sd15;
