@@ -137,8 +137,8 @@ pub(super) struct GenerateArgs {
 
     /// Where noise comes from: torch-cpu, philox or FILE.safetensors [default: torch-cpu]
     ///
-    /// torch-cpu draws as PyTorch's CPU generator (diffusers, ComfyUI), philox as CUDA's
-    /// (AUTOMATIC1111, stable-diffusion.cpp). A file holds recorded noise, as --trace writes it:
+    /// torch-cpu draws as PyTorch's CPU generator (diffusers; ComfyUI's single pictures without
+    /// ancestral samplers), philox as CUDA's (AUTOMATIC1111, stable-diffusion.cpp). A file holds recorded noise, as --trace writes it:
     /// latents_init, noise.000, noise.001, …
     #[arg(long, value_name = "SOURCE", value_parser = noise)]
     pub(super) noise: Option<Noise>,

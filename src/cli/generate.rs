@@ -49,9 +49,11 @@ pub(super) fn run(args: &GenerateArgs) -> Outcome {
     let drawn = draw(&pipeline, &request, args, &progress, &interrupt)?;
     let saving = Instant::now();
     let images = save(args, &drawn.images, &request, &model_name)?;
-    if let (Some(path), Some(trace)) = (&args.trace, &drawn.trace) {
-        trace.save(path)?;
-    }
+    let traced = match (&args.trace, &drawn.trace) {
+        (Some(path), Some(trace)) if args.overwrite => trace.save_over(path),
+        (Some(path), Some(trace)) => trace.save(path),
+        _ => Ok(()),
+    };
     let report = Report {
         request: &request,
         model: &model_name,
@@ -67,7 +69,9 @@ pub(super) fn run(args: &GenerateArgs) -> Outcome {
             total_ms: milliseconds(started),
         },
     };
-    report.show(args, &progress)
+    // The pictures are there, whatever became of the trace.
+    report.show(args, &progress)?;
+    Ok(traced?)
 }
 
 /// What was typed, as a request; everything else is left to the model's family.

@@ -40,7 +40,7 @@ fn tensor_table(summary: &Summary) -> String {
             "{:<5} {:<22} {}\n",
             tensor.dtype,
             format!("[{}]", axes.join(", ")),
-            tensor.name
+            tensor.name.escape_debug()
         )
     });
     lines.collect()

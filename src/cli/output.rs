@@ -177,6 +177,13 @@ impl Piece {
 
 /// Makes sure that a file of `--trace` can be written without harm.
 pub(super) fn check_trace(path: &Path, overwrite: bool) -> Outcome {
+    if path
+        .extension()
+        .is_none_or(|extension| extension != "safetensors")
+    {
+        let reason = format!("trace: {} must end in .safetensors", path.display());
+        return Err(Failure::Usage(reason));
+    }
     check_folder("trace", path.parent().unwrap_or(Path::new("")))?;
     if !overwrite && fs::symlink_metadata(path).is_ok() {
         let reason = format!("trace: {} exists; --overwrite replaces it", path.display());

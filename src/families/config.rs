@@ -76,7 +76,14 @@ const VAE: Supported = &[
 ];
 
 /// Of diffusers' schedulers.
-const SCHEDULER: Supported = &[("rescale_betas_zero_snr", NO), ("trained_betas", ABSENT)];
+const SCHEDULER: Supported = &[
+    ("clip_sample", NO),
+    ("rescale_betas_zero_snr", NO),
+    ("thresholding", NO),
+    ("trained_betas", ABSENT),
+    ("use_beta_sigmas", NO),
+    ("use_exponential_sigmas", NO),
+];
 
 pub(super) fn text_encoder(weights: &Weights, family: &ClipConfig) -> Result<ClipConfig> {
     let part = Part::of(weights, "text_encoder")?;
@@ -105,18 +112,17 @@ pub(super) fn unet(weights: &Weights, family: &UnetConfig) -> Result<UnetConfig>
         Some(heads) => Some(heads),
         None => part.per_level("attention_head_dim")?,
     };
-    let count = |field, otherwise| Ok::<_, Error>(part.count(field)?.unwrap_or(otherwise));
     Ok(UnetConfig {
-        in_channels: count("in_channels", family.in_channels)?,
-        out_channels: count("out_channels", family.out_channels)?,
-        cross_attention_dim: count("cross_attention_dim", family.cross_attention_dim)?,
         num_heads: num_heads.unwrap_or_else(|| family.num_heads.clone()),
-        norm_num_groups: count("norm_num_groups", family.norm_num_groups)?,
+        norm_num_groups: part
+            .count("norm_num_groups")?
+            .unwrap_or(family.norm_num_groups),
         norm_eps: part.positive("norm_eps")?.map_or(family.norm_eps, single),
         flip_sin_to_cos: part
             .flag("flip_sin_to_cos")?
             .unwrap_or(family.flip_sin_to_cos),
         freq_shift: part.number("freq_shift")?.map_or(family.freq_shift, single),
+        ..family.clone()
     })
 }
 
@@ -137,9 +143,7 @@ pub(super) fn vae(weights: &Weights, family: &VaeConfig) -> Result<VaeConfig> {
     let part = Part::of(weights, "vae")?;
     part.check(VAE)?;
     Ok(VaeConfig {
-        latent_channels: part
-            .count("latent_channels")?
-            .unwrap_or(family.latent_channels),
+        latent_channels: family.latent_channels,
         norm_num_groups: part
             .count("norm_num_groups")?
             .unwrap_or(family.norm_num_groups),

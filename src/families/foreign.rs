@@ -1,6 +1,6 @@
 //! What a file is that no family knows: the sentence that saves its owner an evening.
 
-use super::{FAMILIES, Family, context_width, markers};
+use super::{FAMILIES, Family, context_width, latent_channels, markers};
 use crate::error::{Error, Result};
 use crate::weights::Weights;
 
@@ -11,29 +11,25 @@ const CONTEXT_WIDTHS: &[(usize, &str)] = &[
     (2048, "Stable Diffusion XL"),
 ];
 
-/// Channels that a UNet takes in, and what a checkpoint with such a one is made for.
-const OTHER_USES: &[(usize, &str)] = &[
-    (8, "an InstructPix2Pix checkpoint"), // latent, picture
-    (9, "an inpainting checkpoint"),      // latent, mask, masked picture
-];
-
-/// Fails for a checkpoint of a known family that does not draw from text alone.
+/// Fails for a checkpoint of a known family that does not draw from text alone: its UNet takes more
+/// than a latent.
 pub(super) fn refuse_other_uses(weights: &Weights, family: &Family) -> Result<()> {
-    let channels = weights
-        .param(markers::UNET)
-        .map(|conv_in| conv_in.shape.dim(1));
-    match OTHER_USES
-        .iter()
-        .find(|(taken, _)| Some(*taken) == channels)
-    {
-        None => Ok(()),
-        Some((channels, kind)) => Err(Error::Unsupported(format!(
-            "{} is {kind} of {}: its UNet takes {channels} channels, where text to image has 4; \
-             use a plain checkpoint",
-            weights.path().display(),
-            family.title
-        ))),
-    }
+    let taken = weights.scope("").axis(markers::UNET, 1);
+    let (Some(taken), Some(latent)) = (taken, latent_channels(weights)) else {
+        return Ok(());
+    };
+    let kind = match taken {
+        _ if taken == latent => return Ok(()),
+        _ if taken == 2 * latent => "an InstructPix2Pix checkpoint", // latent, picture
+        _ if taken == 2 * latent + 1 => "an inpainting checkpoint",  // latent, mask, masked picture
+        _ => "a checkpoint of unknown use",
+    };
+    Err(Error::Unsupported(format!(
+        "{} is {kind} of {}: its UNet takes {taken} channels, where text to image has {latent}; \
+         use a plain checkpoint",
+        weights.path().display(),
+        family.title
+    )))
 }
 
 /// Says what a file is that no family knows.
@@ -56,7 +52,7 @@ pub(super) fn explain(weights: &Weights) -> Error {
     }
     let mut missing = markers::ALL
         .into_iter()
-        .filter(|name| weights.param(name).is_none())
+        .filter(|name| !weights.scope("").has(name))
         .peekable();
     if missing.peek().is_some() {
         return weights.missing(missing);

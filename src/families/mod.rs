@@ -161,11 +161,15 @@ pub(crate) fn configure(weights: &Weights) -> Result<ModelConfig> {
     let family = recognise(weights)?;
     let vae_scale_factor = vae_scale_factor(weights)?;
     let text_encoder = config::text_encoder(weights, &family.text_encoder)?;
-    let vae = config::vae(weights, &family.vae)?;
+    let vae = VaeConfig {
+        latent_channels: latent_channels(weights).unwrap_or(family.vae.latent_channels),
+        ..family.vae.clone()
+    };
+    let vae = config::vae(weights, &vae)?;
     let unet = UnetConfig {
         in_channels: vae.latent_channels,
         out_channels: vae.latent_channels,
-        cross_attention_dim: text_width(weights).unwrap_or(family.unet.cross_attention_dim),
+        cross_attention_dim: context_width(weights).unwrap_or(family.unet.cross_attention_dim),
         ..family.unet.clone()
     };
     let unet = config::unet(weights, &unet)?;
@@ -222,9 +226,14 @@ fn check_levels(weights: &Weights, unet: &UnetConfig) -> Result<()> {
     }
 }
 
+/// The channels of the latents that the decoder takes.
+fn latent_channels(weights: &Weights) -> Option<usize> {
+    weights.scope("").axis(markers::VAE, 1)
+}
+
 /// The width of the text encoder's vectors.
 fn text_width(weights: &Weights) -> Option<usize> {
-    Some(weights.param(markers::TEXT_ENCODER)?.shape.dim(1))
+    weights.scope("").axis(markers::TEXT_ENCODER, 1)
 }
 
 /// The width of the vectors that the UNet attends to.
@@ -232,7 +241,7 @@ fn context_width(weights: &Weights) -> Option<usize> {
     let name = weights
         .names()
         .find(|name| name.starts_with("unet.") && name.ends_with(".attn2.to_k.weight"))?;
-    Some(weights.param(name)?.shape.dim(1))
+    weights.scope("").axis(name, 1)
 }
 
 #[cfg(test)]

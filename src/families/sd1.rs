@@ -54,9 +54,7 @@ pub(super) static SD1: Family = Family {
 };
 
 fn recognise(weights: &Weights) -> bool {
-    let has_all_parts = markers::ALL
-        .iter()
-        .all(|name| weights.param(name).is_some());
+    let has_all_parts = markers::ALL.iter().all(|name| weights.scope("").has(name));
     let adds_conditions = weights.scope("unet").has_scope("add_embedding");
     let width = context_width(weights);
     has_all_parts

@@ -23,6 +23,8 @@ pub struct Parameters<'a> {
     pub guidance_scale: f64,
     /// This picture's own seed.
     pub seed: u64,
+    /// Whose noise the seed stands for, as A1111 calls it: `CPU` or `NV`; `None` for recorded noise.
+    pub rng: Option<&'a str>,
     /// The width in pixels.
     pub width: usize,
     /// The height in pixels.
@@ -42,7 +44,7 @@ impl fmt::Display for Parameters<'_> {
         write!(
             f,
             "Steps: {}, Sampler: {}, Schedule type: {}, CFG scale: {}, Seed: {}, Size: {}x{}, \
-             Model: {}, Version: aquatint {}",
+             Model: {}, ",
             self.steps,
             display_name(self.sampler),
             display_name(self.schedule),
@@ -51,8 +53,11 @@ impl fmt::Display for Parameters<'_> {
             self.width,
             self.height,
             quoted(self.model),
-            env!("CARGO_PKG_VERSION"),
-        )
+        )?;
+        if let Some(rng) = self.rng {
+            write!(f, "RNG: {rng}, ")?;
+        }
+        write!(f, "Version: aquatint {}", env!("CARGO_PKG_VERSION"))
     }
 }
 
@@ -100,6 +105,7 @@ mod tests {
         schedule: "leading",
         guidance_scale: 3.5,
         seed: 42,
+        rng: Some("CPU"),
         width: 128,
         height: 96,
         model: "tiny-emoji-sd",
@@ -113,7 +119,7 @@ mod tests {
             format!(
                 "a slice of pizza\nNegative prompt: blurry\nSteps: 20, Sampler: Euler, \
                  Schedule type: Leading, CFG scale: 3.5, Seed: 42, Size: 128x96, \
-                 Model: tiny-emoji-sd, Version: aquatint {version}"
+                 Model: tiny-emoji-sd, RNG: CPU, Version: aquatint {version}"
             )
         );
     }

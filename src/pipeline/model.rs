@@ -135,8 +135,9 @@ impl Model {
             Some(name) => Err(Error::UnknownModel {
                 path: self.weights.path().to_owned(),
                 reason: format!(
-                    "{name} has no place in the network that the file describes: a layer before it is \
-                     missing; get the file again"
+                    "{} has no place in the network that the file describes: a layer before it is \
+                     missing; get the file again",
+                    name.escape_debug()
                 ),
             }),
         }

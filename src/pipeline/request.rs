@@ -39,6 +39,17 @@ pub enum Noise {
     Recorded(PathBuf),
 }
 
+impl Noise {
+    /// What A1111 calls the generator in its pictures' `RNG`; `None` for recorded noise.
+    pub(super) fn a1111_name(&self) -> Option<&'static str> {
+        match self {
+            Self::TorchCpu => Some("CPU"),
+            Self::Philox => Some("NV"),
+            Self::Recorded(_) => None,
+        }
+    }
+}
+
 /// How activations are stored. Sums are in f32 always.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

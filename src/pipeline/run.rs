@@ -293,6 +293,7 @@ impl Run {
             schedule: request.schedule.as_deref().unwrap_or_default(),
             guidance_scale: request.guidance_scale.unwrap_or_default(),
             seed,
+            rng: request.noise.a1111_name(),
             width,
             height,
             model: self.pipeline.model().name(),

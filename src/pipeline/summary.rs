@@ -75,7 +75,7 @@ impl Summary {
         });
         Self {
             path: weights.path().to_owned(),
-            naming: format!("{:?}", weights.naming()).to_lowercase(),
+            naming: weights.naming().to_string(),
             family: None,
             title: None,
             defaults: None,
@@ -102,8 +102,21 @@ impl Model {
     }
 }
 
-/// How many characters of a metadata value are shown.
-const SHOWN_METADATA_CHARS: usize = 100;
+/// How many characters of a text from a file are shown.
+const SHOWN_CHARS: usize = 100;
+
+/// A file's text, cut and without what a terminal would obey.
+fn shown(text: &str) -> String {
+    let mut shown: String = text
+        .chars()
+        .take(SHOWN_CHARS)
+        .flat_map(char::escape_debug)
+        .collect();
+    if text.chars().nth(SHOWN_CHARS).is_some() {
+        shown.push('…');
+    }
+    shown
+}
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -144,16 +157,11 @@ impl fmt::Display for Summary {
             )?;
         }
         for (key, value) in &self.metadata {
-            let shown: String = value.chars().take(SHOWN_METADATA_CHARS).collect();
-            let more = if shown.len() < value.len() { "…" } else { "" };
-            writeln!(f, "metadata    {key}: {shown}{more}")?;
+            writeln!(f, "metadata    {}: {}", shown(key), shown(value))?;
         }
         if let Some(first) = self.leftovers.first() {
-            writeln!(
-                f,
-                "not used    {} tensors, such as {first}",
-                self.leftovers.len()
-            )?;
+            let (count, first) = (self.leftovers.len(), shown(first));
+            writeln!(f, "not used    {count} tensors, such as {first}")?;
         }
         Ok(())
     }

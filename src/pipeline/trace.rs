@@ -6,6 +6,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use std::collections::HashMap;
 use std::io::Write;
 use std::path::Path;
+use tempfile::NamedTempFile;
 
 /// Intermediates by name, in diffusers' order `[N, C, H, W]`; ids are i32, everything else f32.
 ///
@@ -93,12 +94,28 @@ impl Trace {
         found.map(|(_, tensor)| tensor)
     }
 
-    /// Writes the trace as safetensors, whole or not at all.
+    /// Writes the trace as safetensors, whole or not at all, where no file is yet.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file is there already or cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let persist = self.write_beside(path)?.persist_noclobber(path);
+        persist.map_or_else(|error| Err(Error::io(path, error.error)), |_| Ok(()))
+    }
+
+    /// As [`Trace::save`], in the place of any file that is there.
     ///
     /// # Errors
     /// [`Error::Io`] if the file cannot be written.
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+    pub fn save_over(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
+        let persist = self.write_beside(path)?.persist(path);
+        persist.map_or_else(|error| Err(Error::io(path, error.error)), |_| Ok(()))
+    }
+
+    /// The whole trace in a temporary file of the same folder.
+    fn write_beside(&self, path: &Path) -> Result<NamedTempFile> {
         let failed = |error: std::io::Error| Error::io(path, error);
         let invalid = |error: safetensors::SafeTensorError| failed(std::io::Error::other(error));
         let mut views = Vec::with_capacity(self.tensors.len());
@@ -111,9 +128,8 @@ impl Trace {
             .parent()
             .filter(|folder| !folder.as_os_str().is_empty())
             .unwrap_or(Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+        let mut file = NamedTempFile::new_in(folder).map_err(failed)?;
         file.write_all(&bytes).map_err(failed)?;
-        file.persist(path).map_err(|error| failed(error.error))?;
-        Ok(())
+        Ok(file)
     }
 }

@@ -114,7 +114,9 @@ pub enum InitialNoise {
 pub struct Spacing {
     /// The name, as requests and the command line have it.
     pub name: &'static str,
-    /// Names of the same spacing elsewhere; some differ from it by the rounding of timesteps.
+    /// Names of the same spacing elsewhere. Some differ from it by the rounding of timesteps; and with
+    /// a sampler whose grid has one point more than steps ([`Grid`]), such as `dpmpp_2m`, levels are
+    /// diffusers', where k-diffusion's users also visit the last one.
     pub aliases: &'static [&'static str],
     /// What it does, in one line.
     pub summary: &'static str,
@@ -148,7 +150,7 @@ pub static SCHEDULES: &[Spacing] = &[
     },
     Spacing {
         name: "karras",
-        aliases: &["Karras"],
+        aliases: &[],
         summary: "sigma^(1/7) evenly over the model's whole range (Karras et al. 2022, eq. 5)",
         initial: InitialNoise::Noise,
         points: karras,

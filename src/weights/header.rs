@@ -17,6 +17,8 @@ use std::ops::Range;
 const MAX_HEADER_BYTES: u64 = 100_000_000;
 /// The header's length stands in front of it, little-endian.
 const LENGTH_BYTES: usize = 8;
+/// The most tensors that a file may have: thirty times those of the largest model known here.
+const MAX_TENSORS: usize = 100_000;
 /// Names from files are cut to this many characters in messages.
 const SHOWN_CHARS: usize = 120;
 
@@ -199,6 +201,10 @@ impl<'de> Deserialize<'de> for RawHeader {
                         metadata
                             .replace(value.map(|map| map.0).unwrap_or_default())
                             .is_none()
+                    } else if tensors.len() == MAX_TENSORS {
+                        return Err(A::Error::custom(format!(
+                            "there are more than {MAX_TENSORS} tensors"
+                        )));
                     } else {
                         tensors.insert(name.clone(), map.next_value()?).is_none()
                     };
@@ -283,63 +289,64 @@ impl<'de> Deserialize<'de> for Axes {
     }
 }
 
+/// What is wrong with a tensor.
+fn damaged(name: &str, what: impl std::fmt::Display) -> String {
+    format!(
+        "is damaged: tensor {} {what}; download it again",
+        quoted(name)
+    )
+}
+
 /// Checks that the tensors fill the rest of the file, in order, without holes or overlaps.
 fn check_layout(
     tensors: BTreeMap<String, RawEntry>,
     data_start: usize,
     file_bytes: usize,
 ) -> Result<Vec<Entry>, String> {
-    let damaged = |name: &str, what: String| {
-        format!(
-            "is damaged: tensor {} {what}; download it again",
-            quoted(name)
-        )
-    };
     let mut tensors: Vec<_> = tensors.into_iter().collect();
     tensors.sort_by_key(|(_, raw)| raw.data_offsets);
-
-    let mut entries = Vec::with_capacity(tensors.len());
     let mut filled = 0;
-    for (name, raw) in tensors {
-        let (start, end) = raw.data_offsets;
-        if end < start {
-            return Err(damaged(
-                &name,
-                format!("ends at byte {end}, before its start at {start}"),
-            ));
-        }
-        if start != filled {
-            let what = if start < filled {
-                "overlaps another"
-            } else {
-                "leaves a hole before it"
-            };
-            return Err(damaged(
-                &name,
-                format!("{what} (it starts at byte {start}, not {filled})"),
-            ));
-        }
-        let size = size_bytes(&raw).ok_or_else(|| {
-            damaged(
-                &name,
-                format!("of shape {:?} is of no possible size", raw.shape.0),
-            )
-        })?;
-        if end - start != size {
-            let Axes(shape) = &raw.shape;
-            let what = format!(
-                "of shape {shape:?} and type {} needs {size} bytes, but has {}",
-                raw.dtype.code,
-                end - start
-            );
-            return Err(damaged(&name, what));
-        }
-        filled = end;
-        entries.push((name, raw));
+    for (name, raw) in &tensors {
+        check_place(raw, filled).map_err(|what| damaged(name, what))?;
+        filled = raw.data_offsets.1;
     }
+    check_length(filled.saturating_add(data_start as u64), file_bytes as u64)?;
+    let entries = tensors.iter().map(|(name, raw)| {
+        let too_large = || damaged(name, "is too large for this machine");
+        entry(name, raw, data_start).ok_or_else(too_large)
+    });
+    entries.collect()
+}
 
-    let promised = filled.saturating_add(data_start as u64);
-    let found = file_bytes as u64;
+/// Checks that a tensor follows the one before it, which ended at `filled`, and is as long as its
+/// shape and type say.
+fn check_place(raw: &RawEntry, filled: u64) -> Result<(), String> {
+    let (start, end) = raw.data_offsets;
+    if end < start {
+        return Err(format!("ends at byte {end}, before its start at {start}"));
+    }
+    if start != filled {
+        let what = if start < filled {
+            "overlaps another"
+        } else {
+            "leaves a hole before it"
+        };
+        return Err(format!("{what} (it starts at byte {start}, not {filled})"));
+    }
+    let Axes(shape) = &raw.shape;
+    match size_bytes(raw) {
+        None => Err(format!("of shape {shape:?} is of no possible size")),
+        Some(size) if size == end - start => Ok(()),
+        Some(size) => Err(format!(
+            "of shape {shape:?} and type {} needs {size} bytes, but has {}",
+            raw.dtype.code,
+            end - start
+        )),
+    }
+}
+
+/// Checks that a file is as long as its header promises.
+fn check_length(promised: u64, found: u64) -> Result<(), String> {
     if promised > found {
         return Err(format!(
             "is an incomplete download: its header promises {promised} bytes, \
@@ -353,13 +360,7 @@ fn check_layout(
             found - promised
         ));
     }
-    entries
-        .into_iter()
-        .map(|(name, raw)| {
-            entry(&name, &raw, data_start)
-                .ok_or_else(|| damaged(&name, "is too large for this machine".to_owned()))
-        })
-        .collect()
+    Ok(())
 }
 
 /// The bytes that a tensor's shape and type need; `None` if that overflows or ends inside a byte.

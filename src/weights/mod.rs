@@ -127,6 +127,7 @@ impl Weights {
 
     /// A weight by its full name, in its stored shape; `None` if it is not there or not of floats
     /// that can be computed with.
+    #[cfg(test)]
     pub(crate) fn param(&self, name: &str) -> Option<Param> {
         let stored = self.inner.tensors.get(name)?;
         Some(self.make_param(name, stored.shape, stored.dtype.dtype()?))

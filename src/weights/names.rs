@@ -10,13 +10,21 @@ use super::rows::{Places, Row, Tail};
 use std::collections::BTreeSet;
 
 /// Which naming a file uses; inside, there is only the second.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Naming {
     /// The names of the original training code: `model.diffusion_model.input_blocks.1.0.in_layers.2.weight`.
     Ldm,
     /// The names of the diffusers library: `unet.down_blocks.0.resnets.0.conv1.weight`.
     Diffusers,
+}
+
+impl std::fmt::Display for Naming {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Ldm => "ldm",
+            Self::Diffusers => "diffusers",
+        })
+    }
 }
 
 /// What is known of a file's names.

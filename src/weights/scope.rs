@@ -60,6 +60,12 @@ impl Scope {
         self.weights.contains_below(&self.full(&name))
     }
 
+    /// The length of one axis of a tensor as stored, of whatever type; `None` if it is not there.
+    pub(crate) fn axis(&self, name: &str, axis: usize) -> Option<usize> {
+        let stored = self.weights.find(&self.full(&name));
+        stored.map_or(None, |stored| Some(stored.shape.dim(axis)))
+    }
+
     /// The shape of a tensor as stored.
     ///
     /// # Errors

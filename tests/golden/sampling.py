@@ -4,7 +4,7 @@ Versions: Python 3.11, torch 2.15.0, numpy 2.4.6, diffusers 0.42.1, k-diffusion 
 Run:      python tests/golden/sampling.py PATH/TO/k_diffusion/sampling.py
 
 The samplers run on a latent of six numbers with a toy network in closed form, `network` below,
-which src/sampling/tests.rs repeats. diffusers computes in f32, k-diffusion here in f64.
+which src/sampling/tests/mod.rs repeats. diffusers computes in f32, k-diffusion here in f64.
 """
 
 import json

@@ -154,6 +154,15 @@ impl Checkpoint {
         self
     }
 
+    /// Every tensor in 8-bit floats, its bytes cut to fit.
+    fn in_fp8(mut self) -> Self {
+        for tensor in self.tensors.values_mut() {
+            tensor.dtype = Dtype::F8_E4M3;
+            tensor.bytes.truncate(tensor.bytes.len() / 2);
+        }
+        self
+    }
+
     /// A tensor of nothing but NaN.
     fn with_nan(mut self, name: &str) -> Self {
         let tensor = self.tensors.get_mut(name).unwrap();
@@ -301,9 +310,12 @@ fn hostile_headers_are_refused() {
         with_entries(&[entry("a", dtype, shape, offsets)], 4)
     };
     let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+    let crowd: Vec<String> = (0..=100_000)
+        .map(|i| entry(&i.to_string(), "U8", "[0]", "[0,0]"))
+        .collect();
     let no_length: Words = "is not a safetensors file | give a .safetensors file";
     #[rustfmt::skip]
-    let rows: [(Vec<u8>, Words); 21] = [
+    let rows: [(Vec<u8>, Words); 22] = [
         (with_header_length(0), "header of 0 bytes | download it again"),
         (with_header_length(10), "incomplete download | download it again"),
         (with_header_length(u64::MAX), no_length),
@@ -324,6 +336,7 @@ fn hostile_headers_are_refused() {
         (one("F16", "[4294967296,4294967296]", "[0,4]"), "no possible size | download it again"),
         (one("F16", "[1,1,1,1,1,2]", "[0,4]"), "more than 5 axes | download it again"),
         (one("F17", "[2]", "[0,4]"), "\"F17\" is not known | download it again"),
+        (with_entries(&crowd, 0), "more than 100000 tensors | download it again"),
         (with_entries(&vec![entry("a", "U8", "[4]", "[0,4]"); 2], 4), "\"a\" is there twice | download it again"),
     ];
     let folder = TempDir::new().unwrap();
@@ -401,7 +414,7 @@ fn a_checkpoint_that_cannot_draw_is_described_and_refused() {
     const LAST_OF_LEVEL: &str = "first_stage_model.decoder.up.1.block.1.";
     let demo = Checkpoint::demo;
     #[rustfmt::skip]
-    let rows: [(Checkpoint, Words); 13] = [
+    let rows: [(Checkpoint, Words); 14] = [
         (demo().only("first_stage_model."), "missing tensor unet.conv_in.weight | looks like a VAE alone | give a full checkpoint"),
         (demo().without(TEXT), "missing tensor text_encoder. | give a full checkpoint"),
         (demo().without(&format!("{TEXT}encoder.layers.1.")), "missing tensor text_encoder.text_model.encoder.layers.1. | get the file again"),
@@ -413,6 +426,7 @@ fn a_checkpoint_that_cannot_draw_is_described_and_refused() {
         (demo().with(TIME, Dtype::F16, &[512, 32]), "is [512, 32] | expected [512, 64] | get it again"),
         (demo().with(TIME, Dtype::F16, &[0, 64]), "is [0, 64] | expected at least one | get it again"),
         (demo().with(TIME, Dtype::I64, &[256, 64]), "of i64 | expected [256, 64] of f32 | get it again"),
+        (demo().in_fp8(), "stored as f8_e4m3 | use an f16"),
         (demo().with(TIME, Dtype::F8_E4M3, &[256, 64]), "stored as f8_e4m3 | use an f16"),
         (demo().with(FIRST, Dtype::F16, &[64, 4, 2, 2]), "2×2 pixels | use a model of a known family"),
     ];
@@ -535,7 +549,7 @@ fn a_configuration_of_wrong_values_names_the_field() {
         (UNET, "act_fn", json!("mish"), "computes only with"),
         (VAE, "scaling_factor", json!(0), "mend it"),
         (VAE, "scaling_factor", json!("much"), "mend it"),
-        (VAE, "latent_channels", json!(u64::MAX), "mend it"),
+        (SCHEDULER, "clip_sample", json!(true), "computes only with"),
         (VAE, "shift_factor", json!(0.5), "use a model of a known family"),
         (TEXT, "layer_norm_eps", json!(-1), "mend it"),
         (TEXT, "num_hidden_layers", json!(1), "mend it"),

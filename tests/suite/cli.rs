@@ -1,5 +1,4 @@
 //! The program as its users meet it: arguments in; files, stdout, stderr and an exit code out.
-#![cfg(feature = "demo-model")]
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -29,6 +28,15 @@ fn draw(folder: &Path, arguments: &[&str]) -> Output {
 fn json(output: &Output) -> Value {
     assert!(output.status.success(), "{}", stderr(output));
     serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn a_trace_never_takes_the_place_of_a_picture() {
+    let folder = TempDir::new().unwrap();
+    let output = draw(folder.path(), &["-o", "out.png", "--trace", "out.png"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("must end in .safetensors"));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 #[test]

@@ -89,10 +89,11 @@ impl Golden {
         let mut compared = 0;
         for (name, expected) in self.tensors().tensors() {
             let expected_values = || -> Vec<f32> { bytemuck::pod_collect_to_vec(expected.data()) };
-            if name == "image" {
-                continue; // compared as bytes with the picture
-            }
             compared += 1;
+            if name == "image" {
+                self.check_traced_image(trace, expected.data());
+                continue;
+            }
             if name.starts_with("tokens.") {
                 let ids: Vec<i32> = bytemuck::pod_collect_to_vec(expected.data());
                 assert_eq!(trace.ids(&name), Some(ids), "{}: {name}", self.name);
@@ -126,12 +127,36 @@ impl Golden {
         assert!(compared > 6, "{}: only {compared} tensors", self.name);
     }
 
+    /// The trace has the picture as f32 in 0..1, `[B, 3, H, W]`; the golden in bytes, `[B, H, W, 3]`.
+    fn check_traced_image(&self, trace: &Trace, expected: &[u8]) {
+        let (shape, found) = trace.values("image").unwrap();
+        let &[count, channels, height, width] = shape else {
+            panic!("{shape:?}")
+        };
+        let places = (0..count * channels * height * width).map(|place| {
+            let (channel, pixel) = (place % channels, place / channels);
+            let (picture, pixel) = (pixel / (height * width), pixel % (height * width));
+            (picture * channels + channel) * height * width + pixel
+        });
+        let found: Vec<f32> = places.map(|place| 255.0 * found[place]).collect();
+        let expected: Vec<f32> = expected.iter().map(|&byte| f32::from(byte)).collect();
+        // The bytes are rounded: half of one, besides the tolerance.
+        let furthest = found.iter().zip(&expected).map(|(a, b)| (a - b).abs());
+        let furthest = furthest.fold(0.0, f32::max);
+        assert!(
+            furthest < 1.0,
+            "{}: image differs by {furthest} of 255",
+            self.name
+        );
+    }
+
     fn check_images(&self, images: &[Image], least_psnr: f64) {
         let golden = self.tensors();
         let expected = golden.tensor("image").unwrap(); // [B, H, W, 3] bytes
-        let [_, height, width, _] = expected.shape() else {
+        let [count, height, width, _] = expected.shape() else {
             panic!("{:?}", expected.shape())
         };
+        assert_eq!(images.len(), *count, "{}", self.name);
         for (image, expected) in images
             .iter()
             .zip(expected.data().chunks_exact(width * height * 3))

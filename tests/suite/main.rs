@@ -1,4 +1,5 @@
-//! The tests of the whole: one binary, so that it links once.
+//! The tests of the whole: one binary, so that it links once. Most draw with the demo model.
+#![cfg(feature = "demo-model")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bad_files;

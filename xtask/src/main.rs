@@ -49,7 +49,10 @@ fn main() -> ExitCode {
 
 /// Builds the program and runs it where the user stands.
 fn run(arguments: &[OsString]) -> Outcome<ExitCode> {
-    set_up()?;
+    let asks_for_help = |argument: &OsString| argument == "--help" || argument == "-h";
+    if !arguments.iter().any(asks_for_help) {
+        set_up()?;
+    }
     let mut program = cargo(&["run", "--release", "--bin", "aquatint", "--"]);
     hand_over(program.args(arguments))
 }

@@ -5,7 +5,7 @@ use super::{Grid, Sampler, Space, Trajectory};
 
 pub(super) const SAMPLER: Sampler = Sampler {
     name: "ddim",
-    aliases: &["DDIM", "k_ddim", "DDIMScheduler"],
+    aliases: &["k_ddim", "DDIMScheduler"],
     summary: "the classic: deterministic, and ancestral as eta goes to 1",
     reference: "Song et al. 2021, arXiv 2010.02502",
     space: Space::VariancePreserving,

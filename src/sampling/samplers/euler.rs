@@ -7,7 +7,6 @@ use super::{Grid, Sampler, Space, Trajectory};
 pub(super) const SAMPLER: Sampler = Sampler {
     name: "euler",
     aliases: &[
-        "Euler",
         "k_euler",
         "EulerDiscreteScheduler",
         "FlowMatchEulerDiscreteScheduler",

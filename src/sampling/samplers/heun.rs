@@ -6,7 +6,7 @@ use super::{FirstOrder, Grid, HISTORY, Level, Row, Sampler, Space, Trajectory};
 
 pub(super) const SAMPLER: Sampler = Sampler {
     name: "heun",
-    aliases: &["Heun", "k_heun", "HeunDiscreteScheduler"],
+    aliases: &["k_heun", "HeunDiscreteScheduler"],
     summary: "Euler with a correction: two evaluations a step, deterministic",
     reference: "Karras et al. 2022, arXiv 2206.00364",
     space: Space::VarianceExploding,
