@@ -483,6 +483,24 @@ fn tensors_that_nobody_knows_do_no_harm() {
 // ------------------------------------------------------------------------------ folders
 
 #[test]
+fn texts_of_a_file_cannot_command_the_terminal() {
+    let mut checkpoint = Checkpoint::demo().with("\u{1b}[2J", Dtype::F16, &[1]);
+    let title = "\u{1b}]0;mine\u{7}\nfamily      Forged";
+    checkpoint.metadata.insert(title.into(), title.into());
+    let folder = TempDir::new().unwrap();
+    let path = checkpoint.write(folder.path(), "model.safetensors");
+    let shown = stdout(&succeed(Verb::Inspect, &path, folder.path()));
+    assert!(!shown.contains('\u{1b}'), "{shown}");
+    assert_eq!(
+        shown
+            .lines()
+            .filter(|line| line.starts_with("family"))
+            .count(),
+        1
+    );
+}
+
+#[test]
 fn an_index_names_files_of_its_own_folder_only() {
     let folder = copy_of_folder();
     let weights = "unet/diffusion_pytorch_model.safetensors";
