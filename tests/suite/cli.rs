@@ -186,7 +186,8 @@ fn numbers_out_of_range_are_usage_errors_that_name_the_flag() {
     ] {
         for value in values {
             let start = Instant::now();
-            assert_refused(&run(&["a cat", flag, value]), 2, &[field]);
+            let arguments = [&["a cat", flag, value], device()].concat();
+            assert_refused(&run(&arguments), 2, &[field]);
             assert!(
                 start.elapsed() < Duration::from_secs(5),
                 "{flag} {value} took too long"
