@@ -100,13 +100,7 @@ impl Pipeline {
     /// [`Error::Request`] with the field and what is allowed, [`Error::Unsupported`] if the device
     /// cannot hold a picture of that size.
     pub fn resolve(&self, request: &Request) -> Result<Request> {
-        let resolved = request.resolved(self.defaults())?;
-        self.model()
-            .latent_size(resolved.width(), resolved.height())?;
-        self.model().table(&resolved)?;
-        resolved.to_json()?;
-        self.fit(&resolved)?;
-        Ok(resolved)
+        Ok(self.prepare(request)?.0)
     }
 
     /// What a request takes on the device, known before anything runs.
@@ -114,8 +108,7 @@ impl Pipeline {
     /// # Errors
     /// As [`Pipeline::resolve`].
     pub fn memory(&self, request: &Request) -> Result<Memory> {
-        let request = self.resolve(request)?;
-        Ok(self.fit(&request)?.1)
+        Ok(self.prepare(request)?.2)
     }
 
     /// Starts making the pictures of a request.
@@ -125,8 +118,7 @@ impl Pipeline {
     /// [`Error::OutOfMemory`], [`Error::Io`] and [`Error::BadFile`] of recorded noise; and
     /// [`Error::NotFinite`] of the text encoder, [`Error::DeviceLost`] and [`Error::Gpu`].
     pub fn start(&self, request: &Request) -> Result<Run> {
-        let request = self.resolve(request)?;
-        let (compute, _) = self.fit(&request)?;
+        let (request, compute, _) = self.prepare(request)?;
         pollster::block_on(Run::start(self, request, compute, None))
     }
 
@@ -135,8 +127,7 @@ impl Pipeline {
     /// # Errors
     /// As [`Pipeline::start`].
     pub fn start_traced(&self, request: &Request) -> Result<Run> {
-        let request = self.resolve(request)?;
-        let (compute, _) = self.fit(&request)?;
+        let (request, compute, _) = self.prepare(request)?;
         let trace = Trace::new(&request, self.model().name())?;
         pollster::block_on(Run::start(self, request, compute, Some(trace)))
     }
@@ -151,6 +142,18 @@ impl Pipeline {
 
     pub(super) fn plans(&self) -> &Plans {
         &self.inner.plans
+    }
+
+    /// A request checked and filled in, the type in which its activations are stored, and what that
+    /// takes: all that is known before a run.
+    fn prepare(&self, request: &Request) -> Result<(Request, DType, Memory)> {
+        let request = request.resolved(self.defaults())?;
+        self.model()
+            .latent_size(request.width(), request.height())?;
+        self.model().table(&request)?;
+        request.to_json()?;
+        let (compute, memory) = self.fit(&request)?;
+        Ok((request, compute, memory))
     }
 
     /// The type in which a resolved request's activations are stored, and what that takes. Software

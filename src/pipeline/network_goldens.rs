@@ -75,6 +75,12 @@ fn devices() -> Vec<Device> {
         .collect()
 }
 
+/// Every model on every device.
+fn cases() -> impl Iterator<Item = (&'static str, Device)> {
+    let on = |name| devices().into_iter().map(move |device| (name, device));
+    MODELS.into_iter().flat_map(on)
+}
+
 fn run(device: &Device, model: &Model, plan: Result<Plan>, inputs: &[(&str, Vec<f32>)]) -> Runner {
     let residency = Arc::new(Residency::new(device, &model.weights));
     let plan = plan.expect("it records");
@@ -97,10 +103,7 @@ fn assert_close(what: &str, found: &[f32], expected: &[f32]) {
 
 #[test]
 fn the_unet_agrees_with_diffusers() {
-    for (name, device) in MODELS
-        .iter()
-        .flat_map(|name| devices().into_iter().map(move |device| (name, device)))
-    {
+    for (name, device) in cases() {
         let (model, golden) = (model(name), Golden::read(name));
         let (shape, sample) = golden.picture("unet.sample");
         let (context_shape, context) = golden.values("unet.context");
@@ -138,10 +141,7 @@ fn the_unet_agrees_with_diffusers() {
 
 #[test]
 fn the_vae_decoder_agrees_with_diffusers() {
-    for (name, device) in MODELS
-        .iter()
-        .flat_map(|name| devices().into_iter().map(move |device| (name, device)))
-    {
+    for (name, device) in cases() {
         let (model, golden) = (model(name), Golden::read(name));
         let (shape, latents) = golden.picture("vae.latents");
         let [_, height, width] = shape.chw;
@@ -164,10 +164,7 @@ fn the_vae_decoder_agrees_with_diffusers() {
 
 #[test]
 fn the_vae_encoder_agrees_with_diffusers() {
-    for (name, device) in MODELS
-        .iter()
-        .flat_map(|name| devices().into_iter().map(move |device| (name, device)))
-    {
+    for (name, device) in cases() {
         let (model, golden) = (model(name), Golden::read(name));
         let (picture, image) = golden.picture("vae.image");
         let (moments, expected) = golden.picture("vae.moments");
