@@ -43,10 +43,11 @@ mod weights;
 pub use error::{Error, Result};
 pub use families::{BetaSchedule, Defaults, SchedulerConfig};
 pub use gpu::{AdapterInfo, Device, DeviceOptions};
-pub use image::{Image, PARAMETERS_KEYWORD, Parameters, REQUEST_KEYWORD};
+pub use image::{Difference, Image, PARAMETERS_KEYWORD, Parameters, PngInfo, REQUEST_KEYWORD};
 pub use pipeline::{
     LoadProgress, MAX_BATCH_SIZE, MAX_SIDE_PX, Memory, Model, ModelReport, Noise, Pipeline,
-    PlanOptions, Precision, Request, Run, Step, Summary, Task, TensorSummary, Trace,
+    PlanOptions, Precision, Program, Recipe, Request, Run, Step, Summary, Task, TensorSummary,
+    Trace,
 };
 pub use plan::{DispatchReport, PlanReport};
 pub use weights::PartInfo;

@@ -9,6 +9,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use super::output::Pattern;
+use super::replay::ReplayArgs;
 use super::values::{PrecisionArg, Seed, Verbosity, finite_number, noise, seed, whole_number};
 
 /// Pictures from prompts, on any GPU.
@@ -42,8 +43,10 @@ pub(super) enum Verb {
     Generate(Box<GenerateArgs>),
     /// List the graphics adapters that can be used
     Devices(DevicesArgs),
-    /// Say what a model file is, what is in it and what is missing
+    /// Say what a model file is, what is in it and what is missing, or what made a picture
     Inspect(InspectArgs),
+    /// Make a picture again from what its file says, and compare the two
+    Replay(ReplayArgs),
     /// Say what a picture would cost in work and memory, without drawing it
     Plan(PlanArgs),
 }
@@ -205,7 +208,7 @@ pub(super) struct DevicesArgs {
 /// The arguments of `inspect`.
 #[derive(Debug, Args)]
 pub(super) struct InspectArgs {
-    /// A .safetensors file or a diffusers folder; need not be a whole model
+    /// A .safetensors file or a diffusers folder, which need not be a whole model; or a PNG picture
     #[cfg_attr(
         feature = "demo-model",
         doc = " [default: the demo model inside this program]"

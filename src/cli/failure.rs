@@ -32,6 +32,9 @@ pub(super) enum Failure {
     /// The operating system would not tell of Ctrl-C.
     #[error("error: cannot listen for Ctrl-C: {0}")]
     Interrupt(#[from] ctrlc::Error),
+    /// A picture came out differently, and must not.
+    #[error("error: --require-equal: {0}")]
+    Different(String),
     /// The user stopped the run.
     #[error("cancelled")]
     Cancelled,

@@ -46,7 +46,8 @@ pub(super) fn run(args: &GenerateArgs) -> Outcome {
     progress.detail(format_args!("device {name} · {backend} · {driver}"));
     progress.detail(format_args!("memory {}", pipeline.memory(&request)?));
 
-    let drawn = draw(&pipeline, &request, args, &progress, &interrupt)?;
+    let trace = args.trace.as_deref();
+    let drawn = draw(&pipeline, &request, trace, &progress, &interrupt)?;
     let saving = Instant::now();
     let images = save(args, &drawn.images, &request, &model_name)?;
     let traced = match (&args.trace, &drawn.trace) {
@@ -96,7 +97,8 @@ fn typed_request(args: &GenerateArgs) -> Request {
     request
 }
 
-fn open_device(typed: Option<&str>) -> Outcome<Device> {
+/// The device of `--device`, or the best there is.
+pub(super) fn open_device(typed: Option<&str>) -> Outcome<Device> {
     match typed {
         None => Ok(Device::best()?),
         Some(REFERENCE) => Ok(Device::reference()),
@@ -104,7 +106,8 @@ fn open_device(typed: Option<&str>) -> Outcome<Device> {
     }
 }
 
-fn load(
+/// Puts a model on a device behind a progress bar.
+pub(super) fn load(
     device: &Device,
     model: Model,
     progress: &Progress,
@@ -120,7 +123,7 @@ fn load(
 }
 
 /// The resolved settings in one line, so that a picture can be made again.
-fn settings(request: &Request, model: &str, device: &AdapterInfo) -> String {
+pub(super) fn settings(request: &Request, model: &str, device: &AdapterInfo) -> String {
     const RESOLVED: &str = "a resolved request has every field";
     let device_name = device.name.split(" (").next().unwrap_or(&device.name);
     let software = if device.software { " (software)" } else { "" };
@@ -141,24 +144,24 @@ fn settings(request: &Request, model: &str, device: &AdapterInfo) -> String {
 }
 
 /// What a run gave.
-struct Drawn {
-    images: Vec<Image>,
+pub(super) struct Drawn {
+    pub(super) images: Vec<Image>,
     trace: Option<Trace>,
-    warnings: Vec<String>,
+    pub(super) warnings: Vec<String>,
     steps_ms: f64,
     decode_ms: f64,
 }
 
-/// Runs all steps and decodes; Ctrl-C drops the run after the step under way.
-fn draw(
+/// Runs all steps and decodes, keeping every intermediate for a trace's file; Ctrl-C drops the run after the step under way.
+pub(super) fn draw(
     pipeline: &Pipeline,
     request: &Request,
-    args: &GenerateArgs,
+    trace: Option<&Path>,
     progress: &Progress,
     interrupt: &Interrupt,
 ) -> Outcome<Drawn> {
     let stepping = Instant::now();
-    let mut run = match args.trace {
+    let mut run = match trace {
         Some(_) => pipeline.start_traced(request)?,
         None => pipeline.start(request)?,
     };
@@ -176,7 +179,7 @@ fn draw(
 
     let decoding = Instant::now();
     bar.decoding();
-    let (images, trace) = if args.trace.is_some() {
+    let (images, trace) = if trace.is_some() {
         let (images, trace) = run.finish_traced()?;
         (images, Some(trace))
     } else {

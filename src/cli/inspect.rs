@@ -1,15 +1,23 @@
-//! `aquatint inspect`: what a file is, what is in it, and what is missing for a picture.
+//! `aquatint inspect`: what a file is, what is in it, and what is missing for a picture; or what
+//! made a picture, if the file is one.
 
 use std::path::Path;
 
-use aquatint::Summary;
+use aquatint::{PngInfo, Summary};
 
 use super::args::InspectArgs;
-use super::failure::Outcome;
-use super::{open_model, print, print_json};
+use super::failure::{Failure, Outcome};
+use super::{open_model, picture, print, print_json};
 
 /// Describes a file; one that is no whole model is described as well.
 pub(super) fn run(args: &InspectArgs) -> Outcome {
+    if let Some(path) = args.file.as_deref().filter(|path| is_picture(path)) {
+        if args.tensors {
+            let reason = format!("tensors: {} is a picture and has none", path.display());
+            return Err(Failure::Usage(reason));
+        }
+        return picture::show(path, args.json);
+    }
     let summary = describe(args.file.as_deref())?;
     if args.json {
         let mut value = serde_json::to_value(&summary)?;
@@ -23,6 +31,11 @@ pub(super) fn run(args: &InspectArgs) -> Outcome {
         print(tensor_table(&summary))?;
     }
     Ok(())
+}
+
+/// Told by the file's first bytes. What cannot be read is left to those who open models, who say why.
+fn is_picture(path: &Path) -> bool {
+    PngInfo::recognises(path).unwrap_or(false)
 }
 
 fn describe(file: Option<&Path>) -> Outcome<Summary> {

@@ -9,8 +9,10 @@ mod generate;
 mod inspect;
 mod interrupt;
 mod output;
+mod picture;
 mod plan;
 mod progress;
+mod replay;
 mod values;
 
 use std::ffi::OsString;
@@ -30,6 +32,7 @@ pub(crate) fn run(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(Verb::Generate(args)) => generate::run(&args),
         Ok(Verb::Devices(args)) => devices::run(&args),
         Ok(Verb::Inspect(args)) => inspect::run(&args),
+        Ok(Verb::Replay(args)) => replay::run(&args),
         Ok(Verb::Plan(args)) => plan::run(&args),
         Err(answer) => return answer_of_clap(&answer),
     };

@@ -1,9 +1,17 @@
 //! Pictures: RGBA8 in memory, PNG in files, and the text that travels inside them.
 
+mod compare;
 mod file;
+mod info;
+mod infotext;
 mod metadata;
 mod png;
+#[cfg(test)]
+mod testing;
 
+pub use compare::Difference;
+pub use info::PngInfo;
+pub(crate) use infotext::Infotext;
 pub use metadata::Parameters;
 
 use std::path::Path;

@@ -9,5 +9,6 @@ mod goldens;
 mod layering;
 mod plan;
 mod program;
+mod replay;
 #[path = "../support/sd15.rs"]
 mod sd15;

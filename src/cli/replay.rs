@@ -1,0 +1,193 @@
+//! `aquatint replay`: a picture is made again from what its file says, and compared.
+
+use std::path::{Path, PathBuf};
+
+use aquatint::{AdapterInfo, Difference, Image, Model, Noise, PngInfo, Program, Recipe, Request};
+use clap::Args;
+use serde::Serialize;
+
+use super::failure::{Failure, Outcome};
+use super::generate::{draw, load, open_device, settings};
+use super::interrupt::Interrupt;
+use super::output::{Facts, Pattern};
+use super::progress::Progress;
+use super::values::{PrecisionArg, Verbosity};
+use super::{open_model, print, print_json};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    made again, whether or not the two are equal
+  1    failed; or, with --require-equal, they differ or cannot be compared
+  2    the arguments or the picture's settings cannot be followed
+  130  cancelled";
+
+/// The arguments of `replay`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub(super) struct ReplayArgs {
+    /// A PNG picture made by aquatint, or by AUTOMATIC1111 and those who write as it does
+    ///
+    /// Its texts tell the prompt and the settings, as `aquatint inspect PICTURE` shows them. What
+    /// they do not tell comes from the model's family; what cannot be followed is said.
+    #[arg(value_name = "PICTURE")]
+    picture: PathBuf,
+
+    /// Model to use, where the picture was not made by the one inside this program
+    #[arg(short, long, value_name = "PATH")]
+    model: Option<PathBuf>,
+
+    /// How numbers are stored on the device [default: as the picture says]
+    #[arg(long, value_name = "TYPE", value_enum)]
+    precision: Option<PrecisionArg>,
+
+    /// Graphics adapter to use: its index or a part of its name, or `reference`
+    ///
+    /// The same picture to the last bit is promised on the same device only.
+    #[arg(long, value_name = "INDEX|NAME")]
+    device: Option<String>,
+
+    /// File to write, or a folder to write into; as for `generate`
+    #[arg(short, long, value_name = "PATTERN", default_value = Pattern::DEFAULT)]
+    #[arg(value_parser = Pattern::parse)]
+    output: Pattern,
+
+    /// Fail unless every pixel is the same
+    #[arg(long)]
+    require_equal: bool,
+
+    /// Print one JSON object: what made the picture, the new file and the difference
+    #[arg(long)]
+    json: bool,
+
+    /// Say nothing but errors, the name of the file and the difference
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// Makes the picture again, writes it, and tells by how much it differs.
+pub(super) fn run(args: &ReplayArgs) -> Outcome {
+    let recipe = Recipe::read(&PngInfo::open(&args.picture)?)?;
+    let request = request(&recipe, args)?;
+    request.check()?;
+    args.output.check()?;
+    let original = Image::open(&args.picture);
+    let interrupt = Interrupt::listen()?;
+    let progress = Progress::new(match args.quiet {
+        true => Verbosity::Quiet,
+        false => Verbosity::Normal,
+    });
+    for warning in &recipe.warnings {
+        progress.note(format_args!("warning: {warning}"));
+    }
+    let model = model(&recipe, args, &progress)?;
+    let model_name = model.name().to_owned();
+    let device = open_device(args.device.as_deref())?;
+    let pipeline = load(&device, model, &progress, &interrupt)?;
+    let request = pipeline.resolve(&request)?;
+    progress.note(settings(&request, &model_name, device.info()));
+
+    let mut drawn = draw(&pipeline, &request, None, &progress, &interrupt)?;
+    let image = drawn.images.remove(0);
+    let facts = Facts {
+        seed: image.seed().unwrap_or_default(),
+        index: 0,
+        model: &model_name,
+        width: image.width(),
+        height: image.height(),
+    };
+    let path = args.output.save_new(&image, &facts)?;
+    let compared = original.and_then(|original| original.difference(&image));
+    let report = Report {
+        picture: &args.picture,
+        recipe: &recipe,
+        request: &request,
+        model: &model_name,
+        device: device.info(),
+        path: &path,
+        difference: compared.as_ref().ok(),
+        not_compared: compared.as_ref().err().map(ToString::to_string),
+        warnings: &drawn.warnings,
+    };
+    report.show(args)
+}
+
+/// What the picture says; how numbers are stored may be said anew. A file that it names is not
+/// opened: the picture may come from anybody.
+fn request(recipe: &Recipe, args: &ReplayArgs) -> Outcome<Request> {
+    let mut request = recipe.request.clone();
+    if let Noise::Recorded(path) = &request.noise {
+        return Err(Failure::Usage(format!(
+            "noise: {} was made from noise recorded in {path:?}, which it does not carry; give that \
+             file with --noise to `aquatint generate`, and the settings that `inspect` shows",
+            args.picture.display()
+        )));
+    }
+    if let Some(precision) = args.precision {
+        request.precision = precision.into();
+    }
+    Ok(request)
+}
+
+/// The model of `-m`, or the one inside the program where the picture names it.
+fn model(recipe: &Recipe, args: &ReplayArgs, progress: &Progress) -> Outcome<Model> {
+    let named = recipe.model.as_deref();
+    if let Some(path) = args.model.as_deref() {
+        let model = open_model(Some(path))?;
+        if let Some(named) = named.filter(|named| *named != model.name()) {
+            let given = model.name();
+            progress.note(format_args!(
+                "warning: the picture names the model {named:?}; this one is {given:?}"
+            ));
+        }
+        return Ok(model);
+    }
+    let made_here = recipe.program == Program::Aquatint;
+    if let Some(inside) = named
+        .filter(|_| made_here)
+        .and_then(|named| open_model(None).ok().filter(|model| model.name() == named))
+    {
+        return Ok(inside);
+    }
+    let hash = recipe.model_hash.as_deref();
+    let hash = hash.map_or(String::new(), |hash| format!(", hash {hash}"));
+    let by = named.map_or("a model that it does not name".to_owned(), |named| {
+        format!("the model {named:?}{hash}")
+    });
+    let picture = args.picture.display();
+    Err(Failure::Usage(format!(
+        "model: {picture} was made with {by}; give its file or folder with -m PATH"
+    )))
+}
+
+/// Everything that a program would want to know: what `--json` prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    picture: &'a Path,
+    recipe: &'a Recipe,
+    request: &'a Request,
+    model: &'a str,
+    device: &'a AdapterInfo,
+    path: &'a Path,
+    difference: Option<&'a Difference>,
+    not_compared: Option<String>,
+    warnings: &'a [String],
+}
+
+impl Report<'_> {
+    /// Prints the new file's name and the difference, or all of it as JSON.
+    fn show(&self, args: &ReplayArgs) -> Outcome {
+        let verdict = match (self.difference, &self.not_compared) {
+            (Some(difference), _) => difference.to_string(),
+            (None, reason) => format!("not compared: {}", reason.as_deref().unwrap_or_default()),
+        };
+        if args.json {
+            print_json(self)?;
+        } else {
+            print(format_args!("{}\n{verdict}", self.path.display()))?;
+        }
+        if args.require_equal && !self.difference.is_some_and(Difference::is_none) {
+            return Err(Failure::Different(verdict));
+        }
+        Ok(())
+    }
+}

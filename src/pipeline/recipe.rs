@@ -1,0 +1,280 @@
+//! What made a picture, read from the texts in its file.
+//!
+//! Pictures made here carry their whole request; those of A1111 and its descendants the
+//! `parameters` text, whose settings become a request as far as there is one.
+
+use super::request::{Noise, Request};
+use crate::error::{Error, Result};
+use crate::image::{Infotext, PARAMETERS_KEYWORD, PngInfo, REQUEST_KEYWORD};
+use crate::sampling::{Sampler, Spacing};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::fmt;
+
+/// The keyword of the text that ComfyUI writes its graph of nodes under.
+const COMFYUI_KEYWORD: &str = "prompt";
+/// Whose `Version` is ours.
+const OUR_NAME: &str = "aquatint";
+
+/// Settings of the `parameters` text that change nothing: they name, count and date.
+const REMARKS: [&str; 11] = [
+    "Batch pos",
+    "Batch size",
+    "Created Date",
+    "Lora hashes",
+    "Model",
+    "Model hash",
+    "TI hashes",
+    "User",
+    "VAE hash",
+    "Version",
+    "Cache FP16 weight for LoRA",
+];
+
+/// What made a picture, as its file tells it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Recipe {
+    /// The program that wrote the file.
+    pub program: Program,
+    /// That program's version, in its own words.
+    pub version: Option<String>,
+    /// The settings; what the file does not say is `None`, for the model's family to fill in.
+    pub request: Request,
+    /// The model's name.
+    pub model: Option<String>,
+    /// The model's hash as A1111 writes it: the first ten hexadecimal digits of the file's SHA-256.
+    pub model_hash: Option<String>,
+    /// What the file says and the request does not: each a sentence.
+    pub warnings: Vec<String>,
+}
+
+/// A program that writes pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Program {
+    /// This one.
+    Aquatint,
+    /// AUTOMATIC1111's web UI, or one of the many that write as it does.
+    A1111,
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Aquatint => OUR_NAME,
+            Self::A1111 => "AUTOMATIC1111 or a relative",
+        })
+    }
+}
+
+impl Recipe {
+    /// Reads what made a picture.
+    ///
+    /// # Errors
+    /// [`Error::BadFile`] if the file does not say, or says it in a form that is not read here.
+    pub fn read(info: &PngInfo) -> Result<Self> {
+        let infotext = info.text(PARAMETERS_KEYWORD).map(Infotext::parse);
+        let mut recipe = match (info.text(REQUEST_KEYWORD), infotext) {
+            (Some(json), infotext) => Self::ours(json, infotext.unwrap_or_default())
+                .map_err(|reason| Error::bad_file(info.path(), reason))?,
+            (None, Some(infotext)) if !infotext.settings.is_empty() => Self::a1111(&infotext),
+            (None, _) => return Err(Error::bad_file(info.path(), silence(info))),
+        };
+        let left_out = info.left_out().iter();
+        let left_out = left_out.map(|what| format!("could not read {what}"));
+        recipe.warnings.extend(left_out);
+        Ok(recipe)
+    }
+
+    /// From the request as it was written here.
+    fn ours(json: &str, infotext: Infotext) -> std::result::Result<Self, String> {
+        let version = infotext.get("Version").map(str::to_owned);
+        // An object, since serde would take a list of the fields' values as well.
+        let fields = serde_json::from_str::<Map<String, Value>>(json);
+        let request = fields.and_then(|fields| serde_json::from_value(Value::Object(fields)));
+        let request = request.map_err(|error| {
+            let writer = version.as_deref().unwrap_or(OUR_NAME);
+            format!(
+                "its request was written by {writer} and is not understood by {OUR_NAME} {}: \
+                 {error}; use the program that wrote it",
+                env!("CARGO_PKG_VERSION")
+            )
+        })?;
+        Ok(Self {
+            program: Program::Aquatint,
+            version,
+            request,
+            model: infotext.get("Model").map(str::to_owned),
+            model_hash: None,
+            warnings: Vec::new(),
+        })
+    }
+
+    /// From the `parameters` text alone.
+    fn a1111(infotext: &Infotext) -> Self {
+        let mut reading = Reading::of(infotext);
+        let request = reading.request();
+        Self {
+            program: Program::A1111,
+            version: infotext.get("Version").map(str::to_owned),
+            request,
+            model: infotext.get("Model").map(str::to_owned),
+            model_hash: infotext.get("Model hash").map(str::to_owned),
+            warnings: reading.warnings(),
+        }
+    }
+}
+
+/// What to say of a file that does not say what made it.
+fn silence(info: &PngInfo) -> String {
+    if info.text(COMFYUI_KEYWORD).is_some() {
+        return "holds a ComfyUI workflow, which is not read here; open it in ComfyUI, or give the \
+                settings to `aquatint generate`"
+            .to_owned();
+    }
+    let keywords: Vec<_> = info.texts().iter().map(|(keyword, _)| keyword).collect();
+    let found = match (keywords.as_slice(), info.left_out()) {
+        ([], []) => "no text at all: many sites and editors remove them".to_owned(),
+        ([], left_out) => format!("nothing readable, without {}", left_out.join(", ")),
+        (keywords, _) => format!("{keywords:?}"),
+    };
+    format!(
+        "does not say what made it: expected the text {REQUEST_KEYWORD:?}, or {PARAMETERS_KEYWORD:?} \
+         with settings, found {found}; use the file as the program wrote it"
+    )
+}
+
+/// A `parameters` text on its way to a request: what has been understood of it.
+struct Reading<'a> {
+    infotext: &'a Infotext,
+    understood: Vec<&'static str>,
+    unreadable: Vec<String>,
+}
+
+impl<'a> Reading<'a> {
+    fn of(infotext: &'a Infotext) -> Self {
+        Self {
+            infotext,
+            understood: REMARKS.to_vec(),
+            unreadable: Vec::new(),
+        }
+    }
+
+    fn request(&mut self) -> Request {
+        let mut request = Request::new(&self.infotext.prompt);
+        request.negative_prompt = self.infotext.negative_prompt.clone();
+        request.steps = self.read("Steps", |text| text.parse().ok());
+        request.guidance_scale = self.read("CFG scale", |text| text.parse().ok());
+        request.seed = self.read("Seed", |text| text.parse().ok());
+        let size = self.read("Size", |text| {
+            let (width, height) = text.split_once('x')?;
+            Some((width.parse().ok()?, height.parse().ok()?))
+        });
+        (request.width, request.height) = size.unzip();
+        // As A1111 reads it: a missing RNG is the default, CUDA's generator.
+        request.noise = self.read("RNG", noise).unwrap_or(Noise::Philox);
+        // 1 stands for all layers, and is not written by A1111 itself.
+        self.read("Clip skip", |text| (text == "1").then_some(()));
+        (request.sampler, request.schedule) = self.sampler_and_schedule();
+        request
+    }
+
+    /// A setting's value, if it is there; noted where it cannot be read.
+    fn read<T>(&mut self, name: &'static str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let text = self.infotext.get(name)?;
+        self.understood.push(name);
+        let value = parse(text);
+        if value.is_none() {
+            self.unreadable.push(format!("{name} {text:?}"));
+        }
+        value
+    }
+
+    /// Before version 1.9 the schedule was the end of the sampler's name, `DPM++ 2M Karras`, and
+    /// none meant the even one; since then it is a setting, `Automatic` by default.
+    fn sampler_and_schedule(&mut self) -> (Option<String>, Option<String>) {
+        let named = self.read("Sampler", sampler_with_schedule);
+        let (sampler, suffix) = named.unzip();
+        let schedule = match self.infotext.get("Schedule type") {
+            None => sampler.and_then(|sampler| Spacing::find(even_schedule(sampler)).ok()),
+            Some(_) => self.read("Schedule type", |text| match text {
+                "Automatic" => Spacing::find(automatic_schedule(sampler?)).ok(),
+                name => Spacing::find(name).ok(),
+            }),
+        };
+        let schedule = suffix.flatten().or(schedule);
+        (
+            sampler.map(|sampler| sampler.name.to_owned()),
+            schedule.map(|schedule| schedule.name.to_owned()),
+        )
+    }
+
+    fn warnings(self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if !self.unreadable.is_empty() {
+            let what = self.unreadable.join(", ");
+            warnings.push(format!("not known here, so the default is taken: {what}"));
+        }
+        let settings = self.infotext.settings.iter();
+        let unknown: Vec<String> = settings
+            .filter(|(name, _)| !self.understood.contains(&name.as_str()))
+            .map(|(name, value)| format!("{name} {value:?}"))
+            .collect();
+        if !unknown.is_empty() {
+            let what = unknown.join(", ");
+            warnings.push(format!("not known here, so left out: {what}"));
+        }
+        if ["<lora:", "<lyco:", "<hypernet:"]
+            .iter()
+            .any(|network| self.infotext.prompt.contains(network))
+        {
+            warnings.push("the prompt asks for extra networks, which are not used here".to_owned());
+        }
+        warnings
+    }
+}
+
+/// The generators of A1111's `RNG` and, in small letters, of sd.cpp's.
+fn noise(text: &str) -> Option<Noise> {
+    match text.to_ascii_lowercase().as_str() {
+        "cpu" => Some(Noise::TorchCpu),
+        "gpu" | "nv" | "cuda" => Some(Noise::Philox),
+        _ => None,
+    }
+}
+
+/// A sampler's name, or that and a schedule's.
+fn sampler_with_schedule(text: &str) -> Option<(&'static Sampler, Option<&'static Spacing>)> {
+    if let Ok(sampler) = Sampler::find(text) {
+        return Some((sampler, None));
+    }
+    text.rmatch_indices(' ').find_map(|(at, _)| {
+        let sampler = Sampler::find(&text[..at]).ok()?;
+        Some((sampler, Some(Spacing::find(&text[at..]).ok()?)))
+    })
+}
+
+/// The schedule of A1111's samplers that have none of their own: timesteps evenly, in the manner of
+/// k-diffusion's `get_sigmas` or, for the samplers of its `modules/sd_samplers_timesteps.py`, of DDIM.
+fn even_schedule(sampler: &Sampler) -> &'static str {
+    match sampler.name {
+        "ddim" | "plms" | "pndm" | "uni_pc" => "leading",
+        _ => "uniform",
+    }
+}
+
+/// What A1111's `Automatic` stands for: the `scheduler` option of each sampler in its
+/// `modules/sd_samplers_kdiffusion.py`.
+fn automatic_schedule(sampler: &Sampler) -> &'static str {
+    match sampler.name {
+        "dpm_2" | "dpm_2_ancestral" | "dpmpp_2m" | "dpmpp_2s_ancestral" | "dpmpp_sde"
+        | "restart" => "karras",
+        "dpmpp_2m_sde" | "dpmpp_2m_sde_heun" | "dpmpp_3m_sde" => "exponential",
+        _ => even_schedule(sampler),
+    }
+}
+
+#[cfg(test)]
+#[path = "recipe_tests.rs"]
+mod tests;
