@@ -41,7 +41,7 @@ mod text;
 mod weights;
 
 pub use error::{Error, Result};
-pub use families::{BetaSchedule, Defaults, SchedulerConfig};
+pub use families::{BetaSchedule, Defaults, Purpose, SchedulerConfig};
 pub use gpu::{AdapterInfo, Device, DeviceOptions};
 pub use image::{Difference, Image, PARAMETERS_KEYWORD, Parameters, PngInfo, REQUEST_KEYWORD};
 pub use pipeline::{

@@ -4,6 +4,7 @@
 //! like a smaller network, and would draw something else in silence. Two things betray it: the
 //! configuration, where it says how deep the network is, and blocks that are alike in every model.
 
+use super::ModelConfig;
 use super::config::Part;
 use crate::error::Result;
 use crate::networks::PerLevel;
@@ -14,15 +15,17 @@ use crate::weights::{Scope, Weights};
 /// # Errors
 /// [`crate::Error::MissingTensor`] with that layer, [`crate::Error::BadFile`] if the configuration
 /// speaks of fewer than there are.
-pub(crate) fn check_complete(weights: &Weights) -> Result<()> {
-    text_encoder(weights)?;
+pub(crate) fn check_complete(weights: &Weights, config: &ModelConfig) -> Result<()> {
+    for spec in &config.text_encoders {
+        text_encoder(weights, spec.part)?;
+    }
     unet(weights)?;
     vae_decoder(weights)
 }
 
-fn text_encoder(weights: &Weights) -> Result<()> {
-    let checked = Checked::of(weights, "text_encoder")?;
-    let encoder = weights.scope("text_encoder.text_model.encoder");
+fn text_encoder(weights: &Weights, part: &'static str) -> Result<()> {
+    let checked = Checked::of(weights, part)?;
+    let encoder = weights.scope(part).scope("text_model.encoder");
     let layers = checked.part.count("num_hidden_layers")?;
     checked.count(
         "num_hidden_layers",
@@ -57,9 +60,13 @@ fn unet(weights: &Weights) -> Result<()> {
             }
         }
     }
+    // Distilled networks have one residual block in the middle, or nothing there.
+    let middle = unet.scope("mid_block");
+    let is_whole = middle.count("resnets") > 1;
     match checked.part.text("mid_block_type")?.as_deref() {
-        Some("UNetMidBlock2D") => Ok(()),
-        _ => checked.attention(&unet.scope("mid_block"), "norm.weight"),
+        Some("UNetMidBlock2DCrossAttn") => checked.attention(&middle, "norm.weight"),
+        None if is_whole => checked.attention(&middle, "norm.weight"),
+        _ => Ok(()),
     }
 }
 

@@ -1,36 +1,8 @@
 //! What a file is that no family knows: the sentence that saves its owner an evening.
 
-use super::{FAMILIES, Family, context_width, latent_channels, markers};
-use crate::error::{Error, Result};
+use super::{FAMILIES, context_width, markers};
+use crate::error::Error;
 use crate::weights::Weights;
-
-/// The width of the UNet's cross attention, and the family that has it.
-const CONTEXT_WIDTHS: &[(usize, &str)] = &[
-    (1024, "Stable Diffusion 2.x"),
-    (1280, "the refiner of Stable Diffusion XL"),
-    (2048, "Stable Diffusion XL"),
-];
-
-/// Fails for a checkpoint of a known family that does not draw from text alone: its UNet takes more
-/// than a latent.
-pub(super) fn refuse_other_uses(weights: &Weights, family: &Family) -> Result<()> {
-    let taken = weights.scope("").axis(markers::UNET, 1);
-    let (Some(taken), Some(latent)) = (taken, latent_channels(weights)) else {
-        return Ok(());
-    };
-    let kind = match taken {
-        _ if taken == latent => return Ok(()),
-        _ if taken == 2 * latent => "an InstructPix2Pix checkpoint", // latent, picture
-        _ if taken == 2 * latent + 1 => "an inpainting checkpoint",  // latent, mask, masked picture
-        _ => "a checkpoint of unknown use",
-    };
-    Err(Error::Unsupported(format!(
-        "{} is {kind} of {}: its UNet takes {taken} channels, where text to image has {latent}; \
-         use a plain checkpoint",
-        weights.path().display(),
-        family.title
-    )))
-}
 
 /// Says what a file is that no family knows.
 pub(super) fn explain(weights: &Weights) -> Error {
@@ -42,20 +14,15 @@ pub(super) fn explain(weights: &Weights) -> Error {
         return unknown(format!("it looks like {kind}"));
     }
     let context = context_width(weights);
-    if let Some((width, title)) = CONTEXT_WIDTHS
+    let has = |name: &&str| weights.scope("").has(name);
+    // SDXL's parts, where anything is of them; else those of Stable Diffusion 1.x.
+    let is_xl = [markers::ADD_EMBEDDING, markers::TEXT_ENCODER_2]
         .iter()
-        .find(|(width, _)| Some(*width) == context)
-    {
-        return unknown(format!(
-            "it looks like {title}, whose cross attention is {width} wide"
-        ));
-    }
-    let mut missing = markers::ALL
-        .into_iter()
-        .filter(|name| !weights.scope("").has(name))
-        .peekable();
+        .any(has);
+    let wanted: &[&str] = if is_xl { &markers::XL } else { &markers::ALL };
+    let mut missing = wanted.iter().filter(|name| !has(name)).peekable();
     if missing.peek().is_some() {
-        return weights.missing(missing);
+        return weights.missing(missing.copied());
     }
     unknown(match context {
         Some(width) => format!(

@@ -7,26 +7,35 @@
 mod complete;
 mod config;
 mod foreign;
+mod purpose;
 mod sd1;
+mod sd2;
+mod sdxl;
+mod variants;
 
 pub(crate) use complete::check_complete;
+pub use purpose::Purpose;
 
 use crate::error::{Error, Result};
-use crate::networks::{ClipConfig, PerLevel, UnetConfig, VaeConfig};
+use crate::networks::{AddedConfig, ClipConfig, LevelHeads, PerLevel, UnetConfig, VaeConfig};
 use crate::sampling::{NoiseModel, Prediction};
 use crate::weights::Weights;
 use serde::Serialize;
 
 /// All families that can draw, in the order in which they are tried.
-pub(crate) static FAMILIES: &[&Family] = &[&sd1::SD1];
+pub(crate) static FAMILIES: &[&Family] = &[&sdxl::BASE, &sdxl::REFINER, &sd2::SD2, &sd1::SD1];
 
 /// Names of tensors that tell of the parts of a model.
 mod markers {
     pub(super) const UNET: &str = "unet.conv_in.weight";
+    pub(super) const ADD_EMBEDDING: &str = "unet.add_embedding.linear_1.weight";
     pub(super) const TEXT_ENCODER: &str =
         "text_encoder.text_model.embeddings.token_embedding.weight";
+    pub(super) const TEXT_ENCODER_2: &str =
+        "text_encoder_2.text_model.embeddings.token_embedding.weight";
     pub(super) const VAE: &str = "vae.decoder.conv_in.weight";
     pub(super) const ALL: [&str; 3] = [UNET, TEXT_ENCODER, VAE];
+    pub(super) const XL: [&str; 5] = [UNET, ADD_EMBEDDING, TEXT_ENCODER, TEXT_ENCODER_2, VAE];
 }
 
 /// More pixels than this along one latent's side is no VAE that anybody trained.
@@ -45,20 +54,73 @@ pub(crate) struct Family {
     pub recognise: fn(&Weights) -> bool,
     /// Side of the latents that it was trained on, in latents.
     pub sample_size: usize,
+    /// The same of its models that predict v.
+    pub v_sample_size: usize,
     /// Steps of a picture.
     pub steps: usize,
     /// Scale of the guidance.
     pub guidance_scale: f64,
     /// Name of the sampler.
     pub sampler: &'static str,
-    /// The text encoder.
-    pub text_encoder: ClipConfig,
+    /// The text encoders; their vectors are joined in this order.
+    pub text_encoders: &'static [TextEncoderSpec],
+    /// What the UNet is told beside the prompt's tokens.
+    pub added: Added,
+    /// What stands for an empty negative prompt.
+    pub empty_negative: EmptyNegative,
     /// The UNet.
     pub unet: UnetConfig,
     /// The VAE.
     pub vae: VaeConfig,
     /// The noise that it was trained on, and the schedule through it.
     pub scheduler: SchedulerConfig,
+    /// What its weights' values tell of the prediction, for files that say nothing of it.
+    pub read_prediction: fn(&Weights) -> Option<Prediction>,
+}
+
+/// A text encoder of a family.
+#[derive(Clone, Debug)]
+pub(crate) struct TextEncoderSpec {
+    /// Its name among the parts: `text_encoder` or `text_encoder_2`.
+    pub part: &'static str,
+    /// The network.
+    pub clip: ClipConfig,
+    /// Its tokenizer's folder in a diffusers folder.
+    pub tokenizer: &'static str,
+    /// The id that fills up a short prompt where its file has no tokenizer; `None` for the end token.
+    pub pad_id: Option<u32>,
+}
+
+/// What a UNet is told beside the prompt's tokens and the timestep (Podell et al. 2023,
+/// arXiv 2307.01952, §2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Added {
+    /// Nothing.
+    Nothing,
+    /// The pooled prompt; the original size, the crop's corner and the target size.
+    SizeAndCrop,
+    /// The pooled prompt; the original size, the crop's corner and an aesthetic score.
+    SizeAndScore,
+}
+
+impl Added {
+    /// How many numbers there are beside the pooled prompt; `None` where nothing is added.
+    pub(crate) fn time_ids(self) -> Option<usize> {
+        match self {
+            Self::Nothing => None,
+            Self::SizeAndCrop => Some(6),
+            Self::SizeAndScore => Some(5),
+        }
+    }
+}
+
+/// What stands for an empty negative prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EmptyNegative {
+    /// What the text encoders say of it.
+    Encoded,
+    /// Zeros (diffusers' `force_zeros_for_empty_prompt`; A1111 does the same with SDXL).
+    Zeros,
 }
 
 /// The noise of the training, and the way through it.
@@ -126,8 +188,14 @@ pub struct Defaults {
 pub(crate) struct ModelConfig {
     /// The family it is of.
     pub family: &'static Family,
-    /// The text encoder.
-    pub text_encoder: ClipConfig,
+    /// What its UNet was trained for.
+    pub purpose: Purpose,
+    /// The text encoders; their vectors are joined in this order.
+    pub text_encoders: Vec<TextEncoderSpec>,
+    /// What the UNet is told beside the prompt's tokens.
+    pub added: Added,
+    /// What stands for an empty negative prompt.
+    pub empty_negative: EmptyNegative,
     /// The UNet.
     pub unet: UnetConfig,
     /// The VAE.
@@ -147,9 +215,7 @@ pub(crate) struct ModelConfig {
 /// part of a model is missing, [`Error::Unsupported`] what a known model of another use is.
 pub(crate) fn recognise(weights: &Weights) -> Result<&'static Family> {
     let family = FAMILIES.iter().find(|family| (family.recognise)(weights));
-    let family = family.ok_or_else(|| foreign::explain(weights))?;
-    foreign::refuse_other_uses(weights, family)?;
-    Ok(family)
+    family.copied().ok_or_else(|| foreign::explain(weights))
 }
 
 /// Finds the family of a checkpoint and reads its configuration.
@@ -160,23 +226,32 @@ pub(crate) fn recognise(weights: &Weights) -> Result<&'static Family> {
 pub(crate) fn configure(weights: &Weights) -> Result<ModelConfig> {
     let family = recognise(weights)?;
     let vae_scale_factor = vae_scale_factor(weights)?;
-    let text_encoder = config::text_encoder(weights, &family.text_encoder)?;
+    let text_encoders = family.text_encoders.iter();
+    let text_encoders = text_encoders
+        .map(|spec| config::text_encoder(weights, spec))
+        .collect::<Result<Vec<_>>>()?;
     let vae = VaeConfig {
         latent_channels: latent_channels(weights).unwrap_or(family.vae.latent_channels),
         ..family.vae.clone()
     };
     let vae = config::vae(weights, &vae)?;
+    let purpose = Purpose::of(weights, family, vae.latent_channels)?;
     let unet = UnetConfig {
-        in_channels: vae.latent_channels,
+        in_channels: purpose.unet_channels(vae.latent_channels),
         out_channels: vae.latent_channels,
         cross_attention_dim: context_width(weights).unwrap_or(family.unet.cross_attention_dim),
+        added: added_config(weights, family),
         ..family.unet.clone()
     };
     let unet = config::unet(weights, &unet)?;
     check_levels(weights, &unet)?;
-    let scheduler = config::scheduler(weights, &family.scheduler)?;
+    let scheduler = config::scheduler(weights, family)?;
+    let family_size = match scheduler.prediction {
+        Prediction::V => family.v_sample_size,
+        _ => family.sample_size,
+    };
     let [height, width] = config::sample_size(weights)?
-        .unwrap_or([family.sample_size; 2])
+        .unwrap_or([family_size; 2])
         .map(|latents| latents * vae_scale_factor);
     let defaults = Defaults {
         width,
@@ -186,14 +261,35 @@ pub(crate) fn configure(weights: &Weights) -> Result<ModelConfig> {
         sampler: family.sampler.to_owned(),
         schedule: scheduler.spacing.to_owned(),
     };
+    let defaults = variants::defaults(weights, defaults);
     Ok(ModelConfig {
         family,
-        text_encoder,
+        purpose,
+        text_encoders,
+        added: family.added,
+        empty_negative: config::empty_negative(weights, family)?,
         unet,
         vae,
         vae_scale_factor,
         scheduler,
         defaults: config::defaults(weights, defaults)?,
+    })
+}
+
+/// What the UNet is told beside the prompt's tokens, in numbers.
+fn added_config(weights: &Weights, family: &Family) -> Option<AddedConfig> {
+    let time_ids = family.added.time_ids()?;
+    let pooled = |spec: &TextEncoderSpec| {
+        let projection = format!("{}.text_projection.weight", spec.part);
+        weights.scope("").axis(&projection, 0)
+    };
+    let pooled_width = family.text_encoders.iter().rev().find_map(pooled)?;
+    // The width of the sinusoids is what the pooled prompt leaves of the first map's.
+    let joined = weights.scope("").axis(markers::ADD_EMBEDDING, 1)?;
+    Some(AddedConfig {
+        pooled_width,
+        time_ids,
+        time_embed_dim: joined.checked_sub(pooled_width)? / time_ids,
     })
 }
 
@@ -213,8 +309,8 @@ fn vae_scale_factor(weights: &Weights) -> Result<usize> {
 /// A list of heads needs one number for each level that the file has.
 fn check_levels(weights: &Weights, unet: &UnetConfig) -> Result<()> {
     let levels = weights.scope("unet").count("down_blocks");
-    match &unet.num_heads {
-        PerLevel::Each(heads) if heads.len() != levels => Err(Error::bad_file(
+    match &unet.heads {
+        LevelHeads::Count(PerLevel::Each(heads)) if heads.len() != levels => Err(Error::bad_file(
             weights.path(),
             format!(
                 "unet configuration: the number of heads is given for {} levels, but the file \
@@ -231,9 +327,9 @@ fn latent_channels(weights: &Weights) -> Option<usize> {
     weights.scope("").axis(markers::VAE, 1)
 }
 
-/// The width of the text encoder's vectors.
-fn text_width(weights: &Weights) -> Option<usize> {
-    weights.scope("").axis(markers::TEXT_ENCODER, 1)
+/// The width of a text encoder's vectors, by its token embedding.
+fn text_width(weights: &Weights, marker: &str) -> Option<usize> {
+    weights.scope("").axis(marker, 1)
 }
 
 /// The width of the vectors that the UNet attends to.

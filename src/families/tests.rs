@@ -69,11 +69,11 @@ fn the_files_own_configuration_goes_before_the_familys() -> Result<()> {
             "defaults": {"steps": 12, "guidance_scale": 3.5, "sampler": "heun"}
         }"#,
     )])?;
-    assert_eq!(config.unet.num_heads, PerLevel::Same(2));
+    assert_eq!(config.unet.heads, LevelHeads::Count(PerLevel::Same(2)));
     assert_eq!(config.unet.norm_num_groups, 32);
     assert_eq!(config.vae.norm_num_groups, 8);
     assert_eq!(
-        config.text_encoder.activation,
+        config.text_encoders[0].clip.activation,
         crate::networks::Activation::Gelu
     );
     assert_eq!(config.scheduler.prediction, Prediction::V);
@@ -131,10 +131,6 @@ fn fields_that_ask_for_other_arithmetic_are_named() {
             "only_cross_attention",
         ),
         (
-            r#"{"unet": {"time_cond_proj_dim": 256}}"#,
-            "time_cond_proj_dim is 256",
-        ),
-        (
             r#"{"text_encoder": {"hidden_act": "relu"}}"#,
             "hidden_act \"relu\"",
         ),
@@ -150,13 +146,23 @@ fn fields_that_ask_for_other_arithmetic_are_named() {
 }
 
 #[test]
-fn checkpoints_for_other_uses_are_named() {
-    for (channels, named) in [(8, "InstructPix2Pix"), (9, "inpainting")] {
+fn what_a_unet_was_trained_for_is_read_from_its_channels() -> Result<()> {
+    for (channels, purpose) in [
+        (4, Purpose::TextToImage),
+        (8, Purpose::Instruct),
+        (9, Purpose::Inpaint),
+    ] {
         let mut tensors = tensors();
         tensors.insert(markers::UNET, vec![8, channels, 3, 3]);
-        let message = refusal(&file(&tensors, &[]));
-        assert!(message.contains(named), "{message}");
+        let config = configure(&file(&tensors, &[]))?;
+        assert_eq!(config.purpose, purpose);
+        assert_eq!(config.unet.in_channels, channels);
     }
+    let mut tensors = tensors();
+    tensors.insert(markers::UNET, vec![8, 5, 3, 3]);
+    let message = refusal(&file(&tensors, &[]));
+    assert!(message.contains("takes 5 channels"), "{message}");
+    Ok(())
 }
 
 #[test]
@@ -169,19 +175,61 @@ fn missing_parts_are_named() {
     }
 }
 
+/// As much of an SDXL model as recognition looks at: text encoders of 16 and 24, joined 40 wide.
+fn xl_tensors() -> BTreeMap<&'static str, Vec<usize>> {
+    let mut xl = tensors();
+    xl.extend([
+        (CROSS_ATTENTION, vec![8, 40]),
+        (markers::TEXT_ENCODER_2, vec![10, 24]),
+        ("text_encoder_2.text_projection.weight", vec![24, 24]),
+        (markers::ADD_EMBEDDING, vec![8, 24 + 6 * 4]),
+    ]);
+    xl
+}
+
 #[test]
-fn other_families_are_named() {
-    // In a diffusers folder, SD 2.x has the names of SD 1.x.
+fn families_are_told_by_their_text_encoders() -> Result<()> {
     let mut sd2 = tensors();
     sd2.insert(CROSS_ATTENTION, vec![1, 1024]);
     sd2.insert(markers::TEXT_ENCODER, vec![1, 1024]);
-    let mut sdxl = tensors();
-    sdxl.insert("conditioner.embedders.1.model.text_projection", vec![1]);
-    sdxl.remove(markers::TEXT_ENCODER);
-    for (tensors, named) in [(sd2, "Stable Diffusion 2.x"), (sdxl, "SDXL")] {
-        let message = refusal(&file(&tensors, &[]));
-        assert!(message.contains(named), "{message}");
+    let mut refiner = xl_tensors();
+    refiner.remove(markers::TEXT_ENCODER);
+    refiner.insert(CROSS_ATTENTION, vec![8, 24]);
+    refiner.insert(markers::ADD_EMBEDDING, vec![8, 24 + 5 * 4]);
+    for (tensors, family, time_embed_dim) in [
+        (tensors(), "sd1", None),
+        (sd2, "sd2", None),
+        (xl_tensors(), "sdxl", Some(4)),
+        (refiner, "sdxl-refiner", Some(4)),
+    ] {
+        let config = configure(&file(&tensors, &[]))?;
+        assert_eq!(config.family.name, family);
+        let added = config.unet.added.map(|added| added.time_embed_dim);
+        assert_eq!(added, time_embed_dim, "{family}");
     }
+    Ok(())
+}
+
+#[test]
+fn what_sdxl_lacks_is_named() {
+    for marker in [markers::ADD_EMBEDDING, markers::VAE, markers::UNET] {
+        let mut tensors = xl_tensors();
+        tensors.remove(marker);
+        let message = refusal(&file(&tensors, &[]));
+        assert!(message.contains(marker), "{message}");
+    }
+}
+
+#[test]
+fn relatives_that_need_fewer_steps_are_told_by_name() -> Result<()> {
+    let title = |title| configure(&file(&xl_tensors(), &[("modelspec.title", title)]));
+    let plain = title("Juggernaut XL")?.defaults;
+    assert_eq!((plain.steps, plain.width), (30, 1024));
+    let lightning = title("SDXL Lightning 8-step")?.defaults;
+    assert_eq!((lightning.steps, lightning.guidance_scale), (8, 1.0));
+    let turbo = title("SDXL-Turbo")?.defaults;
+    assert_eq!((turbo.steps, turbo.width), (1, 512));
+    Ok(())
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::buffer::{Buffer, whole_words};
 use super::device::Gpu;
 use super::encode::{Bound, CommandList};
 use crate::error::{Error, Result};
-use crate::tensor::{Const, DType, Dispatch, Lanes, Param};
+use crate::tensor::{Const, DType, Dispatch, Lanes, Layout, Operand, Param, View};
 
 /// Mapped buffers that take turns: two are on their way while one is filled.
 const BUFFERS: usize = 3;
@@ -59,10 +59,10 @@ impl<'a> StagingRing<'a> {
     pub(crate) async fn upload(&mut self, param: &Param, bytes: &[u8]) -> Result<Buffer> {
         let size = bytes.len() as u64;
         let target = self.gpu.storage(&param.name, size).await?;
-        if is_channels_last_already(param) {
+        let Some(moved) = Moved::of(param) else {
             self.copy(bytes, &target).await?;
             return Ok(target);
-        }
+        };
         let scratch = self.scratch(size).await?;
         self.copy(bytes, &scratch).await?;
         self.flush()?;
@@ -70,7 +70,7 @@ impl<'a> StagingRing<'a> {
             buffer: buffer.clone(),
             bytes: 0..whole_words(size),
         };
-        let dispatch = channels_last(param);
+        let dispatch = moved.dispatch(param);
         let bound = vec![whole(&scratch), whole(&target)];
         CommandList::new(self.gpu, &[(&dispatch, bound, 0)])
             .await?
@@ -177,31 +177,41 @@ impl<'a> StagingRing<'a> {
     }
 }
 
-/// Whether a weight needs no new layout: it is no convolution, or its window is one pixel.
-fn is_channels_last_already(param: &Param) -> bool {
-    param.layout == crate::tensor::Layout::AsStored || param.shape.dim(1) * param.shape.dim(2) == 1
+/// How a weight's elements move on their way to the device: within each of its outputs, a matrix of
+/// channels and taps is transposed.
+pub(super) struct Moved {
+    channels: usize,
+    taps: usize,
 }
 
-/// The dispatch that lays out a convolution's weight channels last.
-pub(super) fn channels_last(param: &Param) -> Dispatch {
-    let bits = 8 * param.dtype.size_bytes();
-    let words = (param.shape.len() * bits).div_ceil(32);
-    let mut dispatch = Dispatch::new("channels_last", Lanes::One)
-        .constant("ELEMENT_BITS", Const::U32(if bits == 32 { 32 } else { 16 }))
-        .param("count", words)
-        .param("elements", param.shape.len())
-        .param("in_channels", param.shape.dim(3))
-        .param("taps", param.shape.dim(1) * param.shape.dim(2))
-        .groups(words.div_ceil(64));
-    dispatch = dispatch.read(
-        "x",
-        crate::tensor::Operand::Input(0),
-        DType::U32,
-        Lanes::One,
-    );
-    let view = crate::tensor::View {
-        shape: param.shape,
-        dtype: DType::U32,
-    };
-    dispatch.write("y", view, Lanes::One)
+impl Moved {
+    /// How `param` is laid out anew; `None` where it is not, as a convolution of one pixel.
+    pub(super) fn of(param: &Param) -> Option<Self> {
+        let dim = |axis| param.shape.dim(axis);
+        let (channels, taps) = match param.layout {
+            Layout::AsStored => return None,
+            Layout::Transposed => (dim(1), dim(0)),
+            Layout::ChannelsLast => (dim(3), dim(1) * dim(2)),
+        };
+        (channels > 1 && taps > 1).then_some(Self { channels, taps })
+    }
+
+    /// The dispatch that does it.
+    pub(super) fn dispatch(&self, param: &Param) -> Dispatch {
+        let bits = 8 * param.dtype.size_bytes();
+        let words = (param.shape.len() * bits).div_ceil(32);
+        let view = View {
+            shape: param.shape,
+            dtype: DType::U32,
+        };
+        Dispatch::new("channels_last", Lanes::One)
+            .constant("ELEMENT_BITS", Const::U32(if bits == 32 { 32 } else { 16 }))
+            .param("count", words)
+            .param("elements", param.shape.len())
+            .param("in_channels", self.channels)
+            .param("taps", self.taps)
+            .groups(words.div_ceil(64))
+            .read("x", Operand::Input(0), DType::U32, Lanes::One)
+            .write("y", view, Lanes::One)
+    }
 }

@@ -2,7 +2,7 @@
 //! `modeling_clip.py`, `CLIPTextTransformer`).
 
 use crate::error::Result;
-use crate::nn::{Attention, AttentionSpec, Embedding, LayerNorm, Linear, ProjectionNames};
+use crate::nn::{Attention, AttentionSpec, Embedding, Heads, LayerNorm, Linear, ProjectionNames};
 use crate::ops::Mask;
 use crate::tensor::Tensor;
 use crate::weights::Scope;
@@ -10,12 +10,18 @@ use crate::weights::Scope;
 /// What the weights of a text encoder do not tell.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ClipConfig {
-    /// The number of heads of every attention.
-    pub num_heads: usize,
+    /// The heads of every attention.
+    pub heads: Heads,
     /// The function between the two maps of the feed-forward.
     pub activation: Activation,
     /// Added to the variance in every layer norm.
     pub layer_norm_eps: f32,
+    /// How many layers at the end the result leaves out.
+    pub skipped_layers: usize,
+    /// Whether the result goes through the final layer norm.
+    pub normalised: bool,
+    /// Whether there is a projection to a vector for the whole text.
+    pub pooled: bool,
 }
 
 /// The function between the two maps of a feed-forward.
@@ -37,23 +43,36 @@ impl Activation {
     }
 }
 
-/// Token ids to one vector a token.
+/// What a text encoder says of a text.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TextEncoding<'g> {
+    /// One vector a token, `[N, L, C]`.
+    pub hidden: Tensor<'g>,
+    /// One vector a text, `[N, P]`, where there is a projection.
+    pub pooled: Option<Tensor<'g>>,
+}
+
+/// Token ids to one vector a token, and in some to one for the whole text.
 #[derive(Clone, Debug)]
 pub(crate) struct ClipTextEncoder {
     token_embedding: Embedding,
     position_embedding: Embedding,
     layers: Vec<EncoderLayer>,
     final_layer_norm: LayerNorm,
+    text_projection: Option<Linear>,
+    normalised: bool,
 }
 
 impl ClipTextEncoder {
-    /// Loads what lies under `text_model`, as deep and wide as the file's.
-    pub(crate) fn load(scope: &Scope, config: &ClipConfig) -> Result<Self> {
+    /// Loads `text_model` and, if configured, `text_projection`, as deep and wide as the file's.
+    pub(crate) fn load(part: &Scope, config: &ClipConfig) -> Result<Self> {
+        let scope = part.scope("text_model");
         let token_embedding = Embedding::load(&scope.scope("embeddings.token_embedding"))?;
         let width = token_embedding.width();
         let positions = scope.scope("embeddings.position_embedding");
         let layer =
             |i| EncoderLayer::load(&scope.scope(format!("encoder.layers.{i}")), width, config);
+        let projection = || Linear::load_unbiased(&part.scope("text_projection"), width);
         Ok(Self {
             token_embedding,
             position_embedding: Embedding::load_sized(&positions, width)?,
@@ -65,6 +84,8 @@ impl ClipTextEncoder {
                 width,
                 config.layer_norm_eps,
             )?,
+            text_projection: config.pooled.then(projection).transpose()?,
+            normalised: config.normalised,
         })
     }
 
@@ -83,14 +104,38 @@ impl ClipTextEncoder {
         self.token_embedding.rows()
     }
 
-    /// ids `[N, L]` u32 → `[N, L, C]`, the last hidden state
-    pub(crate) fn forward<'g>(&self, ids: Tensor<'g>) -> Tensor<'g> {
+    /// The number of layers.
+    pub(crate) fn layer_count(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// ids `[N, L]` u32, ends `[N, 1]` u32, where each text's end token stands among all N·L → the
+    /// encoding, its vectors for tokens from `skipped_layers` before the last layer
+    pub(crate) fn forward<'g>(
+        &self,
+        ids: Tensor<'g>,
+        ends: Tensor<'g>,
+        skipped_layers: usize,
+    ) -> TextEncoding<'g> {
         let x = self.token_embedding.forward(ids); // [N, L, C]
         let mut x = self.position_embedding.add_positions(x);
-        for layer in &self.layers {
+        let mut hidden = x;
+        for (i, layer) in self.layers.iter().enumerate() {
             x = layer.forward(x);
+            if i + skipped_layers < self.layers.len() {
+                hidden = x;
+            }
         }
-        self.final_layer_norm.forward(x)
+        // What nobody reads of these is not computed.
+        let last = self.final_layer_norm.forward(x);
+        if self.normalised {
+            hidden = self.final_layer_norm.forward(hidden);
+        }
+        let project = |projection: &Linear| projection.forward(last.take_rows(ends)); // [N, C] → [N, P]
+        TextEncoding {
+            hidden,
+            pooled: self.text_projection.as_ref().map(project),
+        }
     }
 }
 
@@ -112,7 +157,7 @@ impl EncoderLayer {
             names: ProjectionNames::TRANSFORMERS,
             width,
             context_width: width,
-            num_heads: config.num_heads,
+            heads: config.heads,
         };
         let fc1 = Linear::load(&scope.scope("mlp.fc1"), width)?;
         Ok(Self {

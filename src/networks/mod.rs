@@ -10,6 +10,9 @@ pub(crate) mod clip;
 pub(crate) mod unet;
 pub(crate) mod vae;
 
+pub(crate) use crate::nn::Heads;
 pub(crate) use clip::{Activation, ClipConfig, ClipTextEncoder};
-pub(crate) use unet::{PerLevel, Unet, UnetConfig};
+pub(crate) use unet::{
+    AddedConfig, AddedInputs, LevelHeads, PerLevel, Unet, UnetConfig, UnetInputs,
+};
 pub(crate) use vae::{VaeConfig, VaeDecoder, VaeEncoder};

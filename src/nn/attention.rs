@@ -41,8 +41,31 @@ pub(crate) struct AttentionSpec {
     pub width: usize,
     /// The width of the keys' and values' source; `width` in self attention.
     pub context_width: usize,
-    /// The number of heads that share the projected width.
-    pub num_heads: usize,
+    /// How many heads share the projected width.
+    pub heads: Heads,
+}
+
+/// How an attention's width is divided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heads {
+    /// Into so many heads.
+    Count(usize),
+    /// Into heads of this width.
+    Width(usize),
+}
+
+impl Heads {
+    /// The number of heads of a width, if it can be divided so.
+    fn of(self, width: usize) -> Option<usize> {
+        let (Self::Count(divisor) | Self::Width(divisor)) = self;
+        let other = width
+            .checked_div(divisor)
+            .filter(|_| width.is_multiple_of(divisor))?;
+        Some(match self {
+            Self::Count(count) => count,
+            Self::Width(_) => other,
+        })
+    }
 }
 
 /// Multi-head attention (Vaswani et al. 2017, arXiv 1706.03762, §3.2.2).
@@ -63,15 +86,19 @@ impl Attention {
             names,
             width,
             context_width,
-            num_heads,
+            heads,
         } = spec;
         let inner = scope.scope(names.q).shape("weight")?.dim(0);
-        if num_heads == 0 || !inner.is_multiple_of(num_heads) {
-            return Err(scope.unsupported(format_args!(
-                "a width of {inner} cannot be split into {num_heads} heads; \
-                 the number of heads in the model's configuration must divide it"
-            )));
-        }
+        let num_heads = heads.of(inner).ok_or_else(|| {
+            let wanted = match heads {
+                Heads::Count(count) => format!("{count} heads"),
+                Heads::Width(width) => format!("heads of {width}"),
+            };
+            scope.unsupported(format_args!(
+                "a width of {inner} cannot be split into {wanted}; \
+                 the heads in the model's configuration must divide it"
+            ))
+        })?;
         let biased = [names.q, names.k, names.v]
             .iter()
             .any(|name| scope.has(&format!("{name}.bias")));

@@ -45,6 +45,12 @@ impl Linear {
         })
     }
 
+    /// Loads `weight` `[O, in_features]` of a map that has no bias; the file decides O.
+    pub(crate) fn load_unbiased(scope: &Scope, in_features: usize) -> Result<Self> {
+        let out_features = scope.shape("weight")?.dim(0);
+        Self::load_without_bias(scope, in_features, out_features)
+    }
+
     /// The width of what comes out.
     pub(crate) fn out_features(&self) -> usize {
         self.weight.shape.dim(0)

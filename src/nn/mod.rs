@@ -12,7 +12,7 @@ mod embedding;
 mod linear;
 mod norm;
 
-pub(crate) use attention::{Attention, AttentionSpec, ProjectionNames};
+pub(crate) use attention::{Attention, AttentionSpec, Heads, ProjectionNames};
 pub(crate) use conv2d::Conv2d;
 pub(crate) use embedding::Embedding;
 pub(crate) use linear::Linear;

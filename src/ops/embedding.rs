@@ -95,6 +95,16 @@ impl<'g> Tensor<'g> {
         };
         self.apply(op, &[recorder.param(table)])
     }
+
+    /// x `[N, L, C]`, rows `[N, 1]` u32 counted over all N·L → `[N, C]`.
+    pub(crate) fn take_rows(self, rows: Tensor<'g>) -> Tensor<'g> {
+        let (n, length, channels) = (self.dim(0), self.dim(1), self.dim(2));
+        let op = Embedding {
+            dtype: self.dtype(),
+        };
+        rows.apply(op, &[self.reshape([n * length, channels])]) // [N, 1, C]
+            .reshape([n, channels])
+    }
 }
 
 #[cfg(test)]

@@ -148,6 +148,7 @@ impl Pipeline {
     /// takes: all that is known before a run.
     fn prepare(&self, request: &Request) -> Result<(Request, DType, Memory)> {
         let request = request.resolved(self.defaults())?;
+        self.model().check_purpose()?;
         self.model()
             .latent_size(request.width(), request.height())?;
         self.model().table(&request)?;

@@ -136,7 +136,7 @@ impl Model {
     pub(super) fn memory(&self, request: &Request, compute: DType, caps: &Caps) -> Result<Memory> {
         let shape = StepShape {
             batch: request.batch_size,
-            branches: request.branches(),
+            branches: self.branches(request),
             latent: self.latent_size(request.width(), request.height())?,
         };
         let plans = self.plans(shape, compute, caps)?;

@@ -14,6 +14,7 @@ mod request;
 mod run;
 mod summary;
 mod tasks;
+mod text_encoder;
 mod trace;
 
 pub use handle::Pipeline;

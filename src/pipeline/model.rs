@@ -1,19 +1,21 @@
 //! A checkpoint read and understood: configuration, networks and tokeniser, no device.
 
 use super::request::Request;
+use super::text_encoder::TextEncoder;
 use crate::error::{Error, Result};
-use crate::families::{self, Defaults, ModelConfig};
+use crate::families::{self, Defaults, ModelConfig, Purpose};
 use crate::networks::{ClipTextEncoder, Unet, VaeDecoder, VaeEncoder};
 use crate::sampling::{self, Table};
-use crate::text::Tokenizer;
 use crate::weights::Weights;
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Parts of a checkpoint of which making a picture uses every tensor.
-const DRAWING_PARTS: [&str; 4] = [
+/// Parts of a checkpoint of which making a picture uses every tensor, but for the end of a text
+/// encoder.
+const DRAWING_PARTS: [&str; 5] = [
     "text_encoder.text_model.",
+    "text_encoder_2.text_model.",
     "unet.",
     "vae.decoder.",
     "vae.post_quant_conv.",
@@ -24,8 +26,7 @@ const DRAWING_PARTS: [&str; 4] = [
 pub struct Model {
     pub(crate) weights: Weights,
     pub(super) config: ModelConfig,
-    pub(super) tokenizer: Tokenizer,
-    pub(super) text_encoder: ClipTextEncoder,
+    pub(super) text_encoders: Vec<TextEncoder>,
     pub(super) unet: Unet,
     pub(super) vae_decoder: VaeDecoder,
     /// Absent from files that hold no more of the VAE than its decoder.
@@ -56,36 +57,20 @@ impl Model {
     /// Understands an opened checkpoint.
     pub(crate) fn from_weights(weights: Weights) -> Result<Self> {
         let config = families::configure(&weights)?;
-        families::check_complete(&weights)?;
-        let text_model = weights.scope("text_encoder.text_model");
-        let text_encoder = ClipTextEncoder::load(&text_model, &config.text_encoder)?;
+        families::check_complete(&weights, &config)?;
+        let text_encoders = config.text_encoders.iter();
+        let text_encoders = text_encoders
+            .map(|spec| TextEncoder::load(&weights, spec))
+            .collect::<Result<Vec<_>>>()?;
         let unet = Unet::load(&weights.scope("unet"), &config.unet)?;
         let vae_decoder = VaeDecoder::load(&weights.scope("vae"), &config.vae)?;
         let has_encoder = weights.scope("vae").has_scope("encoder");
         let encoder = || VaeEncoder::load(&weights.scope("vae"), &config.vae);
         let vae_encoder = has_encoder.then(encoder).transpose()?;
-        let from_folder = weights.folder().map(Tokenizer::from_folder).transpose()?;
-        let rows = text_encoder.vocabulary_size();
-        let tokenizer = match from_folder.flatten() {
-            Some(tokenizer) => tokenizer,
-            None => Tokenizer::bundled(rows).map_err(|error| match error {
-                Error::Unsupported(reason) => text_model.unsupported(reason),
-                other => other,
-            })?,
-        };
-        if tokenizer.vocab_size() > rows {
-            let found = tokenizer.vocab_size();
-            let reason = format!(
-                "the tokenizer has {found} tokens, the text encoder {rows}, so they are not of one \
-                 model; download it again"
-            );
-            return Err(Error::bad_file(weights.path(), reason));
-        }
         let model = Self {
             weights,
             config,
-            tokenizer,
-            text_encoder,
+            text_encoders,
             unet,
             vae_decoder,
             vae_encoder,
@@ -124,7 +109,11 @@ impl Model {
     /// gap would be left out in silence.
     fn check_all_used(&self) -> Result<()> {
         let used: HashSet<Arc<str>> = self.params()?.into_iter().map(|param| param.name).collect();
-        let drawing = |name: &&str| DRAWING_PARTS.iter().any(|part| name.starts_with(part));
+        let unread = self.unread_ends();
+        let drawing = |name: &&str| {
+            DRAWING_PARTS.iter().any(|part| name.starts_with(part))
+                && !unread.iter().any(|end| name.starts_with(end))
+        };
         match self
             .weights
             .names()
@@ -143,6 +132,40 @@ impl Model {
         }
     }
 
+    /// What the text encoders have after the layers that are used.
+    fn unread_ends(&self) -> Vec<String> {
+        let encoders = self.text_encoders.iter().zip(&self.config.text_encoders);
+        let unread = encoders.filter(|(_, spec)| !spec.clip.pooled);
+        let ends = unread.flat_map(|(encoder, spec)| {
+            let layers = encoder.network.layer_count();
+            let part = spec.part;
+            (layers - encoder.skipped_layers..layers)
+                .map(move |layer| format!("{part}.text_model.encoder.layers.{layer}."))
+                .chain(
+                    (!spec.clip.normalised).then(|| format!("{part}.text_model.final_layer_norm.")),
+                )
+        });
+        ends.collect()
+    }
+
+    /// Evaluations of the network for each picture: 2 with guidance, 1 without or where the network
+    /// is told the scale.
+    pub(super) fn branches(&self, request: &Request) -> usize {
+        if self.unet.embeds_guidance() || request.guidance_scale == Some(1.0) {
+            1
+        } else {
+            2
+        }
+    }
+
+    /// The number of vectors, and their width, that the UNet attends to.
+    pub(super) fn context_shape(&self) -> [usize; 2] {
+        let encoders = || self.text_encoders.iter().map(|encoder| &encoder.network);
+        let length = encoders().map(ClipTextEncoder::max_length).min();
+        let width = encoders().map(ClipTextEncoder::width).sum();
+        [length.unwrap_or_default(), width]
+    }
+
     /// The checkpoint's name: its file's or folder's, without the extension.
     pub fn name(&self) -> &str {
         let stem = self
@@ -151,6 +174,21 @@ impl Model {
             .file_stem()
             .and_then(|stem| stem.to_str());
         stem.unwrap_or("model")
+    }
+
+    /// Whether the UNet takes what text to image has to give it.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a checkpoint that was trained for another use.
+    pub(super) fn check_purpose(&self) -> Result<()> {
+        match self.config.purpose {
+            Purpose::TextToImage => Ok(()),
+            other => Err(Error::Unsupported(format!(
+                "{} {other}, and pictures from text are all that can be asked for so far; use a \
+                 plain checkpoint",
+                self.weights.path().display()
+            ))),
+        }
     }
 
     /// What a request is filled in with.

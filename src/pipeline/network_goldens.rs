@@ -5,9 +5,10 @@ use super::model::Model;
 use super::recordings::ends;
 use crate::error::Result;
 use crate::gpu::Device;
+use crate::networks::UnetInputs;
 use crate::ops::testing;
 use crate::plan::{Plan, Residency, Runner};
-use crate::tensor::{DType, Recorder};
+use crate::tensor::{DType, Recorder, Shape};
 use safetensors::SafeTensors;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -110,15 +111,15 @@ fn the_unet_agrees_with_diffusers() {
         let (_, timestep) = golden.values("unet.timestep");
         let [channels, height, width] = shape.chw;
         let recorder = Recorder::new(DType::F32);
-        let output = model.unet.forward(
-            recorder.input("sample", [shape.batch, height, width, channels], DType::F32),
-            recorder.input(ends::TIMESTEP, [shape.batch], DType::F32),
-            recorder.input(
-                ends::CONTEXT,
-                [context_shape[0], context_shape[1], context_shape[2]],
-                DType::F32,
-            ),
-        );
+        let input =
+            |name: &str, shape: &[usize]| recorder.input(name, Shape::new(shape), DType::F32);
+        let output = model.unet.forward(UnetInputs {
+            sample: input("sample", &[shape.batch, height, width, channels]),
+            timestep: input(ends::TIMESTEP, &[shape.batch]),
+            context: input(ends::CONTEXT, &context_shape),
+            added: None,
+            guidance: None,
+        });
         recorder.output("output", output);
         let plan = recorder
             .finish()

@@ -2,6 +2,7 @@
 
 use super::model::Model;
 use crate::error::Result;
+use crate::networks::{AddedInputs, UnetInputs};
 use crate::ops::{RowField, STATE_SLOTS};
 use crate::plan::Plan;
 use crate::tensor::{Caps, DType, Recorder};
@@ -19,10 +20,14 @@ pub(crate) struct StepShape {
 
 /// Names of the plans' inputs and outputs.
 pub(crate) mod ends {
-    /// Token ids `[N, L]`.
-    pub(crate) const IDS: &str = "ids";
-    /// The text encoder's result `[N, L, C]`.
+    /// Token ids `[N, L]` of each text encoder.
+    pub(crate) const IDS: [&str; 2] = ["ids", "ids_2"];
+    /// Where each text's end token stands among all N·L, `[N, 1]`, for each text encoder.
+    pub(crate) const TEXT_ENDS: [&str; 2] = ["text_ends", "text_ends_2"];
+    /// The text encoders' vectors for tokens, joined: `[N, L, C]`.
     pub(crate) const EMBEDDINGS: &str = "embeddings";
+    /// A text encoder's vector for each text, `[N, P]`; also the UNet's, `[branches·N, P]`.
+    pub(crate) const POOLED: &str = "pooled";
     /// What a run carries from row to row, `[S, N, h, w, C]`.
     pub(crate) const STATE: &str = "state";
     /// The state before the last row.
@@ -33,6 +38,10 @@ pub(crate) mod ends {
     pub(crate) const TIMESTEP: &str = "timestep";
     /// What the prompts say, `[branches·N, L, C]`, the unconditional first.
     pub(crate) const CONTEXT: &str = "context";
+    /// Sizes and the like that the UNet is told, `[branches·N, T]`.
+    pub(crate) const TIME_IDS: &str = "time_ids";
+    /// The guidance scale less one, for UNets that are told it, `[N]`.
+    pub(crate) const GUIDANCE: &str = "guidance";
     /// Fresh noise `[N, h, w, C]`.
     pub(crate) const NOISE: &str = "noise";
     /// How many values are not finite.
@@ -52,7 +61,7 @@ pub(crate) mod ends {
 }
 
 impl Model {
-    /// ids → embeddings, for so many prompts at once.
+    /// ids → embeddings, for so many prompts at once, by all text encoders.
     pub(super) fn text_encoder_plan(
         &self,
         prompts: usize,
@@ -60,14 +69,27 @@ impl Model {
         caps: &Caps,
     ) -> Result<Plan> {
         let recorder = Recorder::new(compute);
-        let ids = recorder.input(
-            ends::IDS,
-            [prompts, self.text_encoder.max_length()],
-            DType::U32,
-        );
-        let embeddings = self.text_encoder.forward(ids).to(DType::F32);
-        recorder.output(ends::EMBEDDINGS, embeddings);
-        recorder.output(ends::NONFINITE, embeddings.count_nonfinite());
+        let [length, _] = self.context_shape();
+        let names = ends::IDS.into_iter().zip(ends::TEXT_ENDS);
+        let encodings = self.text_encoders.iter().zip(names);
+        let encodings: Vec<_> = encodings
+            .map(|(encoder, (ids, text_ends))| {
+                let ids = recorder.input(ids, [prompts, length], DType::U32);
+                let text_ends = recorder.input(text_ends, [prompts, 1], DType::U32);
+                encoder
+                    .network
+                    .forward(ids, text_ends, encoder.skipped_layers)
+            })
+            .collect();
+        let hidden = encodings.iter().map(|encoding| encoding.hidden);
+        if let Some(embeddings) = hidden.reduce(|joined, next| joined.concat(next)) {
+            let embeddings = embeddings.to(DType::F32); // [N, L, ΣC]
+            recorder.output(ends::EMBEDDINGS, embeddings);
+            recorder.output(ends::NONFINITE, embeddings.count_nonfinite());
+        }
+        if let Some(pooled) = encodings.iter().rev().find_map(|encoding| encoding.pooled) {
+            recorder.output(ends::POOLED, pooled.to(DType::F32)); // [N, P]
+        }
         Plan::lower(recorder.finish()?, caps)
     }
 
@@ -80,23 +102,33 @@ impl Model {
         } = shape;
         let channels = self.config.vae.latent_channels;
         let state_shape = [STATE_SLOTS, batch, height, width, channels];
-        let context_shape = [
-            branches * batch,
-            self.text_encoder.max_length(),
-            self.text_encoder.width(),
-        ];
+        let evaluations = branches * batch;
+        let [context_length, context_width] = self.context_shape();
+        let context_shape = [evaluations, context_length, context_width];
 
         let recorder = Recorder::new(compute);
         let state = recorder.input(ends::STATE, state_shape, DType::F32);
         recorder.input(ends::PREVIOUS, state_shape, DType::F32);
         let row = recorder.input(ends::ROW, [RowField::COUNT], DType::F32);
-        let timestep = recorder.input(ends::TIMESTEP, [branches * batch], DType::F32);
+        let timestep = recorder.input(ends::TIMESTEP, [evaluations], DType::F32);
         let context = recorder.input(ends::CONTEXT, context_shape, compute);
         let noise = recorder.input(ends::NOISE, [batch, height, width, channels], DType::F32);
-
-        let output = self
+        let added = self.config.unet.added.as_ref().map(|added| AddedInputs {
+            pooled: recorder.input(ends::POOLED, [evaluations, added.pooled_width], compute),
+            time_ids: recorder.input(ends::TIME_IDS, [evaluations, added.time_ids], DType::F32),
+        });
+        let guidance = self
             .unet
-            .forward(state.model_input(row, branches), timestep, context);
+            .embeds_guidance()
+            .then(|| recorder.input(ends::GUIDANCE, [evaluations], DType::F32));
+
+        let output = self.unet.forward(UnetInputs {
+            sample: state.model_input(row, branches),
+            timestep,
+            context,
+            added,
+            guidance,
+        });
         let next = state.sampler_step(output, noise, row);
         recorder.output(ends::NONFINITE, next.count_nonfinite());
         recorder.feed_back(ends::PREVIOUS, state);

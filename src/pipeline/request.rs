@@ -110,6 +110,14 @@ pub struct Request {
     pub seed: Option<u64>,
     /// How many pictures, 1 to [`MAX_BATCH_SIZE`].
     pub batch_size: usize,
+    /// Height and width in pixels that models of the SDXL family are told the picture came from;
+    /// the picture's own where `None`. Small ones give what small pictures look like.
+    pub original_size: Option<[usize; 2]>,
+    /// Rows above and columns left of the picture that such models are told were cropped off; none
+    /// where `None`.
+    pub crop: Option<[usize; 2]>,
+    /// Height and width in pixels that such models are told the picture has; its own where `None`.
+    pub target_size: Option<[usize; 2]>,
     /// Where the noise comes from.
     pub noise: Noise,
     /// How activations are stored.
@@ -131,6 +139,9 @@ impl Default for Request {
             schedule: None,
             seed: None,
             batch_size: 1,
+            original_size: None,
+            crop: None,
+            target_size: None,
             noise: Noise::default(),
             precision: Precision::default(),
         }
@@ -194,6 +205,24 @@ impl Request {
         self
     }
 
+    /// Sets the height and width that the picture is said to have come from.
+    pub fn original_size(mut self, height: usize, width: usize) -> Self {
+        self.original_size = Some([height, width]);
+        self
+    }
+
+    /// Sets how many rows above and columns left of the picture are said to have been cropped off.
+    pub fn crop(mut self, top: usize, left: usize) -> Self {
+        self.crop = Some([top, left]);
+        self
+    }
+
+    /// Sets the height and width that the picture is said to have.
+    pub fn target_size(mut self, height: usize, width: usize) -> Self {
+        self.target_size = Some([height, width]);
+        self
+    }
+
     /// Sets where the noise comes from.
     pub fn noise(mut self, noise: Noise) -> Self {
         self.noise = noise;
@@ -232,6 +261,7 @@ impl Request {
                 ));
             }
         }
+        self.check_told_sizes()?;
         if self.steps == Some(0) {
             return Err(Error::request("steps", "must be at least 1, not 0"));
         }
@@ -251,6 +281,26 @@ impl Request {
         Ok(())
     }
 
+    /// That what the network is told of sizes is in the range that it can tell apart.
+    fn check_told_sizes(&self) -> Result<()> {
+        let told = [
+            ("original_size", self.original_size, 1),
+            ("crop", self.crop, 0),
+            ("target_size", self.target_size, 1),
+        ];
+        for (field, pair, least) in told {
+            let wrong = pair
+                .into_iter()
+                .flatten()
+                .find(|side| !(least..=MAX_SIDE_PX).contains(side));
+            if let Some(side) = wrong {
+                let reason = format!("must be {least} to {MAX_SIDE_PX} pixels, not {side}");
+                return Err(Error::request(field, reason));
+            }
+        }
+        Ok(())
+    }
+
     /// The width of a resolved request.
     pub(super) fn width(&self) -> usize {
         self.width.unwrap_or_default()
@@ -267,15 +317,6 @@ impl Request {
     /// [`Error::Request`] if the recorded noise's path is not Unicode.
     pub(super) fn to_json(&self) -> Result<String> {
         serde_json::to_string(self).map_err(|error| Error::request("noise", error.to_string()))
-    }
-
-    /// Evaluations of the network for each picture: 2 with guidance, 1 at scale 1.
-    pub(super) fn branches(&self) -> usize {
-        if self.guidance_scale == Some(1.0) {
-            1
-        } else {
-            2
-        }
     }
 
     /// The request with every `None` filled in and names in their canonical form.

@@ -1,6 +1,6 @@
 //! One generation under way: THE loop.
 
-use super::conditioning::condition;
+use super::conditioning::{Conditioning, condition};
 use super::handle::Pipeline;
 use super::latent::LatentShape;
 use super::noise::RunNoise;
@@ -26,10 +26,9 @@ pub struct Run {
     row: usize,
     shape: LatentShape,
     noise: RunNoise,
-    context: Vec<f32>,
+    conditioning: Conditioning,
     step: Lease,
     decoder: Lease,
-    warnings: Vec<String>,
     trace: Option<Trace>,
     /// Whether a step failed: what the device holds then is no state to go on from.
     failed: bool,
@@ -66,10 +65,10 @@ impl Run {
         };
         let step_shape = StepShape {
             batch: request.batch_size,
-            branches: request.branches(),
+            branches: model.branches(&request),
             latent,
         };
-        let encoder = Part::TextEncoder(request.branches());
+        let encoder = Part::TextEncoder(step_shape.branches);
         let (step, decoder) = (Part::Step(step_shape), Part::VaeDecoder(latent));
         pipeline
             .plans()
@@ -91,10 +90,9 @@ impl Run {
             row: 0,
             shape,
             noise,
-            context: conditioning.context,
+            conditioning,
             step,
             decoder,
-            warnings: conditioning.warnings,
             trace,
             failed: false,
         };
@@ -168,7 +166,7 @@ impl Run {
                 clippy::cast_possible_truncation,
                 reason = "timesteps are small numbers"
             )]
-            let timesteps = vec![row.timestep as f32; self.request.branches() * self.shape.batch];
+            let timesteps = vec![row.timestep as f32; self.evaluations()];
             runner.write(ends::TIMESTEP, &timesteps)?;
             if self.step.run().await? {
                 return Ok(());
@@ -203,7 +201,32 @@ impl Run {
         let runner = self.step.runner();
         runner.write(ends::STATE, state)?;
         runner.write(ends::NOISE, &vec![0.0; self.shape.len()])?;
-        runner.write(ends::CONTEXT, &self.context)
+        runner.write(ends::CONTEXT, &self.conditioning.context)?;
+        if !self.conditioning.time_ids.is_empty() {
+            runner.write(ends::POOLED, &self.conditioning.pooled)?;
+            runner.write(ends::TIME_IDS, &self.conditioning.time_ids)?;
+        }
+        if self.pipeline.model().unet.embeds_guidance() {
+            runner.write(
+                ends::GUIDANCE,
+                &vec![self.embedded_guidance(); self.evaluations()],
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Evaluations of the network for all pictures.
+    fn evaluations(&self) -> usize {
+        self.pipeline.model().branches(&self.request) * self.shape.batch
+    }
+
+    /// The guidance scale as networks are told it: 0 is none.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "guidance scales are small numbers"
+    )]
+    fn embedded_guidance(&self) -> f32 {
+        (self.request.guidance_scale.unwrap_or(1.0) - 1.0) as f32
     }
 
     /// Does the steps that are left and decodes the pictures.
@@ -305,7 +328,7 @@ impl Run {
 
     /// What the user should know, such as where the prompt was cut.
     pub fn warnings(&self) -> &[String] {
-        &self.warnings
+        &self.conditioning.warnings
     }
 
     /// The request with every default filled in.

@@ -2,7 +2,7 @@
 
 use super::model::Model;
 use crate::error::Result;
-use crate::families::{Defaults, SchedulerConfig};
+use crate::families::{Defaults, Purpose, SchedulerConfig};
 use crate::weights::{PartInfo, Weights};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -20,6 +20,8 @@ pub struct Summary {
     pub family: Option<&'static str>,
     /// The family's name in words.
     pub title: Option<&'static str>,
+    /// What its UNet was trained for.
+    pub purpose: Option<Purpose>,
     /// What a request is filled in with.
     pub defaults: Option<Defaults>,
     /// The noise that the model was trained on.
@@ -78,6 +80,7 @@ impl Summary {
             naming: weights.naming().to_string(),
             family: None,
             title: None,
+            purpose: None,
             defaults: None,
             scheduler: None,
             missing: None,
@@ -95,6 +98,7 @@ impl Model {
         Summary {
             family: Some(self.config.family.name),
             title: Some(self.config.family.title),
+            purpose: Some(self.config.purpose),
             defaults: Some(self.config.defaults.clone()),
             scheduler: Some(self.config.scheduler.clone()),
             ..Summary::of(&self.weights)
@@ -121,10 +125,10 @@ fn shown(text: &str) -> String {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} ({} naming)", self.path.display(), self.naming)?;
-        match (self.title, &self.missing) {
-            (Some(title), _) => writeln!(f, "family      {title}: makes pictures from text")?,
-            (None, Some(missing)) => writeln!(f, "no picture  {missing}")?,
-            (None, None) => {}
+        match (self.title, self.purpose, &self.missing) {
+            (Some(title), Some(purpose), _) => writeln!(f, "family      {title}: {purpose}")?,
+            (_, _, Some(missing)) => writeln!(f, "no picture  {missing}")?,
+            _ => {}
         }
         if let Some(Defaults {
             width,

@@ -104,8 +104,11 @@ fn array_of(param: &Param, bytes: &[u8]) -> Array {
     if param.layout == Layout::AsStored {
         return decode_array(bytes, param.dtype, param.shape);
     }
-    let [outputs, height, width, channels] = [0, 1, 2, 3].map(|axis| param.shape.dim(axis));
-    let taps = height * width;
+    let dim = |axis| param.shape.dim(axis);
+    let (outputs, taps, channels) = match param.layout {
+        Layout::Transposed => (1, dim(0), dim(1)),
+        _ => (dim(0), dim(1) * dim(2), dim(3)),
+    };
     let stored = decode_array(bytes, param.dtype, Shape::from([outputs, channels, taps]));
     let at = |o: usize, tap: usize, c: usize| stored.data()[(o * channels + c) * taps + tap];
     let indices = (0..outputs)

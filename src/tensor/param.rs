@@ -8,6 +8,8 @@ use std::sync::Arc;
 pub(crate) enum Layout {
     /// Byte for byte as in the file.
     AsStored,
+    /// A matrix that the file has the other way round.
+    Transposed,
     /// A convolution's `[O, I, KH, KW]` turned into `[O, KH, KW, I]`, by the GPU on upload.
     ChannelsLast,
 }

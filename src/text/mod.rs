@@ -33,26 +33,31 @@ pub(crate) struct Tokenizer {
 
 impl Tokenizer {
     /// The tokenizer that belongs to a text encoder with so many rows in its token embedding, from
-    /// CLIP's own list of merges: 49408 for all of it, as in Stable Diffusion 1.x. Pads with end.
+    /// CLIP's own list of merges: 49408 for all of it, as in Stable Diffusion. Pads with `pad_id`, or
+    /// with the end token.
     ///
     /// # Errors
     /// [`Error::Unsupported`] if no beginning of that list gives such a vocabulary.
-    pub(crate) fn bundled(vocab_size: usize) -> Result<Self> {
-        Self::build(Vocabulary::bundled(vocab_size)?).map_err(|reason| {
+    pub(crate) fn bundled(vocab_size: usize, pad_id: Option<u32>) -> Result<Self> {
+        let built = Self::build(Vocabulary::bundled(vocab_size)?).map_err(|reason| {
             Error::Unsupported(format!("the bundled vocabulary does not load: {reason}"))
+        })?;
+        Ok(Self {
+            pad: pad_id.unwrap_or(built.pad),
+            ..built
         })
     }
 
-    /// The tokenizer of a diffusers folder, from `tokenizer/tokenizer.json`, else from
-    /// `tokenizer/vocab.json` and `tokenizer/merges.txt`; `None` if it has none of these.
+    /// A tokenizer of a diffusers folder, from `NAME/tokenizer.json`, else from `NAME/vocab.json` and
+    /// `NAME/merges.txt`; `None` if it has none of these.
     ///
     /// Only the vocabulary is taken from there: rules for splitting text are CLIP's, so that a
     /// folder cannot bring in patterns of its own.
     ///
     /// # Errors
     /// [`Error::BadFile`] if a file is malformed, [`Error::Io`] if it cannot be read.
-    pub(crate) fn from_folder(folder: &Path) -> Result<Option<Self>> {
-        let folder = folder.join("tokenizer");
+    pub(crate) fn from_folder(folder: &Path, name: &str) -> Result<Option<Self>> {
+        let folder = folder.join(name);
         let Some(vocabulary) = Vocabulary::from_folder(&folder)? else {
             return Ok(None);
         };
@@ -89,6 +94,11 @@ impl Tokenizer {
             vocab_size: last.map_or(0, |last| last as usize + 1),
             inner,
         })
+    }
+
+    /// The id of the end token.
+    pub(crate) fn end(&self) -> u32 {
+        self.end
     }
 
     /// The rows that a token embedding needs for these ids: the greatest id, and one.

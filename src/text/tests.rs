@@ -32,7 +32,7 @@ fn case(vocab_size: usize, pad_token: &str) -> Value {
 }
 
 fn clip() -> Tokenizer {
-    Tokenizer::bundled(49408).unwrap()
+    Tokenizer::bundled(49408, None).unwrap()
 }
 
 /// A model folder with these tokenizer files.
@@ -69,20 +69,22 @@ fn clips_vocabulary_gives_the_ids_of_transformers() {
 
 #[test]
 fn the_demo_models_vocabulary_gives_the_ids_of_transformers() {
-    let tokenizer = Tokenizer::bundled(3072).unwrap();
+    let tokenizer = Tokenizer::bundled(3072, None).unwrap();
     assert_eq!(tokenizer.vocab_size(), 3072);
     assert_golden(&tokenizer, &case(3072, "<|endoftext|>"));
 }
 
 #[test]
 fn a_folders_tokenizer_json_gives_the_ids_of_transformers() {
-    let (json, ..) = files_of(&Tokenizer::bundled(3072).unwrap());
+    let (json, ..) = files_of(&Tokenizer::bundled(3072, None).unwrap());
     let folder = folder(&[
         ("tokenizer.json", &json),
         ("vocab.json", "not read"),
         ("merges.txt", "not read"),
     ]);
-    let tokenizer = Tokenizer::from_folder(folder.path()).unwrap().unwrap();
+    let tokenizer = Tokenizer::from_folder(folder.path(), "tokenizer")
+        .unwrap()
+        .unwrap();
     assert_eq!(tokenizer.vocab_size(), 3072);
     assert_golden(&tokenizer, &case(3072, "<|endoftext|>"));
 }
@@ -96,29 +98,33 @@ fn a_folders_vocabulary_and_merges_give_the_ids_of_transformers() {
         ("merges.txt", merges.as_str()),
     ];
     let plain = folder(&files);
-    let tokenizer = Tokenizer::from_folder(plain.path()).unwrap().unwrap();
+    let tokenizer = Tokenizer::from_folder(plain.path(), "tokenizer")
+        .unwrap()
+        .unwrap();
     assert_golden(&tokenizer, &case(49408, "<|endoftext|>"));
 
     files.push(("tokenizer_config.json", config));
     let padded = folder(&files);
-    let tokenizer = Tokenizer::from_folder(padded.path()).unwrap().unwrap();
+    let tokenizer = Tokenizer::from_folder(padded.path(), "tokenizer")
+        .unwrap()
+        .unwrap();
     assert_golden(&tokenizer, &case(49408, "!"));
 }
 
 #[test]
 fn a_folder_without_a_tokenizer_has_none() {
     assert!(
-        Tokenizer::from_folder(folder(&[]).path())
+        Tokenizer::from_folder(folder(&[]).path(), "tokenizer")
             .unwrap()
             .is_none()
     );
     assert!(
-        Tokenizer::from_folder(tempfile::tempdir().unwrap().path())
+        Tokenizer::from_folder(tempfile::tempdir().unwrap().path(), "tokenizer")
             .unwrap()
             .is_none()
     );
     assert!(
-        Tokenizer::from_folder(folder(&[("merges.txt", "")]).path())
+        Tokenizer::from_folder(folder(&[("merges.txt", "")]).path(), "tokenizer")
             .unwrap()
             .is_none()
     );
@@ -126,7 +132,7 @@ fn a_folder_without_a_tokenizer_has_none() {
 
 #[test]
 fn malformed_tokenizer_files_are_refused() {
-    let (json, vocab, _) = files_of(&Tokenizer::bundled(600).unwrap());
+    let (json, vocab, _) = files_of(&Tokenizer::bundled(600, None).unwrap());
     let sound: Value = serde_json::from_str(&json).unwrap();
     let with = |path: &str, value: Value| {
         let mut changed = sound.clone();
@@ -150,7 +156,8 @@ fn malformed_tokenizer_files_are_refused() {
     ];
     for content in &bad_json {
         let error =
-            Tokenizer::from_folder(folder(&[("tokenizer.json", content)]).path()).unwrap_err();
+            Tokenizer::from_folder(folder(&[("tokenizer.json", content)]).path(), "tokenizer")
+                .unwrap_err();
         assert!(matches!(error, Error::BadFile { .. }), "{error}");
         assert!(error.to_string().contains("tokenizer"), "{error}");
     }
@@ -161,9 +168,11 @@ fn malformed_tokenizer_files_are_refused() {
         (&vocab, "not there"),
         ("{}", ""),
     ] {
-        let error =
-            Tokenizer::from_folder(folder(&[("vocab.json", vocab), ("merges.txt", merges)]).path())
-                .unwrap_err();
+        let error = Tokenizer::from_folder(
+            folder(&[("vocab.json", vocab), ("merges.txt", merges)]).path(),
+            "tokenizer",
+        )
+        .unwrap_err();
         assert!(matches!(error, Error::BadFile { .. }), "{error}");
     }
 }
@@ -172,11 +181,11 @@ fn malformed_tokenizer_files_are_refused() {
 fn a_vocabulary_that_is_not_clips_is_not_bundled() {
     for size in [0, 513, 49409, usize::MAX] {
         assert!(
-            matches!(Tokenizer::bundled(size), Err(Error::Unsupported(_))),
+            matches!(Tokenizer::bundled(size, None), Err(Error::Unsupported(_))),
             "{size}"
         );
     }
-    assert!(Tokenizer::bundled(514).is_ok());
+    assert!(Tokenizer::bundled(514, None).is_ok());
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod names;
 mod rows;
 mod scope;
 mod source;
+mod view;
 
 pub(crate) use folder::{read_json, read_text};
 pub use inventory::PartInfo;
@@ -23,6 +24,7 @@ use crate::error::{Error, Result};
 use crate::tensor::{DType, Layout, Param, Shape};
 use header::{StoredType, quoted};
 use inventory::SHOWN_NAMES;
+use names::Known;
 use serde_json::Value;
 use source::Source;
 use std::collections::BTreeMap;
@@ -33,6 +35,9 @@ use std::sync::Arc;
 
 /// The metadata entry of single files that holds their configurations, by part.
 const CONFIG_ENTRY: &str = "config";
+
+/// The longest tensor whose values are read for what they say of the model.
+const MAX_READ_VALUES: usize = 1 << 16;
 
 /// An open checkpoint. Cheap to clone.
 #[derive(Clone)]
@@ -46,6 +51,7 @@ struct Inner {
     sources: Vec<Source>,
     tensors: BTreeMap<Arc<str>, Stored>,
     leftovers: Vec<String>,
+    markers: BTreeMap<&'static str, Stored>,
     metadata: BTreeMap<String, String>,
     configs: BTreeMap<String, Value>,
     naming: Naming,
@@ -58,7 +64,10 @@ struct Stored {
     range: Range<usize>,
     file_name: String,
     dtype: StoredType,
+    /// The shape under its name here.
     shape: Shape,
+    /// Whether the file has the matrix the other way round.
+    transposed: bool,
 }
 
 impl Weights {
@@ -173,6 +182,45 @@ impl Weights {
         &self.inner.leftovers
     }
 
+    /// The name that a tensor has in its file; `None` if it is not there.
+    pub(crate) fn file_name(&self, name: &str) -> Option<&str> {
+        let stored = self.inner.tensors.get(name)?;
+        Some(&stored.file_name)
+    }
+
+    /// A small tensor's values; `None` if it is not there, too long, or not of floats.
+    pub(crate) fn values(&self, name: &str) -> Option<Vec<f32>> {
+        self.values_of(self.inner.tensors.get(name)?)
+    }
+
+    /// The values of a tensor that is there to say something of the model, such as `v_pred`; `None`
+    /// if it is not there. It may be empty.
+    pub(crate) fn marker(&self, name: &str) -> Option<Vec<f32>> {
+        let stored = self.inner.markers.get(name)?;
+        Some(self.values_of(stored).unwrap_or_default())
+    }
+
+    fn values_of(&self, stored: &Stored) -> Option<Vec<f32>> {
+        if stored.shape.len() > MAX_READ_VALUES {
+            return None;
+        }
+        let bytes = self.inner.sources[stored.source]
+            .read(stored.range.clone())
+            .ok()?;
+        Some(match stored.dtype.dtype()? {
+            DType::F32 => bytemuck::pod_collect_to_vec(bytes),
+            DType::F16 => bytemuck::pod_collect_to_vec::<u8, half::f16>(bytes)
+                .into_iter()
+                .map(half::f16::to_f32)
+                .collect(),
+            DType::Bf16 => bytemuck::pod_collect_to_vec::<u8, half::bf16>(bytes)
+                .into_iter()
+                .map(half::bf16::to_f32)
+                .collect(),
+            DType::U32 | DType::U8 => return None,
+        })
+    }
+
     /// The naming that the file uses.
     pub(crate) fn naming(&self) -> Naming {
         self.inner.naming
@@ -201,11 +249,16 @@ impl Weights {
 
     fn make_param(&self, name: &str, shape: Shape, dtype: DType) -> Param {
         let known = self.inner.tensors.get_key_value(name);
+        let transposed = known.is_some_and(|(_, stored)| stored.transposed);
         Param {
             name: known.map_or_else(|| name.into(), |(name, _)| name.clone()),
             shape,
             dtype,
-            layout: Layout::AsStored,
+            layout: if transposed {
+                Layout::Transposed
+            } else {
+                Layout::AsStored
+            },
         }
     }
 }
@@ -235,6 +288,7 @@ impl Builder {
                 sources: Vec::new(),
                 tensors: BTreeMap::new(),
                 leftovers: Vec::new(),
+                markers: BTreeMap::new(),
                 metadata: BTreeMap::new(),
                 configs: BTreeMap::new(),
                 naming: Naming::Diffusers,
@@ -261,15 +315,22 @@ impl Builder {
         self.inner.leftovers.extend(leftovers);
 
         let index = self.inner.sources.len();
-        for (name, entry) in translation.known {
+        let whole = |entry: &header::Entry| Stored {
+            source: index,
+            range: entry.range.clone(),
+            file_name: entry.name.clone(),
+            dtype: entry.dtype,
+            shape: entry.shape,
+            transposed: false,
+        };
+        for (marker, entry) in translation.markers {
+            self.inner
+                .markers
+                .insert(marker, whole(&header.entries[entry]));
+        }
+        for Known { name, entry, view } in translation.known {
             let entry = &header.entries[entry];
-            let stored = Stored {
-                source: index,
-                range: entry.range.clone(),
-                file_name: entry.name.clone(),
-                dtype: entry.dtype,
-                shape: entry.shape,
-            };
+            let stored = view.of(whole(entry)).map_err(|reason| source.bad(reason))?;
             if let Some(other) = self.inner.tensors.insert(name.into(), stored) {
                 return Err(source.bad(format!(
                     "holds the same weight twice, as {} and {}; save it again with one of them",

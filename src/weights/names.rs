@@ -7,6 +7,7 @@
 
 use super::rows::Tail::{Renamed, Same};
 use super::rows::{Places, Row, Tail};
+use super::view::View;
 use std::collections::BTreeSet;
 
 /// Which naming a file uses; inside, there is only the second.
@@ -30,22 +31,38 @@ impl std::fmt::Display for Naming {
 /// What is known of a file's names.
 #[derive(Debug, Default)]
 pub(super) struct Translation {
-    /// One name for each known tensor, with its index in the file's list.
-    pub(super) known: Vec<(String, usize)>,
+    /// The names of each known tensor.
+    pub(super) known: Vec<Known>,
+    /// Tensors that say something of the model, with their indices in the file's list.
+    pub(super) markers: Vec<(&'static str, usize)>,
     /// Indices of tensors that no row knew. Ignorable ones are in neither list.
     pub(super) leftovers: Vec<usize>,
     /// Whether some name needed a row of the LDM tables.
     pub(super) has_ldm: bool,
 }
 
-/// Prefixes of single files, and the part that follows them.
+/// A name that is known, and what of the file's tensor has it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Known {
+    pub(super) name: String,
+    /// The tensor's index in the file's list.
+    pub(super) entry: usize,
+    pub(super) view: View,
+}
+
+/// Prefixes of single files, and the part that follows them; the first that fits counts.
 const PREFIXES: &[(&str, &str)] = &[
     ("model.diffusion_model.", "unet"),
     ("first_stage_model.", "vae"),
     ("cond_stage_model.transformer.", "text_encoder"),
+    ("cond_stage_model.model.", "text_encoder"),
+    ("conditioner.embedders.0.transformer.", "text_encoder"),
+    ("conditioner.embedders.0.model.", "text_encoder_2"),
+    ("conditioner.embedders.1.model.", "text_encoder_2"),
     ("unet.", "unet"),
     ("vae.", "vae"),
     ("text_encoder.", "text_encoder"),
+    ("text_encoder_2.", "text_encoder_2"),
 ];
 
 /// Tensors that tell a file of one part alone, without any prefix.
@@ -59,7 +76,11 @@ const BARE_PARTS: &[(&str, &str)] = &[
         "text_encoder",
     ),
     ("embeddings.token_embedding.weight", "text_encoder"),
+    ("transformer.resblocks.0.ln_1.weight", "text_encoder"),
 ];
+
+/// Tensors that say something of the model and are no weights: ComfyUI's `supported_models.py`.
+const MARKERS: &[&str] = &["v_pred", "ztsnr", "edm_vpred.sigma_max"];
 
 /// What training left in the file and drawing does not need, by the beginning of the file's name.
 const IGNORABLE_PREFIXES: &[&str] = &[
@@ -74,15 +95,13 @@ const IGNORABLE_PREFIXES: &[&str] = &[
     "loss.",
     "first_stage_model.loss.",
     "first_stage_model.model_ema.",
-    "cond_stage_model.model.logit_scale",
-    "conditioner.embedders.1.model.logit_scale",
     "text_encoders.t5xxl.transformer.encoder.embed_tokens.weight",
-    "ztsnr",
     "edm_vpred.sigma_min",
 ];
 
-/// The same by the last segment: CLIP's positions are 0, 1, 2, … in every file.
-const IGNORABLE_SUFFIXES: &[&str] = &["position_ids"];
+/// The same by the last segment: CLIP's positions are 0, 1, 2, … in every file, and its temperature
+/// was for comparing texts with pictures.
+const IGNORABLE_SUFFIXES: &[&str] = &["position_ids", "logit_scale"];
 
 const UNET_LDM_RESNET: Tail = Renamed(&[
     ("in_layers.0", "norm1"),
@@ -197,13 +216,44 @@ const TEXT_ENCODER: &[Row] = &[
     Row("text_projection", "text_projection", Same),
 ];
 
+/// Queries, keys and values stored as one.
+const FUSED: &str = "self_attn.{qkv}_proj";
+
+#[rustfmt::skip]
+const OPEN_CLIP: &[Row] = &[
+    Row("token_embedding", "text_model.embeddings.token_embedding", Same),
+    Row("positional_embedding", "text_model.embeddings.position_embedding", Same),
+    Row("transformer.resblocks.{layer}", "text_model.encoder.layers.{layer}", Renamed(&[
+        ("ln_1", "layer_norm1"),
+        ("attn.in_proj", FUSED),
+        ("attn.out_proj", "self_attn.out_proj"),
+        ("ln_2", "layer_norm2"),
+        ("mlp.c_fc", "mlp.fc1"),
+        ("mlp.c_proj", "mlp.fc2"),
+    ])),
+    Row("ln_final", "text_model.final_layer_norm", Same),
+];
+
+/// OpenCLIP's parameters that belong to no layer have no `.weight`.
+const LEAFLESS: &[(&str, &str)] = &[
+    ("positional_embedding", "positional_embedding.weight"),
+    ("attn.in_proj_weight", "attn.in_proj.weight"),
+    ("attn.in_proj_bias", "attn.in_proj.bias"),
+];
+
+/// OpenCLIP's projection, which multiplies from the other side than a layer's weight.
+const OPEN_CLIP_PROJECTION: (&str, &str) = ("text_projection", "text_projection.weight");
+
 /// The tables of each part, tried in this order.
 const TABLES: &[(&str, Naming, &[Row])] = &[
     ("unet", Naming::Ldm, UNET_LDM),
     ("unet", Naming::Diffusers, UNET),
     ("vae", Naming::Ldm, VAE_LDM),
     ("vae", Naming::Diffusers, VAE),
+    ("text_encoder", Naming::Ldm, OPEN_CLIP),
     ("text_encoder", Naming::Diffusers, TEXT_ENCODER),
+    ("text_encoder_2", Naming::Ldm, OPEN_CLIP),
+    ("text_encoder_2", Naming::Diffusers, TEXT_ENCODER),
 ];
 
 /// Translates a file's names; `part` says that the whole file is that part, as in a diffusers folder.
@@ -228,17 +278,26 @@ pub(super) fn translate(names: &[&str], part: Option<&str>) -> Translation {
 
     let mut translation = Translation::default();
     for (index, &name) in names.iter().enumerate() {
+        if let Some(marker) = MARKERS.iter().find(|marker| **marker == name) {
+            translation.markers.push((marker, index));
+            continue;
+        }
         if is_ignorable(name) {
             continue;
         }
         let found = split(name).and_then(|(part, inner)| {
             let (ours, naming) = translate_one(part, inner, &places)?;
-            Some((format!("{part}.{ours}"), naming))
+            Some((part, ours, naming))
         });
         match found {
-            Some((ours, naming)) => {
+            Some((part, ours, naming)) => {
                 translation.has_ldm |= naming == Naming::Ldm;
-                translation.known.push((ours, index));
+                let known = ours.into_iter().map(|(ours, view)| Known {
+                    name: format!("{part}.{ours}"),
+                    entry: index,
+                    view,
+                });
+                translation.known.extend(known);
             }
             None => translation.leftovers.push(index),
         }
@@ -260,14 +319,35 @@ fn is_ignorable(name: &str) -> bool {
         || IGNORABLE_SUFFIXES.contains(&last)
 }
 
-fn translate_one(part: &str, name: &str, places: &Places) -> Option<(String, Naming)> {
+/// The names of a tensor without its part, and what of it has each of them.
+fn translate_one(part: &str, name: &str, places: &Places) -> Option<(Vec<(String, View)>, Naming)> {
+    let is_text = part.starts_with("text_encoder");
+    if is_text && name == OPEN_CLIP_PROJECTION.0 {
+        let ours = OPEN_CLIP_PROJECTION.1.to_owned();
+        return Some((vec![(ours, View::Transposed)], Naming::Ldm));
+    }
+    let with_leaf =
+        |(ending, leaf): &(&str, &str)| Some(name.strip_suffix(ending)?.to_owned() + leaf);
+    let named = LEAFLESS.iter().filter(|_| is_text).find_map(with_leaf);
+    let name = named.as_deref().unwrap_or(name);
     TABLES
         .iter()
         .filter(|(table_part, ..)| *table_part == part)
         .find_map(|(_, naming, rows)| {
             let ours = rows.iter().find_map(|row| row.translate(name, places))?;
-            Some((ours, *naming))
+            Some((unfused(ours), *naming))
         })
+}
+
+/// One name for the whole tensor, or one for each third of it.
+fn unfused(ours: String) -> Vec<(String, View)> {
+    if !ours.contains("{qkv}") {
+        return vec![(ours, View::Whole)];
+    }
+    let thirds = ["q", "k", "v"].into_iter().enumerate();
+    thirds
+        .map(|(third, letter)| (ours.replace("{qkv}", letter), View::Third(third)))
+        .collect()
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::tensor::Shape;
 use std::collections::BTreeMap;
 use std::io::Read;
 
@@ -28,7 +29,13 @@ fn translated(shapes: &Shapes, part: Option<&str>) -> (Shapes, Vec<String>, bool
     let translation = translate(&names, part);
     let known = translation.known.into_iter();
     let ours = known
-        .map(|(name, index)| (name, shapes[names[index]].clone()))
+        .map(|Known { name, entry, view }| {
+            let shape = view.shape(Shape::new(&shapes[names[entry]]));
+            (
+                name,
+                shape.expect("the tensor has that part").dims().to_vec(),
+            )
+        })
         .collect();
     let leftovers = translation
         .leftovers
@@ -106,6 +113,62 @@ fn clip_may_lack_its_outer_name() {
     );
 }
 
+/// The text encoders of a single file that belong to a part, beside those of the list.
+fn text_encoder_of(file: &str, part: &str) -> (Shapes, Vec<String>) {
+    let (ours, leftovers, _) = translated(&published(file), None);
+    let prefix = format!("{part}.");
+    let encoder = ours
+        .into_iter()
+        .filter(|(name, _)| name.starts_with(&prefix));
+    (encoder.collect(), leftovers)
+}
+
+#[test]
+fn sdxl_single_file_has_the_names_of_its_folder() {
+    let (second, leftovers) = text_encoder_of("full_sdxl_base_1.0", "text_encoder_2");
+    assert_eq!(leftovers, [""; 0]);
+    let folder = prefixed(
+        "text_encoder_2.",
+        published("clip_g_hf_sdxl_text_encoder_2"),
+    );
+    assert_eq!(second, folder);
+    let (first, _) = text_encoder_of("full_sdxl_base_1.0", "text_encoder");
+    assert_eq!(first, prefixed("text_encoder.", published("clip_l_hf")));
+    let (ours, _, has_ldm) = translated(&published("full_sdxl_base_1.0"), None);
+    assert!(has_ldm);
+    assert_eq!(ours.len(), first.len() + second.len() + 1680 + 248);
+}
+
+#[test]
+fn sd21_single_file_has_the_unet_of_its_folder_and_all_layers_of_openclip() {
+    let (ours, leftovers, _) = translated(&published("full_sd21_v2-1_768"), None);
+    assert_eq!(leftovers, [""; 0]);
+    let unet: Shapes = ours
+        .iter()
+        .filter(|(name, _)| name.starts_with("unet."))
+        .map(|(name, shape)| (name.clone(), shape.clone()))
+        .collect();
+    assert_eq!(unet, prefixed("unet.", published("diffusers_sd21_unet")));
+    let layers = ours
+        .keys()
+        .filter(|name| name.ends_with(".self_attn.q_proj.weight"));
+    assert_eq!(layers.count(), 24);
+    assert_eq!(
+        ours["text_encoder.text_model.encoder.layers.23.self_attn.v_proj.bias"],
+        [1024]
+    );
+}
+
+#[test]
+fn networks_of_the_refiner_and_of_inpainting_leave_nothing_over() {
+    for (file, channels) in [("ldm_sdxl_refiner_unet", 4), ("ldm_sd15_inpaint_unet", 9)] {
+        let (ours, leftovers, _) = translated(&published(file), None);
+        assert_eq!(leftovers, [""; 0], "{file}");
+        assert_eq!(ours.len(), published(file).len());
+        assert_eq!(ours["unet.conv_in.weight"][1], channels);
+    }
+}
+
 #[test]
 fn old_diffusers_names_of_vae_attention_are_known() {
     let old = |name: &str| {
@@ -162,9 +225,12 @@ fn names_that_no_row_knows_are_left_over() {
         "cond_stage_model.transformer.text_model.embeddings.position_ids",
     ];
     let translation = translate(&names, None);
-    assert_eq!(
-        translation.known,
-        [("unet.down_blocks.0.resnets.0.conv1.weight".to_owned(), 0)]
-    );
-    assert_eq!(translation.leftovers, (1..=9).collect::<Vec<_>>());
+    let known = Known {
+        name: "unet.down_blocks.0.resnets.0.conv1.weight".into(),
+        entry: 0,
+        view: View::Whole,
+    };
+    assert_eq!(translation.known, [known]);
+    assert_eq!(translation.markers, [("v_pred", 7)]);
+    assert_eq!(translation.leftovers, [1, 2, 3, 4, 5, 6, 8, 9]);
 }

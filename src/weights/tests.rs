@@ -163,10 +163,7 @@ fn what_is_no_checkpoint_is_told_by_its_names() {
         ),
         ("emb_params", "a textual inversion"),
         ("control_model.time_embed.0.weight", "a ControlNet"),
-        (
-            "conditioner.embedders.0.transformer.x",
-            "an SDXL checkpoint",
-        ),
+        ("model.diffusion_model.joint_blocks.0.x", "an SD 3 model"),
         (
             "double_blocks.0.img_attn.norm.key_norm.scale",
             "a FLUX model",

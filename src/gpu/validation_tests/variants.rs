@@ -2,7 +2,7 @@
 
 use crate::gpu::prelude::prelude;
 use crate::gpu::shaders::assemble;
-use crate::gpu::staging::channels_last;
+use crate::gpu::staging::Moved;
 use crate::ops::samples::{self, WeightTypes};
 use crate::tensor::{Caps, DType, Dispatch, Io, Layout, NodeKind, Param, Recorder, Recording};
 use std::collections::BTreeMap;
@@ -58,7 +58,10 @@ fn dispatches(caps: &Caps) -> Vec<Dispatch> {
             dispatches.extend(lowered(&recording, caps));
         }
     }
-    dispatches.extend(stored.map(|dtype| channels_last(&window(dtype))));
+    dispatches.extend(stored.map(|dtype| {
+        let moved = Moved::of(&window(dtype)).expect("it has channels and taps");
+        moved.dispatch(&window(dtype))
+    }));
     dispatches
 }
 

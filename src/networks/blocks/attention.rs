@@ -1,7 +1,7 @@
 //! The VAE's attention between pixels.
 
 use crate::error::Result;
-use crate::nn::{Attention, AttentionSpec, GroupNorm, GroupNormSpec, ProjectionNames};
+use crate::nn::{Attention, AttentionSpec, GroupNorm, GroupNormSpec, Heads, ProjectionNames};
 use crate::ops::Mask;
 use crate::tensor::Tensor;
 use crate::weights::Scope;
@@ -21,7 +21,7 @@ impl AttentionBlock {
             names: ProjectionNames::DIFFUSERS,
             width: channels,
             context_width: channels,
-            num_heads: 1,
+            heads: Heads::Count(1),
         };
         Ok(Self {
             group_norm: GroupNorm::load(&scope.scope("group_norm"), channels, norm)?,

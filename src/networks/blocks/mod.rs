@@ -9,5 +9,5 @@ mod transformer;
 pub(crate) use attention::AttentionBlock;
 pub(crate) use resample::{Downsample2d, Upsample2d};
 pub(crate) use resnet::ResnetBlock;
-pub(crate) use time_embedding::TimeEmbedding;
+pub(crate) use time_embedding::{EmbeddingMlp, TimeEmbedding};
 pub(crate) use transformer::{Transformer2d, TransformerSpec};

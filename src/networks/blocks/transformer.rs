@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::nn::{
-    Attention, AttentionSpec, GroupNorm, GroupNormSpec, LayerNorm, Linear, ProjectionNames,
+    Attention, AttentionSpec, GroupNorm, GroupNormSpec, Heads, LayerNorm, Linear, ProjectionNames,
 };
 use crate::ops::Mask;
 use crate::tensor::Tensor;
@@ -16,8 +16,8 @@ const LAYER_NORM_EPS: f32 = 1e-5;
 /// What a transformer's weights do not tell.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TransformerSpec {
-    /// The number of heads of every attention.
-    pub num_heads: usize,
+    /// The heads of every attention.
+    pub heads: Heads,
     /// The width D of the context.
     pub context_width: usize,
     /// The groups of the group norm in front.
@@ -90,7 +90,7 @@ impl TransformerBlock {
                 names: ProjectionNames::DIFFUSERS,
                 width,
                 context_width,
-                num_heads: spec.num_heads,
+                heads: spec.heads,
             };
             Attention::load(&scope.scope(name), spec)
         };

@@ -3,25 +3,15 @@
 //! Fields that say what the shapes say already are not read; unknown fields are let be; a field of
 //! the wrong type is an error, and so is one that asks for arithmetic that is not here.
 
-use super::{BetaSchedule, Defaults, SchedulerConfig};
-use crate::error::{Error, Result};
-use crate::networks::{Activation, ClipConfig, PerLevel, UnetConfig, VaeConfig};
+mod part;
+
+pub(super) use self::part::Part;
+use self::part::{Supported, single, unknown_choice};
+use super::{BetaSchedule, Defaults, EmptyNegative, Family, SchedulerConfig, TextEncoderSpec};
+use crate::error::Result;
+use crate::networks::{Activation, ClipConfig, Heads, LevelHeads, PerLevel, UnetConfig, VaeConfig};
 use crate::sampling::Prediction;
 use crate::weights::Weights;
-use serde_json::Value;
-use std::path::Path;
-
-/// The most that a count in a configuration can sensibly be.
-const MAX_COUNT: u64 = 1 << 20;
-/// The range of f32, in which the networks compute.
-const SINGLE_MIN: f64 = f32::MIN_POSITIVE as f64;
-const SINGLE_MAX: f64 = f32::MAX as f64;
-/// How much of a wrong value a message cites.
-const CITED_CHARS: usize = 60;
-
-/// Fields, and the values (as JSON) for which the arithmetic here is right. Absent and `null` are
-/// always right; a list is if all its members are.
-type Supported = &'static [(&'static str, &'static [&'static str])];
 
 const SILU: &[&str] = &[r#""silu""#, r#""swish""#];
 const ONE: &[&str] = &["1", "1.0"];
@@ -31,7 +21,7 @@ const ABSENT: &[&str] = &[];
 /// Of diffusers' `UNet2DConditionModel`.
 const UNET: Supported = &[
     ("act_fn", SILU),
-    ("addition_embed_type", ABSENT),
+    ("addition_embed_type", &[r#""text_time""#]),
     ("attention_type", &[r#""default""#]),
     ("center_input_sample", NO),
     ("class_embed_type", ABSENT),
@@ -56,7 +46,6 @@ const UNET: Supported = &[
     ("resnet_out_scale_factor", ONE),
     ("resnet_skip_time_act", NO),
     ("resnet_time_scale_shift", &[r#""default""#]),
-    ("time_cond_proj_dim", ABSENT),
     ("time_embedding_act_fn", ABSENT),
     ("time_embedding_type", &[r#""positional""#]),
     ("timestep_post_act", ABSENT),
@@ -85,22 +74,57 @@ const SCHEDULER: Supported = &[
     ("use_exponential_sigmas", NO),
 ];
 
-pub(super) fn text_encoder(weights: &Weights, family: &ClipConfig) -> Result<ClipConfig> {
-    let part = Part::of(weights, "text_encoder")?;
+pub(super) fn text_encoder(weights: &Weights, family: &TextEncoderSpec) -> Result<TextEncoderSpec> {
+    let part = Part::of(weights, family.part)?;
+    let skipped_layers = skipped_layers(weights, family)?;
+    let family_clip = &family.clip;
     let activations = [
         ("quick_gelu", Activation::QuickGelu),
         ("gelu", Activation::Gelu),
     ];
-    Ok(ClipConfig {
-        num_heads: part
+    let clip = ClipConfig {
+        heads: part
             .count("num_attention_heads")?
-            .unwrap_or(family.num_heads),
+            .map_or(family_clip.heads, Heads::Count),
         activation: part
             .choice("hidden_act", &activations)?
-            .unwrap_or(family.activation),
+            .unwrap_or(family_clip.activation),
         layer_norm_eps: part
             .positive("layer_norm_eps")?
-            .map_or(family.layer_norm_eps, single),
+            .map_or(family_clip.layer_norm_eps, single),
+        skipped_layers,
+        ..*family_clip
+    };
+    Ok(TextEncoderSpec {
+        clip,
+        ..family.clone()
+    })
+}
+
+/// How many layers at the end the result leaves out. diffusers stores Stable Diffusion 2's text
+/// encoder without them, and says so by the number of layers; its original file has them all.
+fn skipped_layers(weights: &Weights, family: &TextEncoderSpec) -> Result<usize> {
+    let part = Part::of(weights, family.part)?;
+    let cut_to = part.count("num_hidden_layers")?;
+    let stored = weights
+        .scope(family.part)
+        .scope("text_model.encoder")
+        .count("layers");
+    let is_cut = family.clip.normalised && cut_to == Some(stored);
+    Ok(if is_cut {
+        0
+    } else {
+        family.clip.skipped_layers
+    })
+}
+
+/// What stands for an empty negative prompt: the folder's own word before the family's.
+pub(super) fn empty_negative(weights: &Weights, family: &Family) -> Result<EmptyNegative> {
+    let index = Part::of(weights, "model_index")?;
+    Ok(match index.flag("force_zeros_for_empty_prompt")? {
+        Some(true) => EmptyNegative::Zeros,
+        Some(false) => EmptyNegative::Encoded,
+        None => family.empty_negative,
     })
 }
 
@@ -113,7 +137,7 @@ pub(super) fn unet(weights: &Weights, family: &UnetConfig) -> Result<UnetConfig>
         None => part.per_level("attention_head_dim")?,
     };
     Ok(UnetConfig {
-        num_heads: num_heads.unwrap_or_else(|| family.num_heads.clone()),
+        heads: num_heads.map_or_else(|| family.heads.clone(), LevelHeads::Count),
         norm_num_groups: part
             .count("norm_num_groups")?
             .unwrap_or(family.norm_num_groups),
@@ -156,7 +180,8 @@ pub(super) fn vae(weights: &Weights, family: &VaeConfig) -> Result<VaeConfig> {
     })
 }
 
-pub(super) fn scheduler(weights: &Weights, family: &SchedulerConfig) -> Result<SchedulerConfig> {
+pub(super) fn scheduler(weights: &Weights, model_family: &Family) -> Result<SchedulerConfig> {
+    let family = &model_family.scheduler;
     let part = Part::of(weights, "scheduler")?;
     part.check(SCHEDULER)?;
     let beta_schedules = [
@@ -176,6 +201,10 @@ pub(super) fn scheduler(weights: &Weights, family: &SchedulerConfig) -> Result<S
         Some(prediction) => Some(prediction),
         None => prediction_in_metadata(weights)?,
     };
+    let marked = || weights.marker("v_pred").map(|_| Prediction::V);
+    let prediction = prediction
+        .or_else(marked)
+        .or_else(|| (model_family.read_prediction)(weights));
     let config = SchedulerConfig {
         beta_schedule: part
             .choice("beta_schedule", &beta_schedules)?
@@ -235,189 +264,4 @@ pub(super) fn defaults(weights: &Weights, family: Defaults) -> Result<Defaults> 
         sampler: part.text("sampler")?.unwrap_or(family.sampler),
         schedule: part.text("schedule")?.unwrap_or(family.schedule),
     })
-}
-
-/// The configuration of one part, whose fields are absent or of their type.
-pub(super) struct Part<'w> {
-    path: &'w Path,
-    name: &'static str,
-    json: Option<&'w Value>,
-}
-
-impl<'w> Part<'w> {
-    pub(super) fn of(weights: &'w Weights, name: &'static str) -> Result<Self> {
-        let (path, json) = (weights.path(), weights.config(name));
-        match json {
-            Some(other) if !other.is_object() => Err(Error::bad_file(
-                path,
-                format!(
-                    "{name} configuration is {}, expected an object; \
-                     mend it, or download the model again",
-                    cite(other)
-                ),
-            )),
-            json => Ok(Self { path, name, json }),
-        }
-    }
-
-    /// A field that is there and not `null`.
-    fn get(&self, field: &str) -> Option<&'w Value> {
-        self.json?.get(field).filter(|value| !value.is_null())
-    }
-
-    /// The field as `read` understands it.
-    fn read<T>(
-        &self,
-        field: &str,
-        expected: &str,
-        read: impl Fn(&'w Value) -> Option<T>,
-    ) -> Result<Option<T>> {
-        let understood = |value| read(value).ok_or_else(|| self.bad(field, expected));
-        self.get(field).map(understood).transpose()
-    }
-
-    pub(super) fn bad(&self, field: &str, expected: &str) -> Error {
-        let found = self.get(field).map_or_else(|| "absent".to_owned(), cite);
-        let name = self.name;
-        Error::bad_file(
-            self.path,
-            format!(
-                "{name} configuration: {field} is {found}, expected {expected}; \
-                 mend it, or download the model again"
-            ),
-        )
-    }
-
-    pub(super) fn count(&self, field: &str) -> Result<Option<usize>> {
-        self.read(field, "a whole number from 1 to 1048576", count)
-    }
-
-    fn count_or_zero(&self, field: &str) -> Result<Option<usize>> {
-        let read = |value: &Value| {
-            if value.as_u64() == Some(0) {
-                Some(0)
-            } else {
-                count(value)
-            }
-        };
-        self.read(field, "a whole number from 0 to 1048576", read)
-    }
-
-    fn number(&self, field: &str) -> Result<Option<f64>> {
-        self.read(field, "a number", in_range(-SINGLE_MAX..=SINGLE_MAX))
-    }
-
-    fn positive(&self, field: &str) -> Result<Option<f64>> {
-        self.read(
-            field,
-            "a positive number",
-            in_range(SINGLE_MIN..=SINGLE_MAX),
-        )
-    }
-
-    pub(super) fn flag(&self, field: &str) -> Result<Option<bool>> {
-        self.read(field, "true or false", Value::as_bool)
-    }
-
-    pub(super) fn text(&self, field: &str) -> Result<Option<String>> {
-        self.read(field, "a name", |value| value.as_str().map(str::to_owned))
-    }
-
-    pub(super) fn per_level(&self, field: &str) -> Result<Option<PerLevel>> {
-        self.read(
-            field,
-            "a whole number from 1 to 1048576, or a list of such",
-            |value| match value {
-                Value::Array(values) => values
-                    .iter()
-                    .map(count)
-                    .collect::<Option<_>>()
-                    .map(PerLevel::Each),
-                value => count(value).map(PerLevel::Same),
-            },
-        )
-    }
-
-    fn choice<T: Copy>(&self, field: &str, choices: &[(&str, T)]) -> Result<Option<T>> {
-        let Some(name) = self.text(field)? else {
-            return Ok(None);
-        };
-        match choices.iter().find(|(choice, _)| *choice == name) {
-            Some((_, choice)) => Ok(Some(*choice)),
-            None => Err(unknown_choice(
-                self.path,
-                &format!("{}'s {field}", self.name),
-                &name,
-                choices,
-            )),
-        }
-    }
-
-    /// Fails at the first field whose value asks for arithmetic that is not here.
-    fn check(&self, supported: Supported) -> Result<()> {
-        for (field, allowed) in supported {
-            let Some(value) = self.get(field) else {
-                continue;
-            };
-            if !is_supported(value, allowed) {
-                let known = match allowed {
-                    [] => "it absent".to_owned(),
-                    allowed => allowed.join(" or "),
-                };
-                return Err(Error::Unsupported(format!(
-                    "{}: {} configuration: {field} is {}; this version computes only with {known}",
-                    self.path.display(),
-                    self.name,
-                    cite(value)
-                )));
-            }
-        }
-        Ok(())
-    }
-}
-
-fn is_supported(value: &Value, allowed: &[&str]) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Array(values) => values.iter().all(|value| is_supported(value, allowed)),
-        value => allowed.contains(&value.to_string().as_str()),
-    }
-}
-
-fn unknown_choice<T>(path: &Path, what: &str, given: &str, choices: &[(&str, T)]) -> Error {
-    let known: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-    let given: String = given.chars().take(CITED_CHARS).collect();
-    Error::Unsupported(format!(
-        "{}: {what} \"{given}\"; known are {}",
-        path.display(),
-        known.join(", ")
-    ))
-}
-
-fn count(value: &Value) -> Option<usize> {
-    let number = value
-        .as_u64()
-        .filter(|number| (1..=MAX_COUNT).contains(number))?;
-    usize::try_from(number).ok()
-}
-
-fn in_range(range: std::ops::RangeInclusive<f64>) -> impl Fn(&Value) -> Option<f64> {
-    move |value| value.as_f64().filter(|number| range.contains(number))
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the networks compute in f32"
-)]
-fn single(number: f64) -> f32 {
-    number as f32
-}
-
-/// A value in a message, shortened.
-fn cite(value: &Value) -> String {
-    let text = value.to_string();
-    match text.char_indices().nth(CITED_CHARS) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
 }
