@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use aquatint::Noise;
 use aquatint::sampling::{SAMPLERS, SCHEDULES};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, Command, CommandFactory, Parser, Subcommand};
 
+use super::manual::{CompletionsArgs, ManArgs};
 use super::output::Pattern;
 use super::replay::ReplayArgs;
+use super::samplers::SamplersArgs;
 use super::values::{PrecisionArg, Seed, Verbosity, finite_number, noise, seed, whole_number};
 
 /// Pictures from prompts, on any GPU.
@@ -49,6 +51,12 @@ pub(super) enum Verb {
     Replay(ReplayArgs),
     /// Say what a picture would cost in work and memory, without drawing it
     Plan(PlanArgs),
+    /// List the samplers and schedules, with their names in other programs
+    Samplers(SamplersArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write all of them into a folder
+    Man(ManArgs),
 }
 
 /// Which model.
@@ -244,6 +252,11 @@ pub(super) struct PlanArgs {
     pub(super) json: bool,
 }
 
+/// The definition of the command line.
+pub(super) fn command() -> Command {
+    CommandLine::command()
+}
+
 /// Reads the command line; the error is clap's, which may also be help that was asked for.
 pub(super) fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Verb, clap::Error> {
     let mut argv: Vec<OsString> = argv.into_iter().collect();
@@ -307,108 +320,5 @@ fn registry_help<'a>(title: &str, entries: impl Iterator<Item = (&'a str, &'a st
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn generate(arguments: &[&str]) -> GenerateArgs {
-        let argv = std::iter::once("aquatint").chain(arguments.iter().copied());
-        match parse(argv.map(OsString::from)) {
-            Ok(Verb::Generate(args)) => *args,
-            other => panic!("{arguments:?} were read as {other:?}"),
-        }
-    }
-
-    fn refusal(arguments: &[&str]) -> String {
-        let argv = std::iter::once("aquatint").chain(arguments.iter().copied());
-        let refusal = parse(argv.map(OsString::from)).unwrap_err();
-        assert_eq!(refusal.exit_code(), 2, "{arguments:?}");
-        refusal.to_string()
-    }
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        CommandLine::command().debug_assert();
-    }
-
-    #[test]
-    fn a_prompt_alone_is_generate() {
-        assert_eq!(generate(&["a cat"]).prompt, "a cat");
-        assert_eq!(generate(&["-W", "256", "a cat"]).size.width, Some(256));
-        assert_eq!(generate(&["generate", "plan"]).prompt, "plan");
-        assert_eq!(generate(&[""]).prompt, "");
-        assert_eq!(generate(&["-q", "--", "-v"]).prompt, "-v");
-    }
-
-    #[test]
-    fn verbs_are_not_prompts() {
-        let argv = ["aquatint", "plan", "-W", "64"].map(OsString::from);
-        assert!(matches!(parse(argv), Ok(Verb::Plan(_))));
-        let argv = ["aquatint", "--version"].map(OsString::from);
-        assert_eq!(parse(argv).unwrap_err().kind(), ErrorKind::DisplayVersion);
-    }
-
-    #[test]
-    fn the_names_that_users_of_other_programs_know_are_taken() {
-        let args = generate(&[
-            "--cfg-scale",
-            "7",
-            "--sampling-method",
-            "euler",
-            "--scheduler",
-            "karras",
-            "a cat",
-        ]);
-        assert_eq!(args.guidance_scale, Some(7.0));
-        assert_eq!(args.sampler.as_deref(), Some("euler"));
-        assert_eq!(args.schedule.as_deref(), Some("karras"));
-    }
-
-    #[test]
-    fn zero_is_a_seed_and_minus_one_draws() {
-        assert_eq!(generate(&["a"]).seed, Seed::Draw);
-        assert_eq!(generate(&["a", "-s", "-1"]).seed, Seed::Draw);
-        assert_eq!(generate(&["a", "-s", "0"]).seed, Seed::Fixed(0));
-        assert_eq!(
-            generate(&["a", "-s", "18446744073709551615"]).seed,
-            Seed::Fixed(u64::MAX)
-        );
-    }
-
-    #[test]
-    fn what_is_no_number_is_refused_by_the_flags_name() {
-        for (flag, values) in [
-            ("--width", ["-5", "1.5", "wide", ""]),
-            ("--height", ["-5", "1e3", "nan", "99999999999999999999"]),
-            ("--steps", ["-1", "0.5", "many", "0x10"]),
-            ("--batch-size", ["-1", "two", "1,5", " 1"]),
-            ("--guidance-scale", ["nan", "inf", "strong", "7,5"]),
-            ("--seed", ["-2", "18446744073709551616", "1.0", "lucky"]),
-            ("--noise", ["cuda", "", "noise.bin", "torch"]),
-            ("--precision", ["f64", "f8", "", "half"]),
-        ] {
-            for value in values {
-                let message = refusal(&["a cat", flag, value]);
-                assert!(message.contains(flag), "{flag} {value:?}: {message}");
-            }
-        }
-    }
-
-    #[test]
-    fn words_without_quotes_are_explained() {
-        assert!(refusal(&["a", "cat"]).contains("in quotes"));
-        assert!(!refusal(&["a", "--cat"]).contains("in quotes"));
-    }
-
-    #[test]
-    fn help_names_every_sampler_and_schedule() {
-        let argv = ["aquatint", "generate", "--help"].map(OsString::from);
-        let help = parse(argv).unwrap_err().to_string();
-        let samplers = SAMPLERS.iter().map(|sampler| sampler.name);
-        for name in samplers.chain(SCHEDULES.iter().map(|schedule| schedule.name)) {
-            assert!(
-                help.contains(&format!("- {name}: ")),
-                "{name} is missing in:\n{help}"
-            );
-        }
-    }
-}
+#[path = "args_tests.rs"]
+mod tests;

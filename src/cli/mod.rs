@@ -8,11 +8,13 @@ mod failure;
 mod generate;
 mod inspect;
 mod interrupt;
+mod manual;
 mod output;
 mod picture;
 mod plan;
 mod progress;
 mod replay;
+mod samplers;
 mod values;
 
 use std::ffi::OsString;
@@ -33,6 +35,9 @@ pub(crate) fn run(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(Verb::Devices(args)) => devices::run(&args),
         Ok(Verb::Inspect(args)) => inspect::run(&args),
         Ok(Verb::Replay(args)) => replay::run(&args),
+        Ok(Verb::Samplers(args)) => samplers::run(&args),
+        Ok(Verb::Completions(args)) => manual::completions(&args, args::command()),
+        Ok(Verb::Man(args)) => manual::man(&args, args::command()),
         Ok(Verb::Plan(args)) => plan::run(&args),
         Err(answer) => return answer_of_clap(&answer),
     };

@@ -41,7 +41,7 @@ const ROOMS: [(&str, &[&str]); 14] = [
 ];
 
 /// Crates that only some rooms know, in tests as well.
-const CONFINED: [(&str, &[&str]); 9] = [
+const CONFINED: [(&str, &[&str]); 11] = [
     ("wgpu", &["gpu"]),
     ("naga", &["gpu"]),
     ("memmap2", &["weights"]),
@@ -49,6 +49,8 @@ const CONFINED: [(&str, &[&str]); 9] = [
     ("png", &["image"]),
     ("aquatint", &["cli", "main"]),
     ("clap", &["cli"]),
+    ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
     ("ctrlc", &["cli"]),
     ("indicatif", &["cli"]),
 ];

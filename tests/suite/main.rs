@@ -7,6 +7,7 @@ mod cli;
 mod device;
 mod goldens;
 mod layering;
+mod manual;
 mod plan;
 mod program;
 mod replay;

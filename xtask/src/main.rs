@@ -3,12 +3,14 @@
 //! ```text
 //! cargo xtask run "a slice of pizza on a light blue background"
 //! cargo xtask test
+//! cargo xtask readme
 //! ```
 
 mod vulkan;
 
 use std::env;
 use std::ffi::OsString;
+use std::fs;
 use std::io;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
@@ -18,6 +20,7 @@ Set-up and build in one command.
 
 Usage: cargo xtask run [FLAGS] \"PROMPT\"   set up, build, draw a picture
        cargo xtask test [ARGUMENTS]       set up, build, run all tests
+       cargo xtask readme                 write the README's tables of samplers and schedules
 
 Flags of `run` go to aquatint (`cargo xtask run --help` lists them), arguments of `test` to
 `cargo test`. The set-up: where no graphics driver answers on Linux, software Vulkan is installed.";
@@ -32,6 +35,7 @@ fn main() -> ExitCode {
     let outcome = match verb.to_str() {
         Some("run") => run(&rest),
         Some("test") => test(&rest),
+        Some("readme") => readme(),
         Some("help" | "-h" | "--help") => {
             println!("{USAGE}");
             Ok(ExitCode::SUCCESS)
@@ -82,6 +86,34 @@ fn test(arguments: &[OsString]) -> Outcome<ExitCode> {
         "goldens",
     ]);
     hand_over(checked.env("AQUATINT_RUNTIME_CHECKS", "1"))
+}
+
+/// Writes the README's tables as the program's registries have them.
+fn readme() -> Outcome<ExitCode> {
+    const START: &str = "<!-- tables: written by `cargo xtask readme` -->\n";
+    const END: &str = "<!-- end of tables -->";
+    let mut program = cargo(&["run", "--release", "--quiet", "--bin", "aquatint", "--"]);
+    let output = program
+        .args(["samplers", "--markdown"])
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|failure| cannot_run(&program, &failure))?;
+    if !output.status.success() {
+        return Err("the program failed; its messages stand above".to_owned());
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("README.md");
+    let failed = |failure: io::Error| format!("{}: {failure}", path.display());
+    let text = fs::read_to_string(&path).map_err(failed)?;
+    let (before, rest) = text
+        .split_once(START)
+        .ok_or("the README has no start of tables")?;
+    let (_, after) = rest
+        .split_once(END)
+        .ok_or("the README has no end of tables")?;
+    let tables = String::from_utf8_lossy(&output.stdout);
+    let written = format!("{before}{START}\n{}\n\n{END}{after}", tables.trim());
+    fs::write(&path, written).map_err(failed)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Makes sure that a graphics driver answers, as far as this machine lets us.
