@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use aquatint::Noise;
-use aquatint::sampling::{SAMPLERS, SCHEDULES};
+use aquatint::sampling::{Prediction, SAMPLERS, SCHEDULES};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Command, CommandFactory, Parser, Subcommand};
 
@@ -12,7 +12,10 @@ use super::manual::{CompletionsArgs, ManArgs};
 use super::output::Pattern;
 use super::replay::ReplayArgs;
 use super::samplers::SamplersArgs;
-use super::values::{PrecisionArg, Seed, Verbosity, finite_number, noise, seed, whole_number};
+use super::values::{
+    PrecisionArg, Seed, SigmaRulesArg, Sigmas, Verbosity, finite_number, noise, prediction, seed,
+    sigmas, whole_number,
+};
 
 /// Pictures from prompts, on any GPU.
 #[derive(Debug, Parser)]
@@ -140,6 +143,30 @@ pub(super) struct GenerateArgs {
     /// Schedule: the noise levels of the steps [default: from the model's family]
     #[arg(long, visible_alias = "scheduler", value_name = "NAME", long_help = schedule_help())]
     pub(super) schedule: Option<String>,
+
+    /// Noise levels of the run's own, as in 14.6,3.9,0.9,0, in place of the schedule's
+    ///
+    /// They fall from the noisiest on; the last is where the run ends. The number of steps follows.
+    #[arg(long, value_name = "SIGMA,…", value_parser = sigmas, conflicts_with = "schedule")]
+    #[arg(allow_hyphen_values = true)]
+    pub(super) sigmas: Option<Sigmas>,
+
+    /// Whose habits decide where programs differ over the same sampler and schedule
+    ///
+    /// They differ in which levels some names stand for, in whether the network is told fractions of
+    /// timesteps, and in how much noise there is at first.
+    #[arg(long, value_name = "PROGRAM", value_enum, default_value_t)]
+    pub(super) sigma_rules: SigmaRulesArg,
+
+    /// How much of the removed noise is replaced by fresh noise each step, 0 to 1 [default: the sampler's]
+    #[arg(long, value_name = "ETA", value_parser = finite_number, allow_negative_numbers = true)]
+    pub(super) eta: Option<f64>,
+
+    /// What the network predicts: epsilon, v or flow [default: what the file says]
+    ///
+    /// For files that say nothing, or the wrong thing.
+    #[arg(long, value_name = "NAME", value_parser = prediction)]
+    pub(super) prediction: Option<Prediction>,
 
     /// Seed of the noise, up to 2⁶⁴ − 1; -1 draws one and prints it
     #[arg(short, long, value_name = "N", default_value = "-1", value_parser = seed)]

@@ -75,6 +75,10 @@ fn what_is_no_number_is_refused_by_the_flags_name() {
         ("--seed", ["-2", "18446744073709551616", "1.0", "lucky"]),
         ("--noise", ["cuda", "", "noise.bin", "torch"]),
         ("--precision", ["f64", "f8", "", "half"]),
+        ("--sigmas", ["14.6,,0", "", "many", "14.6;0"]),
+        ("--sigma-rules", ["karras", "", "1", "forge"]),
+        ("--eta", ["nan", "inf", "", "half"]),
+        ("--prediction", ["x", "", "epsilom", "0"]),
     ] {
         for value in values {
             let message = refusal(&["a cat", flag, value]);
@@ -99,5 +103,23 @@ fn help_names_every_sampler_and_schedule() {
             help.contains(&format!("- {name}: ")),
             "{name} is missing in:\n{help}"
         );
+    }
+}
+
+#[test]
+fn own_sigmas_are_read_with_spaces_and_brackets_or_without() {
+    for typed in ["14.6,3.9,0", "14.6, 3.9, 0.0", "[14.6, 3.9, 0]"] {
+        let args = generate(&["a cat", "--sigmas", typed]);
+        assert_eq!(args.sigmas, Some(Sigmas(vec![14.6, 3.9, 0.0])));
+    }
+    let both = ["a cat", "--sigmas", "14.6,0", "--schedule", "karras"];
+    assert!(refusal(&both).contains("--schedule"));
+}
+
+#[test]
+fn predictions_are_read_by_the_names_of_other_programs() {
+    for (typed, prediction) in [("eps", Prediction::Epsilon), ("v", Prediction::V)] {
+        let args = generate(&["a cat", "--prediction", typed]);
+        assert_eq!(args.prediction, Some(prediction));
     }
 }

@@ -87,6 +87,10 @@ fn typed_request(args: &GenerateArgs) -> Request {
     request.guidance_scale = args.guidance_scale;
     request.sampler = args.sampler.clone();
     request.schedule = args.schedule.clone();
+    request.sigmas = args.sigmas.as_ref().map(|sigmas| sigmas.0.clone());
+    request.sigma_rules = args.sigma_rules.into();
+    request.eta = args.eta;
+    request.prediction = args.prediction;
     request.seed = match args.seed {
         Seed::Draw => None,
         Seed::Fixed(seed) => Some(seed),

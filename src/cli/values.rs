@@ -1,6 +1,7 @@
 //! The values that flags take.
 
-use aquatint::{Noise, Precision};
+use aquatint::sampling::{Prediction, SigmaRules};
+use aquatint::{Error, Noise, Precision};
 use clap::ValueEnum;
 
 /// How much is said on the way, least first.
@@ -40,6 +41,48 @@ impl From<PrecisionArg> for Precision {
             PrecisionArg::F16 => Self::F16,
         }
     }
+}
+
+/// What `--sigma-rules` says.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(super) enum SigmaRulesArg {
+    #[default]
+    Diffusers,
+    #[value(alias = "k-diffusion")]
+    A1111,
+    #[value(alias = "comfy")]
+    Comfyui,
+}
+
+impl From<SigmaRulesArg> for SigmaRules {
+    fn from(typed: SigmaRulesArg) -> Self {
+        match typed {
+            SigmaRulesArg::Diffusers => Self::Diffusers,
+            SigmaRulesArg::A1111 => Self::KDiffusion,
+            SigmaRulesArg::Comfyui => Self::Comfy,
+        }
+    }
+}
+
+/// What `--sigmas` says: one value of the flag, whatever commas are in it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Sigmas(pub(super) Vec<f64>);
+
+/// Numbers between commas, in brackets or not; which make sense is the library's to say.
+pub(super) fn sigmas(typed: &str) -> Result<Sigmas, String> {
+    let bare = typed.trim().trim_start_matches('[').trim_end_matches(']');
+    let numbers = bare.split(',').map(|number| finite_number(number.trim()));
+    let numbers: Result<Vec<f64>, String> = numbers.collect();
+    numbers
+        .map(Sigmas)
+        .map_err(|_| "must be numbers between commas, as in 14.6,3.9,0.9,0".to_owned())
+}
+
+pub(super) fn prediction(typed: &str) -> Result<Prediction, String> {
+    Prediction::find(typed).map_err(|error| match error {
+        Error::Request { reason, .. } => reason,
+        other => other.to_string(),
+    })
 }
 
 /// A count or a length; which values make sense is the library's to say.

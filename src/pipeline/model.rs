@@ -222,16 +222,20 @@ impl Model {
     /// The sampler's table for a resolved request.
     ///
     /// # Errors
-    /// [`Error::Request`] if there are more steps than the model was trained on.
+    /// [`Error::Request`] if there are more steps than the model was trained on, or own sigmas or an
+    /// eta that mean nothing to it.
     pub(super) fn table(&self, request: &Request) -> Result<Table> {
         let scheduler = &self.config.scheduler;
         let options = sampling::Options {
             steps_offset: scheduler.steps_offset,
+            eta: request.eta,
+            sigmas: request.sigmas.clone(),
+            rules: request.sigma_rules,
             ..sampling::Options::default()
         };
         sampling::build(
             &scheduler.noise_model()?,
-            scheduler.prediction,
+            request.prediction.unwrap_or(scheduler.prediction),
             request.sampler.as_deref().unwrap_or_default(),
             request.schedule.as_deref().unwrap_or_default(),
             request.steps.unwrap_or_default(),

@@ -3,11 +3,13 @@
 use crate::error::{Error, Result};
 use crate::families::Defaults;
 use crate::gpu::Device;
-use crate::sampling::{Sampler, Spacing};
+use crate::sampling::{self, Choice, Prediction, SigmaRules};
 use crate::tensor::DType;
 use crate::text::MAX_PROMPT_BYTES;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+
+mod builder;
 
 /// The most pixels that a side may have.
 pub const MAX_SIDE_PX: usize = 8192;
@@ -102,10 +104,21 @@ pub struct Request {
     pub steps: Option<usize>,
     /// How strongly the prompt is followed, from 0; at 1 the negative prompt is not computed.
     pub guidance_scale: Option<f64>,
-    /// A name or alias in [`crate::sampling::SAMPLERS`].
+    /// A name or alias in [`crate::sampling::SAMPLERS`], which may end in a schedule's.
     pub sampler: Option<String>,
-    /// A name or alias in [`crate::sampling::SCHEDULES`].
+    /// A name or alias in [`crate::sampling::SCHEDULES`], or `automatic`; in place of what the
+    /// sampler's name says, if it ends in a schedule's.
     pub schedule: Option<String>,
+    /// The noise levels themselves, in place of the schedule's, from the noisiest down: where the
+    /// network is evaluated, and last the one where the run ends, most often 0.
+    pub sigmas: Option<Vec<f64>>,
+    /// Whose habits decide where programs differ over the same sampler and schedule.
+    pub sigma_rules: SigmaRules,
+    /// How much of the removed noise is replaced by fresh noise each step, 0 to 1, for samplers that
+    /// have one ([`crate::sampling::Sampler::eta`]).
+    pub eta: Option<f64>,
+    /// What the network predicts, in place of what its file says.
+    pub prediction: Option<Prediction>,
     /// The seed of the first picture; picture `i` has `seed + i`. 0 is a seed; `None` draws one.
     pub seed: Option<u64>,
     /// How many pictures, 1 to [`MAX_BATCH_SIZE`].
@@ -137,6 +150,10 @@ impl Default for Request {
             guidance_scale: None,
             sampler: None,
             schedule: None,
+            sigmas: None,
+            sigma_rules: SigmaRules::default(),
+            eta: None,
+            prediction: None,
             seed: None,
             batch_size: 1,
             original_size: None,
@@ -149,92 +166,6 @@ impl Default for Request {
 }
 
 impl Request {
-    /// A request for one picture of `prompt`, everything else as the model's family has it.
-    pub fn new(prompt: impl Into<String>) -> Self {
-        Self {
-            prompt: prompt.into(),
-            ..Self::default()
-        }
-    }
-
-    /// Sets what is not to be seen.
-    pub fn negative(mut self, prompt: impl Into<String>) -> Self {
-        self.negative_prompt = prompt.into();
-        self
-    }
-
-    /// Sets width and height in pixels.
-    pub fn size(mut self, width: usize, height: usize) -> Self {
-        (self.width, self.height) = (Some(width), Some(height));
-        self
-    }
-
-    /// Sets the number of steps.
-    pub fn steps(mut self, steps: usize) -> Self {
-        self.steps = Some(steps);
-        self
-    }
-
-    /// Sets how strongly the prompt is followed.
-    pub fn guidance_scale(mut self, scale: f64) -> Self {
-        self.guidance_scale = Some(scale);
-        self
-    }
-
-    /// Sets the sampler, by name or alias.
-    pub fn sampler(mut self, name: impl Into<String>) -> Self {
-        self.sampler = Some(name.into());
-        self
-    }
-
-    /// Sets the schedule, by name or alias.
-    pub fn schedule(mut self, name: impl Into<String>) -> Self {
-        self.schedule = Some(name.into());
-        self
-    }
-
-    /// Sets the seed of the first picture.
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = Some(seed);
-        self
-    }
-
-    /// Sets how many pictures are made.
-    pub fn batch_size(mut self, count: usize) -> Self {
-        self.batch_size = count;
-        self
-    }
-
-    /// Sets the height and width that the picture is said to have come from.
-    pub fn original_size(mut self, height: usize, width: usize) -> Self {
-        self.original_size = Some([height, width]);
-        self
-    }
-
-    /// Sets how many rows above and columns left of the picture are said to have been cropped off.
-    pub fn crop(mut self, top: usize, left: usize) -> Self {
-        self.crop = Some([top, left]);
-        self
-    }
-
-    /// Sets the height and width that the picture is said to have.
-    pub fn target_size(mut self, height: usize, width: usize) -> Self {
-        self.target_size = Some([height, width]);
-        self
-    }
-
-    /// Sets where the noise comes from.
-    pub fn noise(mut self, noise: Noise) -> Self {
-        self.noise = noise;
-        self
-    }
-
-    /// Sets how activations are stored.
-    pub fn precision(mut self, precision: Precision) -> Self {
-        self.precision = precision;
-        self
-    }
-
     /// Checks all that can be checked without a model.
     ///
     /// # Errors
@@ -276,9 +207,19 @@ impl Request {
             let reason = format!("must be 1 to {MAX_BATCH_SIZE}, not {}", self.batch_size);
             return Err(Error::request("batch_size", reason));
         }
-        self.sampler.as_deref().map(Sampler::find).transpose()?;
-        self.schedule.as_deref().map(Spacing::find).transpose()?;
-        Ok(())
+        self.check_sampling()
+    }
+
+    fn check_sampling(&self) -> Result<()> {
+        if let Some(eta) = self.eta.filter(|eta| !(0.0..=1.0).contains(eta)) {
+            return Err(Error::request("eta", format!("must be 0 to 1, not {eta}")));
+        }
+        if let Some(sigmas) = &self.sigmas {
+            sampling::check_sigma_order(sigmas)?;
+        }
+        // Any model's default will do to see whether what was given has a meaning.
+        let sampler = self.sampler.as_deref().unwrap_or("euler");
+        Choice::find(sampler, self.schedule.as_deref(), "normal").map(|_| ())
     }
 
     /// That what the network is told of sizes is in the range that it can tell apart.
@@ -323,14 +264,15 @@ impl Request {
     pub(super) fn resolved(&self, defaults: &Defaults) -> Result<Self> {
         self.check()?;
         let sampler = self.sampler.as_deref().unwrap_or(&defaults.sampler);
-        let schedule = self.schedule.as_deref().unwrap_or(&defaults.schedule);
+        let choice = Choice::find(sampler, self.schedule.as_deref(), &defaults.schedule)?;
+        let own_steps = self.sigmas.as_ref().map(|sigmas| sigmas.len() - 1);
         Ok(Self {
             width: self.width.or(Some(defaults.width)),
             height: self.height.or(Some(defaults.height)),
-            steps: self.steps.or(Some(defaults.steps)),
+            steps: self.steps.or(own_steps).or(Some(defaults.steps)),
             guidance_scale: self.guidance_scale.or(Some(defaults.guidance_scale)),
-            sampler: Some(Sampler::find(sampler)?.name.to_owned()),
-            schedule: Some(Spacing::find(schedule)?.name.to_owned()),
+            sampler: Some(choice.sampler.name.to_owned()),
+            schedule: Some(choice.schedule.name.to_owned()),
             seed: self.seed.or_else(|| Some(drawn_seed())),
             ..self.clone()
         })
@@ -348,56 +290,4 @@ fn drawn_seed() -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn refused(request: &Request) -> &'static str {
-        match request.check() {
-            Err(Error::Request { field, .. }) => field,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn every_field_out_of_range_is_named() {
-        let request = || Request::new("a cat");
-        assert_eq!(refused(&request().size(0, 512)), "width");
-        assert_eq!(refused(&request().size(512, 1_000_000_000)), "height");
-        assert_eq!(refused(&request().steps(0)), "steps");
-        assert_eq!(
-            refused(&request().guidance_scale(f64::NAN)),
-            "guidance_scale"
-        );
-        assert_eq!(
-            refused(&request().guidance_scale(f64::INFINITY)),
-            "guidance_scale"
-        );
-        assert_eq!(refused(&request().guidance_scale(-1.0)), "guidance_scale");
-        assert_eq!(refused(&request().batch_size(0)), "batch_size");
-        assert_eq!(refused(&request().batch_size(1_000_000)), "batch_size");
-        assert_eq!(refused(&request().sampler("euler_x")), "sampler");
-        assert_eq!(refused(&request().schedule("")), "schedule");
-        assert_eq!(refused(&Request::new("a".repeat(10 << 20))), "prompt");
-        assert_eq!(
-            refused(&request().negative("a".repeat(10 << 20))),
-            "negative_prompt"
-        );
-    }
-
-    #[test]
-    fn a_request_survives_json() {
-        let request = Request::new("a cat")
-            .size(512, 768)
-            .seed(0)
-            .noise(Noise::Recorded("n.safetensors".into()));
-        let json = serde_json::to_string(&request).expect("it is plain data");
-        assert_eq!(
-            serde_json::from_str::<Request>(&json).expect("it was written here"),
-            request
-        );
-        assert!(serde_json::from_str::<Request>(r#"{"promt": "a cat"}"#).is_err());
-        let short: Request =
-            serde_json::from_str(r#"{"prompt": "a cat"}"#).expect("the rest has defaults");
-        assert_eq!(short, Request::new("a cat"));
-    }
-}
+mod tests;

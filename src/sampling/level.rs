@@ -51,9 +51,9 @@ impl Space {
     /// What a unit normal is multiplied by to start at `first`.
     pub(super) fn initial_scale(self, initial: InitialNoise, first: Level) -> f64 {
         match (self, initial) {
-            (Self::VariancePreserving, _) => 1.0,
+            (Self::VariancePreserving, InitialNoise::Marginal) => 1.0,
             (Self::VarianceExploding, InitialNoise::Marginal) => first.signal.hypot(first.noise),
-            (Self::VarianceExploding, InitialNoise::Noise) | (Self::Flow, _) => first.noise,
+            (_, InitialNoise::Noise) | (Self::Flow, _) => first.noise,
         }
     }
 }

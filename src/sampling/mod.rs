@@ -17,30 +17,39 @@
 //! Nothing here knows tensors or the GPU.
 
 mod level;
+mod names;
 mod noise;
 mod noise_model;
+mod own_sigmas;
 mod prediction;
 mod registry;
+mod rules;
 mod samplers;
 mod schedule;
 mod table;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::own_sigmas::check_order as check_sigma_order;
 pub use self::{
     level::{Level, Space},
+    names::Choice,
     noise::{NoiseGenerator, NoiseSource},
     noise_model::NoiseModel,
     prediction::{Prediction, Scalings},
+    rules::SigmaRules,
     samplers::{SAMPLERS, Sampler},
-    schedule::{Grid, InitialNoise, PointCount, SCHEDULES, Schedule, Spacing, StepEnd, Timesteps},
+    schedule::{
+        AlignYourSteps, Grid, InitialNoise, PointCount, SCHEDULES, Schedule, Spacing, StepEnd,
+        Timesteps,
+    },
     table::{HISTORY, Row, Table},
 };
-use self::{samplers::Trajectory, schedule::Layout};
+use self::{own_sigmas::check_sigmas, samplers::Trajectory, schedule::Layout};
 use crate::error::{Error, Result};
 
 /// What few samplers and schedules need beyond their names; the default suits Stable Diffusion 1.x.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// How much of the removed noise is replaced by fresh noise each step, 0 to 1; `None` is the
     /// sampler's own default. Only for samplers that have one ([`Sampler::eta`]).
@@ -48,6 +57,15 @@ pub struct Options {
     /// Added to the timesteps of the `leading` schedule. 1 in the scheduler configurations of
     /// Stable Diffusion 1.x, 2.x and SDXL, so that timestep 0 is never asked of the network.
     pub steps_offset: usize,
+    /// Whose habits decide where programs differ.
+    pub rules: SigmaRules,
+    /// The noise levels themselves, in place of the schedule's: where the network is evaluated, from
+    /// the noisiest down, and last the one where the run ends, most often 0.
+    pub sigmas: Option<Vec<f64>>,
+    /// The exponent ρ of `karras` (7 unless given) and `polyexponential` (1 unless given), over 0.
+    pub rho: Option<f64>,
+    /// For which network `align_your_steps` is to be optimised.
+    pub align_your_steps: AlignYourSteps,
 }
 
 impl Default for Options {
@@ -55,19 +73,24 @@ impl Default for Options {
         Self {
             eta: None,
             steps_offset: 1,
+            rules: SigmaRules::default(),
+            sigmas: None,
+            rho: None,
+            align_your_steps: AlignYourSteps::default(),
         }
     }
 }
 
 /// Makes the table of a run: `steps` steps of `sampler` along `schedule`.
 ///
-/// `sampler` and `schedule` may be any name or alias in [`SAMPLERS`] and [`SCHEDULES`], however
-/// capitalised and spaced.
+/// `sampler` and `schedule` may be any names that [`Choice::find`] takes. `ddim_uniform`, and `beta`
+/// under ComfyUI's rules, may come out at other than `steps` steps, as they do in other programs.
 ///
 /// # Errors
 ///
 /// [`Error::Request`] if a name is unknown, if `steps` is 0 or more than the model has timesteps,
-/// if `guidance_scale` is not finite, or if `eta` is out of range or means nothing to the sampler;
+/// if `guidance_scale` is not finite, if `eta` or `rho` is out of range or `eta` means nothing to
+/// the sampler, or if own sigmas do not fall or are not `steps` + 1;
 /// [`Error::Unsupported`] if the prediction is not defined at the model's noise levels.
 pub fn build(
     noise_model: &NoiseModel,
@@ -78,8 +101,7 @@ pub fn build(
     guidance_scale: f64,
     options: &Options,
 ) -> Result<Table> {
-    let sampler = Sampler::find(sampler)?;
-    let spacing = Spacing::find(schedule)?;
+    let Choice { sampler, schedule } = Choice::find(sampler, Some(schedule), schedule)?;
     check_steps(steps, noise_model)?;
     if !guidance_scale.is_finite() {
         return Err(Error::request(
@@ -97,27 +119,65 @@ pub fn build(
         ));
     }
 
-    let schedule = spacing.lay(&Layout {
-        noise_model,
-        grid: sampler.grid,
-        steps,
-        steps_offset: options.steps_offset,
-    });
+    let laid = lay(noise_model, sampler, schedule, steps, options)?;
     let trajectory = Trajectory {
-        points: schedule.points(space),
-        ends: schedule
-            .ends
-            .iter()
-            .map(|&sigma| space.level(sigma))
-            .collect(),
+        points: laid.points(space),
+        ends: laid.ends.iter().map(|&sigma| space.level(sigma)).collect(),
         prediction,
         guidance_scale,
         eta,
     };
+    let first = trajectory.points[0];
+    let initial = match options.sigmas {
+        Some(_) => InitialNoise::Noise,
+        None => schedule.initial,
+    };
+    let initial =
+        options
+            .rules
+            .initial_noise(sampler.grid, space, initial, first.sigma, noise_model);
     Ok(Table {
-        initial_scale: space.initial_scale(spacing.initial, trajectory.points[0].level),
+        initial_scale: space.initial_scale(initial, first.level),
         rows: sampler.rows(&trajectory),
     })
+}
+
+/// The noise levels of a run: the user's own, or those of `schedule`.
+fn lay(
+    noise_model: &NoiseModel,
+    sampler: &Sampler,
+    schedule: &Spacing,
+    steps: usize,
+    options: &Options,
+) -> Result<Schedule> {
+    if let Some(rho) = options.rho.filter(|rho| !(*rho > 0.0 && rho.is_finite())) {
+        return Err(Error::request(
+            "rho",
+            format!("expected a number over 0, found {rho}"),
+        ));
+    }
+    let layout = Layout {
+        noise_model,
+        grid: options.rules.grid(sampler.grid),
+        steps,
+        options,
+        discarded: options.rules.discarded_levels(sampler.name),
+    };
+    let Some(sigmas) = &options.sigmas else {
+        return Ok(schedule.lay(&layout));
+    };
+    let (end, evaluated) = check_sigmas(sigmas, noise_model)?;
+    if evaluated.len() != steps {
+        return Err(Error::request(
+            "steps",
+            format!(
+                "the {} sigmas make {} steps, not {steps}; leave steps out",
+                sigmas.len(),
+                evaluated.len()
+            ),
+        ));
+    }
+    Ok(layout.schedule_of_sigmas(evaluated.to_vec(), end))
 }
 
 fn check_steps(steps: usize, noise_model: &NoiseModel) -> Result<()> {

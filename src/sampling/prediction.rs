@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Level;
+use super::{
+    Level,
+    registry::{self, Entry},
+};
+use crate::error::Result;
 
 /// What the network's output `F` stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -31,7 +35,53 @@ pub struct Scalings {
     pub c_out: f64,
 }
 
+/// A prediction by its names.
+struct Named {
+    prediction: Prediction,
+    name: &'static str,
+    aliases: &'static [&'static str],
+}
+
+/// The names of scheduler configurations first, then those of checkpoints and of sd.cpp.
+static PREDICTIONS: &[Named] = &[
+    Named {
+        prediction: Prediction::Epsilon,
+        name: "epsilon",
+        aliases: &["eps", "eps_pred", "noise"],
+    },
+    Named {
+        prediction: Prediction::V,
+        name: "v_prediction",
+        aliases: &["v", "v_pred", "velocity"],
+    },
+    Named {
+        prediction: Prediction::Flow,
+        name: "flow",
+        aliases: &["flow_prediction", "flow_pred"],
+    },
+];
+
+impl Entry for Named {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn aliases(&self) -> &'static [&'static str] {
+        self.aliases
+    }
+}
+
 impl Prediction {
+    /// The prediction of this name, as configurations, checkpoints and other programs have it:
+    /// `epsilon` or `eps`, `v_prediction` or `v`, `flow`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Request`](crate::error::Error::Request) with the known names, the nearest first.
+    pub fn find(name: &str) -> Result<Self> {
+        registry::find("prediction", PREDICTIONS, name).map(|named| named.prediction)
+    }
+
     /// The scalings for a latent at `level`, in whatever space that is.
     ///
     /// An epsilon prediction needs some signal: at `level.signal` = 0 its scalings are infinite.

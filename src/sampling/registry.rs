@@ -28,8 +28,7 @@ pub(super) fn find<'a, T: Entry>(
     wanted: &str,
 ) -> Result<&'a T> {
     let key = normalise(wanted);
-    let exact = |entry: &&T| entry.all_names().any(|name| normalise(name) == key);
-    entries.iter().find(exact).ok_or_else(|| {
+    exact(entries, &key).ok_or_else(|| {
         let shown: String = wanted.chars().take(LONGEST_NAME).collect();
         let mut known: Vec<_> = entries.iter().collect();
         known.sort_by_key(|entry| {
@@ -49,7 +48,15 @@ pub(super) fn find<'a, T: Entry>(
     })
 }
 
-fn normalise(name: &str) -> String {
+/// The entry with a name or alias that [`normalise`] makes `key` of.
+pub(super) fn exact<'a, T: Entry>(entries: &'a [T], key: &str) -> Option<&'a T> {
+    entries
+        .iter()
+        .find(|entry| entry.all_names().any(|name| normalise(name) == key))
+}
+
+/// A name as it is compared: in small letters, without what does not count.
+pub(super) fn normalise(name: &str) -> String {
     let kept = name.chars().filter(|c| !matches!(c, ' ' | '_' | '-'));
     let plain = kept.map(|c| {
         if c == '+' {

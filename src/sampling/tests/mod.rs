@@ -8,8 +8,10 @@
     reason = "a test stops where its expectation fails"
 )]
 
+mod names;
 mod noise;
 mod references;
+mod schedules;
 mod tables;
 
 use serde::Deserialize;

@@ -1,0 +1,116 @@
+//! A request from its defaults, one setting after the other.
+
+use super::{Noise, Precision, Request};
+use crate::sampling::{Prediction, SigmaRules};
+
+impl Request {
+    /// A request for one picture of `prompt`, everything else as the model's family has it.
+    pub fn new(prompt: impl Into<String>) -> Self {
+        Self {
+            prompt: prompt.into(),
+            ..Self::default()
+        }
+    }
+
+    /// Sets what is not to be seen.
+    pub fn negative(mut self, prompt: impl Into<String>) -> Self {
+        self.negative_prompt = prompt.into();
+        self
+    }
+
+    /// Sets width and height in pixels.
+    pub fn size(mut self, width: usize, height: usize) -> Self {
+        (self.width, self.height) = (Some(width), Some(height));
+        self
+    }
+
+    /// Sets the number of steps.
+    pub fn steps(mut self, steps: usize) -> Self {
+        self.steps = Some(steps);
+        self
+    }
+
+    /// Sets how strongly the prompt is followed.
+    pub fn guidance_scale(mut self, scale: f64) -> Self {
+        self.guidance_scale = Some(scale);
+        self
+    }
+
+    /// Sets the sampler, by name or alias.
+    pub fn sampler(mut self, name: impl Into<String>) -> Self {
+        self.sampler = Some(name.into());
+        self
+    }
+
+    /// Sets the schedule, by name or alias.
+    pub fn schedule(mut self, name: impl Into<String>) -> Self {
+        self.schedule = Some(name.into());
+        self
+    }
+
+    /// Sets the noise levels themselves, the last being where the run ends.
+    pub fn sigmas(mut self, sigmas: impl Into<Vec<f64>>) -> Self {
+        self.sigmas = Some(sigmas.into());
+        self
+    }
+
+    /// Sets whose habits decide where programs differ over the same sampler and schedule.
+    pub fn sigma_rules(mut self, rules: SigmaRules) -> Self {
+        self.sigma_rules = rules;
+        self
+    }
+
+    /// Sets how much of the removed noise is replaced each step, 0 to 1.
+    pub fn eta(mut self, eta: f64) -> Self {
+        self.eta = Some(eta);
+        self
+    }
+
+    /// Sets what the network predicts, whatever its file says.
+    pub fn prediction(mut self, prediction: Prediction) -> Self {
+        self.prediction = Some(prediction);
+        self
+    }
+
+    /// Sets the seed of the first picture.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Sets how many pictures are made.
+    pub fn batch_size(mut self, count: usize) -> Self {
+        self.batch_size = count;
+        self
+    }
+
+    /// Sets the height and width that the picture is said to have come from.
+    pub fn original_size(mut self, height: usize, width: usize) -> Self {
+        self.original_size = Some([height, width]);
+        self
+    }
+
+    /// Sets how many rows above and columns left of the picture are said to have been cropped off.
+    pub fn crop(mut self, top: usize, left: usize) -> Self {
+        self.crop = Some([top, left]);
+        self
+    }
+
+    /// Sets the height and width that the picture is said to have.
+    pub fn target_size(mut self, height: usize, width: usize) -> Self {
+        self.target_size = Some([height, width]);
+        self
+    }
+
+    /// Sets where the noise comes from.
+    pub fn noise(mut self, noise: Noise) -> Self {
+        self.noise = noise;
+        self
+    }
+
+    /// Sets how activations are stored.
+    pub fn precision(mut self, precision: Precision) -> Self {
+        self.precision = precision;
+        self
+    }
+}

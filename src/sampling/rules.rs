@@ -1,0 +1,87 @@
+//! Whose habits decide where programs differ over the same sampler and schedule.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Grid, InitialNoise, NoiseModel, Space, StepEnd, Timesteps};
+
+/// Whose habits decide what programs do differently with the same sampler and schedule: which
+/// levels a name stands for, how the network is told fractions of timesteps, and how much noise
+/// there is at first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SigmaRules {
+    /// diffusers' scheduler of the sampler's name.
+    #[default]
+    Diffusers,
+    /// k-diffusion as A1111 and its descendants use it: n levels and 0, timesteps between the whole
+    /// ones, noise alone at first.
+    #[serde(alias = "a1111")]
+    KDiffusion,
+    /// ComfyUI: n levels and 0, the nearest whole timesteps, a noised picture at first where the
+    /// first level is the model's noisiest.
+    #[serde(alias = "comfyui")]
+    Comfy,
+}
+
+/// The samplers that lay out one step more and leave out the level before the last, the smallest
+/// over 0, at which they would be unstable. A1111: `discard_next_to_last_sigma` in
+/// sd_samplers_kdiffusion.py.
+const A1111_DISCARDING: &[&str] = &["dpm_2", "dpm_2_ancestral", "dpmpp_3m_sde"];
+/// ComfyUI: `DISCARD_PENULTIMATE_SIGMA_SAMPLERS` in comfy/samplers.py.
+const COMFY_DISCARDING: &[&str] = &["dpm_2", "dpm_2_ancestral", "uni_pc", "uni_pc_bh2"];
+
+impl SigmaRules {
+    /// How a sampler takes a schedule, which under diffusers' rules is its own affair.
+    ///
+    /// A1111 runs DDIM and its kin on whole timesteps, a stride apart, as diffusers does.
+    pub(super) fn grid(self, own: Grid) -> Grid {
+        let timesteps = match self {
+            Self::Diffusers => return own,
+            Self::KDiffusion if own.step_end == StepEnd::Stride => return own,
+            Self::KDiffusion => Timesteps::Fractional,
+            Self::Comfy => Timesteps::Whole,
+        };
+        Grid {
+            timesteps,
+            ..Grid::K_DIFFUSION
+        }
+    }
+
+    /// How many of the last levels over 0 a sampler leaves out.
+    pub(super) fn discarded_levels(self, sampler: &str) -> usize {
+        let discarding = match self {
+            Self::Diffusers => &[],
+            Self::KDiffusion => A1111_DISCARDING,
+            Self::Comfy => COMFY_DISCARDING,
+        };
+        usize::from(discarding.contains(&sampler))
+    }
+
+    /// What the first latent, at `sigma`, is taken for; `initial` is what diffusers takes it for.
+    ///
+    /// ComfyUI: `Sampler.max_denoise` in comfy/samplers.py and `noise_scaling` in
+    /// comfy/model_sampling.py. A1111: `KDiffusionSampler.sample`, and `CompVisSampler.sample`, where
+    /// DDIM and its kin start from unit noise.
+    pub(super) fn initial_noise(
+        self,
+        own: Grid,
+        space: Space,
+        initial: InitialNoise,
+        sigma: f64,
+        noise_model: &NoiseModel,
+    ) -> InitialNoise {
+        /// As Python's `math.isclose` is asked there.
+        const CLOSE: f64 = 1e-5;
+        let is_marginal = match self {
+            Self::Diffusers if space == Space::VarianceExploding => return initial,
+            Self::Diffusers => true,
+            Self::KDiffusion => own.step_end == StepEnd::Stride,
+            Self::Comfy => sigma >= noise_model.sigma_max() * (1.0 - CLOSE),
+        };
+        if is_marginal {
+            InitialNoise::Marginal
+        } else {
+            InitialNoise::Noise
+        }
+    }
+}
