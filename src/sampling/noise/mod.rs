@@ -4,11 +4,14 @@
 //! another program's generator, number for number. Values come in the order of a torch tensor
 //! that was filled flat: for latents that is `[N, C, H, W]`.
 
+mod brownian;
 mod philox;
+mod seed_sequence;
 mod torch_cpu;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::brownian::BrownianTree;
 use self::{philox::Philox, torch_cpu::TorchCpu};
 
 /// Whose random numbers a seed stands for.
