@@ -63,7 +63,6 @@ pub(super) fn defaults(weights: &Weights, family: Defaults) -> Defaults {
         return Defaults {
             steps: LCM_STEPS,
             guidance_scale: LCM_GUIDANCE,
-            sampler: "lcm".into(),
             ..family
         };
     }

@@ -5,7 +5,7 @@ use super::model::Model;
 use super::recordings::ends;
 use crate::error::Result;
 use crate::gpu::Device;
-use crate::networks::UnetInputs;
+use crate::networks::{AddedInputs, UnetInputs};
 use crate::ops::testing;
 use crate::plan::{Plan, Residency, Runner};
 use crate::tensor::{DType, Recorder, Shape};
@@ -17,7 +17,18 @@ use std::sync::Arc;
 /// 2⁻²⁴ in their own order.
 const TOLERANCE: f64 = 1e-4;
 
+/// Models of Stable Diffusion 1.x's structure.
 const MODELS: [&str; 4] = ["demo", "tiny_a", "tiny_b", "tiny_c"];
+/// Models of the other families and uses, and their relatives, whose UNets differ.
+const UNETS: [&str; 7] = [
+    "tiny_sd2",
+    "tiny_xl",
+    "tiny_refiner",
+    "tiny_lcm",
+    "tiny_inpaint",
+    "tiny_instruct",
+    "tiny_bksdm",
+];
 
 fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -45,6 +56,11 @@ impl Golden {
             std::fs::read(data(&format!("networks/{model}.safetensors")))
                 .expect("the golden is there"),
         )
+    }
+
+    fn has(&self, name: &str) -> bool {
+        let tensors = SafeTensors::deserialize(&self.0).expect("it is safetensors");
+        tensors.tensor(name).is_ok()
     }
 
     fn values(&self, name: &str) -> (Vec<usize>, Vec<f32>) {
@@ -76,10 +92,10 @@ fn devices() -> Vec<Device> {
         .collect()
 }
 
-/// Every model on every device.
-fn cases() -> impl Iterator<Item = (&'static str, Device)> {
-    let on = |name| devices().into_iter().map(move |device| (name, device));
-    MODELS.into_iter().flat_map(on)
+/// Every one of these models on every device.
+fn cases(models: &[&'static str]) -> Vec<(&'static str, Device)> {
+    let on = |&name| devices().into_iter().map(move |device| (name, device));
+    models.iter().flat_map(on).collect()
 }
 
 fn run(device: &Device, model: &Model, plan: Result<Plan>, inputs: &[(&str, Vec<f32>)]) -> Runner {
@@ -104,7 +120,7 @@ fn assert_close(what: &str, found: &[f32], expected: &[f32]) {
 
 #[test]
 fn the_unet_agrees_with_diffusers() {
-    for (name, device) in cases() {
+    for (name, device) in cases(&[&MODELS[..], &UNETS].concat()) {
         let (model, golden) = (model(name), Golden::read(name));
         let (shape, sample) = golden.picture("unet.sample");
         let (context_shape, context) = golden.values("unet.context");
@@ -113,25 +129,35 @@ fn the_unet_agrees_with_diffusers() {
         let recorder = Recorder::new(DType::F32);
         let input =
             |name: &str, shape: &[usize]| recorder.input(name, Shape::new(shape), DType::F32);
+        let recorded = |name: &str| {
+            golden
+                .has(name)
+                .then(|| input(name, &golden.values(name).0))
+        };
         let output = model.unet.forward(UnetInputs {
             sample: input("sample", &[shape.batch, height, width, channels]),
             timestep: input(ends::TIMESTEP, &[shape.batch]),
             context: input(ends::CONTEXT, &context_shape),
-            added: None,
-            guidance: None,
+            added: recorded("unet.pooled")
+                .zip(recorded("unet.time_ids"))
+                .map(|(pooled, time_ids)| AddedInputs { pooled, time_ids }),
+            guidance: recorded("unet.guidance"),
         });
         recorder.output("output", output);
         let plan = recorder
             .finish()
             .and_then(|recording| Plan::lower(recording, &device.caps()));
-        let inputs = [
+        let mut inputs = vec![
             ("sample", shape.channels_last(&sample)),
             (ends::TIMESTEP, timestep),
             (ends::CONTEXT, context),
         ];
+        let others = ["unet.pooled", "unet.time_ids", "unet.guidance"];
+        let others = others.into_iter().filter(|name| golden.has(name));
+        inputs.extend(others.map(|name| (name, golden.values(name).1)));
         let runner = run(&device, &model, plan, &inputs);
         let found = pollster::block_on(runner.read("output")).expect("it reads");
-        let (_, expected) = golden.picture("unet.output");
+        let (shape, expected) = golden.picture("unet.output");
         assert_close(
             &format!("{name}: unet.output"),
             &shape.channels_first(&found),
@@ -142,7 +168,7 @@ fn the_unet_agrees_with_diffusers() {
 
 #[test]
 fn the_vae_decoder_agrees_with_diffusers() {
-    for (name, device) in cases() {
+    for (name, device) in cases(&MODELS) {
         let (model, golden) = (model(name), Golden::read(name));
         let (shape, latents) = golden.picture("vae.latents");
         let [_, height, width] = shape.chw;
@@ -165,7 +191,7 @@ fn the_vae_decoder_agrees_with_diffusers() {
 
 #[test]
 fn the_vae_encoder_agrees_with_diffusers() {
-    for (name, device) in cases() {
+    for (name, device) in cases(&MODELS) {
         let (model, golden) = (model(name), Golden::read(name));
         let (picture, image) = golden.picture("vae.image");
         let (moments, expected) = golden.picture("vae.moments");

@@ -42,6 +42,9 @@ pub(crate) mod ends {
     pub(crate) const TIME_IDS: &str = "time_ids";
     /// The guidance scale less one, for UNets that are told it, `[N]`.
     pub(crate) const GUIDANCE: &str = "guidance";
+    /// What UNets for inpainting and instructions take behind the latent's channels,
+    /// `[branches·N, h, w, C_in − C]`.
+    pub(crate) const BESIDE: &str = "beside";
     /// Fresh noise `[N, h, w, C]`.
     pub(crate) const NOISE: &str = "noise";
     /// How many values are not finite.
@@ -122,8 +125,14 @@ impl Model {
             .embeds_guidance()
             .then(|| recorder.input(ends::GUIDANCE, [evaluations], DType::F32));
 
+        let mut sample = state.model_input(row, branches);
+        let beside = self.config.unet.in_channels - channels;
+        if beside > 0 {
+            let shape = [evaluations, height, width, beside];
+            sample = sample.concat(recorder.input(ends::BESIDE, shape, compute));
+        }
         let output = self.unet.forward(UnetInputs {
-            sample: state.model_input(row, branches),
+            sample,
             timestep,
             context,
             added,
