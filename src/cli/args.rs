@@ -13,8 +13,8 @@ use super::output::Pattern;
 use super::replay::ReplayArgs;
 use super::samplers::SamplersArgs;
 use super::values::{
-    PrecisionArg, Seed, SigmaRulesArg, Sigmas, Verbosity, finite_number, noise, prediction, seed,
-    sigmas, whole_number,
+    NoisePathArg, PrecisionArg, Seed, SigmaRulesArg, Sigmas, Verbosity, finite_number, noise,
+    prediction, seed, sigmas, whole_number,
 };
 
 /// Pictures from prompts, on any GPU.
@@ -161,6 +161,13 @@ pub(super) struct GenerateArgs {
     /// How much of the removed noise is replaced by fresh noise each step, 0 to 1 [default: the sampler's]
     #[arg(long, value_name = "ETA", value_parser = finite_number, allow_negative_numbers = true)]
     pub(super) eta: Option<f64>,
+
+    /// How the noise of one step and another belong together [default: as --sigma-rules has it]
+    ///
+    /// Along a Brownian motion a picture keeps its composition when the number of steps changes;
+    /// that is how k-diffusion's stochastic solvers, the samplers with `sde` in their names, draw it.
+    #[arg(long, value_name = "PATH", value_enum)]
+    pub(super) noise_path: Option<NoisePathArg>,
 
     /// What the network predicts: epsilon, v or flow [default: what the file says]
     ///

@@ -77,6 +77,7 @@ fn what_is_no_number_is_refused_by_the_flags_name() {
         ("--precision", ["f64", "f8", "", "half"]),
         ("--sigmas", ["14.6,,0", "", "many", "14.6;0"]),
         ("--sigma-rules", ["karras", "", "1", "forge"]),
+        ("--noise-path", ["brown", "", "1", "philox"]),
         ("--eta", ["nan", "inf", "", "half"]),
         ("--prediction", ["x", "", "epsilom", "0"]),
     ] {

@@ -90,6 +90,7 @@ fn typed_request(args: &GenerateArgs) -> Request {
     request.sigmas = args.sigmas.as_ref().map(|sigmas| sigmas.0.clone());
     request.sigma_rules = args.sigma_rules.into();
     request.eta = args.eta;
+    request.noise_path = args.noise_path.map(Into::into);
     request.prediction = args.prediction;
     request.seed = match args.seed {
         Seed::Draw => None,

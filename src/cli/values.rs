@@ -1,6 +1,6 @@
 //! The values that flags take.
 
-use aquatint::sampling::{Prediction, SigmaRules};
+use aquatint::sampling::{NoisePath, Prediction, SigmaRules};
 use aquatint::{Error, Noise, Precision};
 use clap::ValueEnum;
 
@@ -60,6 +60,22 @@ impl From<SigmaRulesArg> for SigmaRules {
             SigmaRulesArg::Diffusers => Self::Diffusers,
             SigmaRulesArg::A1111 => Self::KDiffusion,
             SigmaRulesArg::Comfyui => Self::Comfy,
+        }
+    }
+}
+
+/// What `--noise-path` says.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum NoisePathArg {
+    Independent,
+    Brownian,
+}
+
+impl From<NoisePathArg> for NoisePath {
+    fn from(typed: NoisePathArg) -> Self {
+        match typed {
+            NoisePathArg::Independent => Self::Independent,
+            NoisePathArg::Brownian => Self::Brownian,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Pipelines: a model on a device, asked for pictures.
 
+mod brownian;
 mod conditioning;
 mod handle;
 mod latent;

@@ -231,6 +231,7 @@ impl Model {
             eta: request.eta,
             sigmas: request.sigmas.clone(),
             rules: request.sigma_rules,
+            noise_path: request.noise_path,
             ..sampling::Options::default()
         };
         sampling::build(

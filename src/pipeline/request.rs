@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::families::Defaults;
 use crate::gpu::Device;
-use crate::sampling::{self, Choice, Prediction, SigmaRules};
+use crate::sampling::{self, Choice, NoisePath, Prediction, SigmaRules};
 use crate::tensor::DType;
 use crate::text::MAX_PROMPT_BYTES;
 use serde::{Deserialize, Serialize};
@@ -117,6 +117,9 @@ pub struct Request {
     /// How much of the removed noise is replaced by fresh noise each step, 0 to 1, for samplers that
     /// have one ([`crate::sampling::Sampler::eta`]).
     pub eta: Option<f64>,
+    /// How the noise of one step and that of another belong together; as the program whose
+    /// `sigma_rules` they are has it for the sampler where `None`.
+    pub noise_path: Option<NoisePath>,
     /// What the network predicts, in place of what its file says.
     pub prediction: Option<Prediction>,
     /// The seed of the first picture; picture `i` has `seed + i`. 0 is a seed; `None` draws one.
@@ -153,6 +156,7 @@ impl Default for Request {
             sigmas: None,
             sigma_rules: SigmaRules::default(),
             eta: None,
+            noise_path: None,
             prediction: None,
             seed: None,
             batch_size: 1,

@@ -1,5 +1,6 @@
 //! One generation under way: THE loop.
 
+use super::brownian::BrownianNoise;
 use super::conditioning::{Conditioning, condition};
 use super::handle::Pipeline;
 use super::latent::LatentShape;
@@ -26,6 +27,8 @@ pub struct Run {
     row: usize,
     shape: LatentShape,
     noise: RunNoise,
+    /// What the steps' noise comes from in place of `noise`.
+    brownian: Option<BrownianNoise>,
     conditioning: Conditioning,
     step: Lease,
     decoder: Lease,
@@ -60,6 +63,7 @@ impl Run {
         };
         let table = model.table(&request)?;
         let mut noise = RunNoise::start(&request, shape, table.noise_count())?;
+        let brownian = BrownianNoise::start(&request, &table, shape);
         let first = match request.task {
             Task::TextToImage => tasks::text_to_image::prepare(&table, &mut noise, shape),
         };
@@ -90,6 +94,7 @@ impl Run {
             row: 0,
             shape,
             noise,
+            brownian,
             conditioning,
             step,
             decoder,
@@ -154,7 +159,7 @@ impl Run {
         let noise = if row.noise == 0.0 {
             Vec::new()
         } else {
-            self.draw()
+            self.draw(row)
         };
         loop {
             let runner = self.step.runner();
@@ -182,9 +187,12 @@ impl Run {
         }
     }
 
-    /// The next noise in the device's order, kept in the trace.
-    fn draw(&mut self) -> Vec<f32> {
-        let drawn = self.noise.next(self.shape);
+    /// The noise of a row in the device's order, kept in the trace.
+    fn draw(&mut self, row: &Row) -> Vec<f32> {
+        let drawn = match &mut self.brownian {
+            Some(brownian) => brownian.between(row.noise_interval),
+            None => self.noise.next(self.shape),
+        };
         if let Some(trace) = &mut self.trace {
             let before = trace
                 .names()

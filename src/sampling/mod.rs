@@ -34,7 +34,7 @@ pub(crate) use self::own_sigmas::check_order as check_sigma_order;
 pub use self::{
     level::{Level, Space},
     names::Choice,
-    noise::{BrownianTree, NoiseGenerator, NoiseSource},
+    noise::{BrownianTree, NoiseGenerator, NoisePath, NoiseSource},
     noise_model::NoiseModel,
     prediction::{Prediction, Scalings},
     rules::SigmaRules,
@@ -62,6 +62,9 @@ pub struct Options {
     /// The noise levels themselves, in place of the schedule's: where the network is evaluated, from
     /// the noisiest down, and last the one where the run ends, most often 0.
     pub sigmas: Option<Vec<f64>>,
+    /// How the noise of one step and that of another belong together; `None` is as the program whose
+    /// rules are asked for has it for the sampler.
+    pub noise_path: Option<NoisePath>,
     /// The exponent ρ of `karras` (7 unless given) and `polyexponential` (1 unless given), over 0.
     pub rho: Option<f64>,
     /// For which network `align_your_steps` is to be optimised.
@@ -75,6 +78,7 @@ impl Default for Options {
             steps_offset: 1,
             rules: SigmaRules::default(),
             sigmas: None,
+            noise_path: None,
             rho: None,
             align_your_steps: AlignYourSteps::default(),
         }
@@ -123,6 +127,7 @@ pub fn build(
     let trajectory = Trajectory {
         points: laid.points(space),
         ends: laid.ends.iter().map(|&sigma| space.level(sigma)).collect(),
+        end_sigmas: laid.ends,
         prediction,
         guidance_scale,
         eta,
@@ -139,6 +144,9 @@ pub fn build(
     Ok(Table {
         initial_scale: space.initial_scale(initial, first.level),
         rows: sampler.rows(&trajectory),
+        noise_path: options
+            .noise_path
+            .unwrap_or_else(|| options.rules.noise_path(sampler.name)),
     })
 }
 

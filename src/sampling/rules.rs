@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Grid, InitialNoise, NoiseModel, Space, StepEnd, Timesteps};
+use super::{Grid, InitialNoise, NoiseModel, NoisePath, Space, StepEnd, Timesteps};
 
 /// Whose habits decide what programs do differently with the same sampler and schedule: which
 /// levels a name stands for, how the network is told fractions of timesteps, and how much noise
@@ -30,7 +30,31 @@ const A1111_DISCARDING: &[&str] = &["dpm_2", "dpm_2_ancestral", "dpmpp_3m_sde"];
 /// ComfyUI: `DISCARD_PENULTIMATE_SIGMA_SAMPLERS` in comfy/samplers.py.
 const COMFY_DISCARDING: &[&str] = &["dpm_2", "dpm_2_ancestral", "uni_pc", "uni_pc_bh2"];
 
+/// The samplers that draw from a Brownian motion. A1111: `brownian_noise` in
+/// sd_samplers_kdiffusion.py; ComfyUI: `BrownianTreeNoiseSampler` in comfy/k_diffusion/sampling.py.
+const BROWNIAN: &[&str] = &[
+    "dpmpp_sde",
+    "dpmpp_2m_sde",
+    "dpmpp_2m_sde_heun",
+    "dpmpp_3m_sde",
+];
+/// diffusers: scheduling_dpmsolver_sde.py alone.
+const DIFFUSERS_BROWNIAN: &[&str] = &["dpmpp_sde"];
+
 impl SigmaRules {
+    /// How a sampler's noise of one step and of another belong together.
+    pub(super) fn noise_path(self, sampler: &str) -> NoisePath {
+        let brownian = match self {
+            Self::Diffusers => DIFFUSERS_BROWNIAN,
+            Self::KDiffusion | Self::Comfy => BROWNIAN,
+        };
+        if brownian.contains(&sampler) {
+            NoisePath::Brownian
+        } else {
+            NoisePath::Independent
+        }
+    }
+
     /// How a sampler takes a schedule, which under diffusers' rules is its own affair.
     ///
     /// A1111 runs DDIM and its kin on whole timesteps, a stride apart, as diffusers does.

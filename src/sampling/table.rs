@@ -1,5 +1,7 @@
 //! A sampler as data: rows of scalars that are known before a run.
 
+use super::NoisePath;
+
 /// How many denoised latents a row may combine: its own and those of the rows before it.
 pub const HISTORY: usize = 4;
 
@@ -39,6 +41,9 @@ pub struct Row {
     pub denoised: [f64; HISTORY],
     /// The coefficient of fresh noise; at 0 none is drawn.
     pub noise: f64,
+    /// The noise levels that the noise lies between, the noisier first: where it is the increment of
+    /// a Brownian motion, the motion's over these.
+    pub noise_interval: [f64; 2],
     /// Whether the latent as it was before this row's update becomes the saved one.
     pub save: bool,
 }
@@ -50,6 +55,8 @@ pub struct Table {
     pub rows: Vec<Row>,
     /// The first latent is this many unit normals.
     pub initial_scale: f64,
+    /// How the noise of one row and that of another belong together.
+    pub noise_path: NoisePath,
 }
 
 impl Table {
@@ -57,6 +64,19 @@ impl Table {
     #[must_use]
     pub fn noise_count(&self) -> usize {
         self.rows.iter().filter(|row| row.noise != 0.0).count()
+    }
+
+    /// The lowest level over 0 and the highest that the run visits: the ends of its Brownian motion.
+    #[must_use]
+    pub fn sigma_range(&self) -> [f64; 2] {
+        let levels = self.rows.iter().flat_map(|row| {
+            let drawn = row.noise_interval.into_iter().filter(|_| row.noise != 0.0);
+            drawn.chain([row.sigma])
+        });
+        let visited = levels.filter(|sigma| *sigma > 0.0);
+        visited.fold([f64::INFINITY, 0.0], |[low, high], sigma| {
+            [low.min(sigma), high.max(sigma)]
+        })
     }
 
     /// How many steps the user sees.

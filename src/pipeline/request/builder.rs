@@ -1,7 +1,7 @@
 //! A request from its defaults, one setting after the other.
 
 use super::{Noise, Precision, Request};
-use crate::sampling::{Prediction, SigmaRules};
+use crate::sampling::{NoisePath, Prediction, SigmaRules};
 
 impl Request {
     /// A request for one picture of `prompt`, everything else as the model's family has it.
@@ -63,6 +63,12 @@ impl Request {
     /// Sets how much of the removed noise is replaced each step, 0 to 1.
     pub fn eta(mut self, eta: f64) -> Self {
         self.eta = Some(eta);
+        self
+    }
+
+    /// Sets how the noise of one step and that of another belong together.
+    pub fn noise_path(mut self, path: NoisePath) -> Self {
+        self.noise_path = Some(path);
         self
     }
 

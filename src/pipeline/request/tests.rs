@@ -47,6 +47,7 @@ fn a_request_survives_json() {
         .sigmas([14.6, 3.9, 0.0])
         .sigma_rules(SigmaRules::Comfy)
         .eta(0.5)
+        .noise_path(NoisePath::Brownian)
         .prediction(Prediction::V)
         .noise(Noise::Recorded("n.safetensors".into()));
     let json = serde_json::to_string(&request).expect("it is plain data");

@@ -25,6 +25,17 @@ pub enum NoiseSource {
     Philox,
 }
 
+/// How the noise of one step and that of another belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoisePath {
+    /// Not at all: each step draws afresh, so another number of steps makes another picture.
+    Independent,
+    /// As increments of one Brownian motion over the noise levels ([`BrownianTree`]), so that a
+    /// picture keeps its composition when the number of steps changes.
+    Brownian,
+}
+
 impl NoiseSource {
     /// Starts the generator anew at `seed`. Every seed is a seed, 0 too.
     ///

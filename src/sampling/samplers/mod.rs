@@ -84,6 +84,8 @@ pub(super) struct Point {
 pub(super) struct Trajectory {
     pub(super) points: Vec<Point>,
     pub(super) ends: Vec<Level>,
+    /// The noise levels of `ends`.
+    pub(super) end_sigmas: Vec<f64>,
     pub(super) prediction: Prediction,
     pub(super) guidance_scale: f64,
     pub(super) eta: f64,
@@ -111,6 +113,7 @@ impl Trajectory {
             saved: 0.0,
             denoised: [0.0; HISTORY],
             noise: 0.0,
+            noise_interval: [self.points[step].sigma, self.end_sigmas[step]],
             save: false,
         }
     }

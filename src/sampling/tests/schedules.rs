@@ -333,3 +333,34 @@ fn own_sigmas_that_make_no_run_are_refused() {
     assert_eq!(field, "steps");
     assert!(reason.contains("make 2 steps, not 20"), "{reason}");
 }
+
+#[test]
+fn stochastic_solvers_draw_from_a_brownian_motion_where_their_program_does() {
+    use NoisePath::{Brownian, Independent};
+    for (sampler, diffusers, others) in [
+        ("dpmpp_sde", Brownian, Brownian),
+        ("dpmpp_2m_sde", Independent, Brownian),
+        ("dpmpp_3m_sde", Independent, Brownian),
+        ("euler_ancestral", Independent, Independent),
+    ] {
+        assert_eq!(SigmaRules::Diffusers.noise_path(sampler), diffusers);
+        assert_eq!(SigmaRules::KDiffusion.noise_path(sampler), others);
+        assert_eq!(SigmaRules::Comfy.noise_path(sampler), others);
+    }
+    let options = Options {
+        noise_path: Some(Brownian),
+        ..Options::default()
+    };
+    let asked = euler("karras", 3, &options).unwrap().noise_path;
+    assert_eq!(asked, Brownian);
+}
+
+#[test]
+fn noise_lies_between_the_levels_of_its_step() {
+    let (model, options) = (stable_diffusion(), with_sigmas(&[14.6, 3.0, 0.5, 0.0]));
+    let (prediction, sampler) = (Prediction::Epsilon, "euler_ancestral");
+    let table = build(&model, prediction, sampler, "karras", 3, 1.0, &options).unwrap();
+    let intervals: Vec<_> = table.rows.iter().map(|row| row.noise_interval).collect();
+    assert_eq!(intervals, [[14.6, 3.0], [3.0, 0.5], [0.5, 0.0]]);
+    assert_eq!(table.sigma_range(), [0.5, 14.6]);
+}
