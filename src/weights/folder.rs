@@ -1,11 +1,12 @@
-//! Diffusers folders: which file holds which part, and the configurations beside them.
+//! Diffusers folders: which files hold which part, and the configurations beside them.
 
 use super::header::quoted;
+use super::shards;
 use crate::error::{Error, Result};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 /// A part's folder, and how its weights are called there, without `.safetensors`.
 const PARTS: &[(&str, &str)] = &[
@@ -16,9 +17,6 @@ const PARTS: &[(&str, &str)] = &[
     ("transformer", "diffusion_pytorch_model"),
 ];
 
-/// Variants of a part's file, the first that exists is taken.
-const VARIANTS: &[&str] = &["", ".fp16", ".bf16"];
-
 /// Configurations that stand outside of [`PARTS`], by the name under which they are asked for.
 const OTHER_CONFIGS: &[(&str, &str)] = &[
     ("scheduler", "scheduler/scheduler_config.json"),
@@ -26,15 +24,15 @@ const OTHER_CONFIGS: &[(&str, &str)] = &[
 ];
 
 /// Endings of pickle checkpoints, which are never opened.
-const PICKLES: &[&str] = &["bin", "ckpt", "pt", "pth"];
+pub(super) const PICKLES: &[&str] = &["bin", "ckpt", "pt", "pth"];
 
 /// The longest configuration file read; real ones have a few kilobytes.
 const MAX_CONFIG_BYTES: u64 = 16 << 20;
 
 /// What a diffusers folder holds.
 pub(super) struct Folder {
-    /// Parts and their weight files.
-    pub(super) parts: Vec<(&'static str, PathBuf)>,
+    /// Parts and the files that hold their weights.
+    pub(super) parts: Vec<(&'static str, Vec<PathBuf>)>,
     /// Parsed configurations, by part.
     pub(super) configs: BTreeMap<String, Value>,
 }
@@ -48,7 +46,7 @@ pub(super) fn read(folder: &Path) -> Result<Folder> {
         if !part_folder.is_dir() {
             continue;
         }
-        parts.push((*part, weight_file(&part_folder, stem)?));
+        parts.push((*part, shards::weight_files(&part_folder, stem)?));
         let config = read_json(&part_folder.join("config.json"))?;
         configs.extend(config.map(|config| ((*part).to_owned(), config)));
     }
@@ -60,70 +58,6 @@ pub(super) fn read(folder: &Path) -> Result<Folder> {
         return Err(Error::bad_file(folder, no_parts_reason(folder)?));
     }
     Ok(Folder { parts, configs })
-}
-
-/// The weight file of one part.
-fn weight_file(part_folder: &Path, stem: &str) -> Result<PathBuf> {
-    for variant in VARIANTS {
-        let file = part_folder.join(format!("{stem}{variant}.safetensors"));
-        if file.exists() {
-            return Ok(file);
-        }
-    }
-    for variant in VARIANTS {
-        let index = part_folder.join(format!("{stem}.safetensors.index{variant}.json"));
-        if let Some(content) = read_json(&index)? {
-            check_shards(&index, &content)?;
-            return Err(Error::Unsupported(format!(
-                "{}: weights in several files; merge them into {stem}.safetensors",
-                index.display()
-            )));
-        }
-    }
-    let reason = if with_ending(part_folder, PICKLES)?.is_empty() {
-        format!("has no {stem}.safetensors; download the folder again")
-    } else {
-        format!(
-            "holds its weights only as pickles, which can run code when opened; \
-             convert them to safetensors, or download {stem}.safetensors of the same model"
-        )
-    };
-    Err(Error::bad_file(part_folder, reason))
-}
-
-/// Refuses an index that names anything but files beside it.
-fn check_shards(index: &Path, content: &Value) -> Result<()> {
-    let files = content.get("weight_map").and_then(Value::as_object);
-    let files = files.ok_or_else(|| {
-        Error::bad_file(
-            index,
-            "has no \"weight_map\" object; download the folder again",
-        )
-    })?;
-    for file in files.values() {
-        let plain = file.as_str().filter(|name| is_plain_file_name(name));
-        if plain.is_none() {
-            let shown = file
-                .as_str()
-                .map_or_else(|| "something that is no text".to_owned(), quoted);
-            return Err(Error::bad_file(
-                index,
-                format!(
-                    "names {shown} as a file of weights; only files in the same folder are opened, \
-                     so do not trust this download"
-                ),
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// Whether a name stays in its folder on every system.
-fn is_plain_file_name(name: &str) -> bool {
-    let mut components = Path::new(name).components();
-    let is_one =
-        matches!(components.next(), Some(Component::Normal(_))) && components.next().is_none();
-    is_one && !name.contains(['/', '\\', ':', '\0'])
 }
 
 /// A JSON file's object, `None` if there is no such file.
@@ -204,7 +138,7 @@ fn no_parts_reason(folder: &Path) -> Result<String> {
 }
 
 /// Names of a folder's files with one of these endings, sorted.
-fn with_ending(folder: &Path, endings: &[&str]) -> Result<Vec<String>> {
+pub(super) fn with_ending(folder: &Path, endings: &[&str]) -> Result<Vec<String>> {
     let io = |error| Error::io(folder, error);
     let mut names = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(io)? {

@@ -37,11 +37,10 @@ fn parts_and_configurations_are_found() {
     let found = read(folder.path()).unwrap();
     let parts: Vec<_> = found.parts.iter().map(|(part, _)| *part).collect();
     assert_eq!(parts, ["unet", "vae"]);
-    assert!(
-        found.parts[1]
-            .1
-            .ends_with("vae/diffusion_pytorch_model.fp16.safetensors")
-    );
+    let vae = folder
+        .path()
+        .join("vae/diffusion_pytorch_model.fp16.safetensors");
+    assert_eq!(found.parts[1].1, [vae]);
     assert_eq!(found.configs["unet"]["in_channels"], 4);
     assert_eq!(found.configs["scheduler"]["steps_offset"], 1);
     assert_eq!(
@@ -122,11 +121,73 @@ fn shards_outside_the_folder_are_refused_before_anything_else() {
     assert_refused(&[index], "do not trust this download");
 }
 
+/// The names of the files that are taken for the UNet of a folder with these files.
+#[track_caller]
+fn taken(files: &[(&str, &str)]) -> Vec<String> {
+    let found = read(folder(files).path()).unwrap();
+    let files = found.parts[0].1.iter();
+    files
+        .map(|file| file.file_name().unwrap().to_str().unwrap().to_owned())
+        .collect()
+}
+
 #[test]
-fn shards_in_the_folder_are_not_supported_yet() {
-    let index = r#"{"weight_map":{"a":"x-1.safetensors","b":"x-2.safetensors"}}"#;
+fn shards_are_taken_once_each_and_in_order() {
+    let index =
+        r#"{"weight_map":{"a":"x-2.safetensors","b":"x-1.safetensors","c":"x-2.safetensors"}}"#;
+    for name in [
+        "unet/diffusion_pytorch_model.safetensors.index.json",
+        "unet/diffusion_pytorch_model.safetensors.index.fp16.json",
+        "unet/diffusion_pytorch_model.safetensors.index.int.json",
+    ] {
+        let files = [
+            (name, index),
+            ("unet/x-1.safetensors", ""),
+            ("unet/x-2.safetensors", ""),
+            ("unet/x-3.safetensors", ""),
+        ];
+        assert_eq!(
+            taken(&files),
+            ["x-1.safetensors", "x-2.safetensors"],
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn shards_that_are_missing_are_named() {
+    let index = (
+        "unet/diffusion_pytorch_model.safetensors.index.json",
+        r#"{"weight_map":{"a":"x-1.safetensors","b":"x-2.safetensors","c":"x-3.safetensors"}}"#,
+    );
     assert_refused(
-        &[("unet/diffusion_pytorch_model.safetensors.index.json", index)],
-        "unsupported",
+        &[index, ("unet/x-2.safetensors", "")],
+        "\"x-1.safetensors\", \"x-3.safetensors\", which are not beside it",
+    );
+}
+
+#[test]
+fn an_index_without_files_is_refused() {
+    let name = "unet/diffusion_pytorch_model.safetensors.index.json";
+    assert_refused(&[(name, "{}")], "no \"weight_map\" object");
+    assert_refused(&[(name, r#"{"weight_map":{}}"#)], "names no files");
+}
+
+#[test]
+fn any_variant_is_taken_the_plain_file_first_and_no_single_shard() {
+    let file = |variant| format!("unet/diffusion_pytorch_model{variant}.safetensors");
+    let names = ["", ".fp16", ".bf16", ".ema", ".non_ema"].map(file);
+    for (first, name) in names.iter().enumerate() {
+        let files: Vec<_> = names[first..]
+            .iter()
+            .map(|name| (name.as_str(), ""))
+            .collect();
+        assert_eq!(format!("unet/{}", taken(&files).join(" and ")), *name);
+    }
+    let shard = file("-00001-of-00002");
+    let shard_of_variant = file(".fp16-00001-of-00002");
+    assert_refused(
+        &[(&shard, ""), (&shard_of_variant, "")],
+        "has no diffusion_pytorch_model.safetensors",
     );
 }

@@ -12,6 +12,7 @@ mod inventory;
 mod names;
 mod rows;
 mod scope;
+mod shards;
 mod source;
 mod view;
 
@@ -75,16 +76,17 @@ impl Weights {
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be read, [`Error::BadFile`] if it is damaged or something else,
-    /// [`Error::UnknownModel`] if it is sound but none of its tensors is known,
-    /// [`Error::Unsupported`] if its weights are spread over several files.
+    /// [`Error::UnknownModel`] if it is sound but none of its tensors is known.
     pub(crate) fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let metadata = std::fs::metadata(path).map_err(|error| Error::io(path, error))?;
         let mut builder = Builder::new(path);
         if metadata.is_dir() {
             let folder = folder::read(path)?;
-            for (part, file) in folder.parts {
-                builder.add(Source::open(&file)?, Some(part))?;
+            for (part, files) in folder.parts {
+                for file in files {
+                    builder.add(Source::open(&file)?, Some(part))?;
+                }
             }
             builder.inner.is_folder = true;
             builder.inner.configs = folder.configs;

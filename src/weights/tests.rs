@@ -125,6 +125,20 @@ fn a_folder_and_a_single_file_give_the_same_names_and_bytes() {
     assert_eq!(parts.config("unet"), single.config("unet"));
 }
 
+/// The folder was written by diffusers with `variant="fp16"` and its UNet in two shards.
+#[test]
+fn a_folder_of_shards_and_variants_has_the_tensors_of_the_single_file() {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/data/models");
+    let single = Weights::open(models.join("tiny_xl.safetensors")).unwrap();
+    let folder = Weights::open(models.join("tiny_xl_folder")).unwrap();
+    assert_eq!(folder.leftovers(), [""; 0]);
+    assert!(folder.names().eq(single.names()));
+    for name in folder.names() {
+        let shape = folder.scope("").shape(name).unwrap();
+        single.scope("").get(name, shape).unwrap();
+    }
+}
+
 #[test]
 fn static_bytes_open_by_the_same_path() {
     let bytes: &'static [u8] = fs::read(DEMO).unwrap().leak();

@@ -512,7 +512,7 @@ fn an_index_names_files_of_its_own_folder_only() {
         (json!("/etc/passwd"), "\"/etc/passwd\" | do not trust this download"),
         (json!("..\\x"), ".. | do not trust this download"),
         (json!(5), "something that is no text | do not trust this download"),
-        (json!("one.safetensors"), "weights in several files | merge them"),
+        (json!("one.safetensors"), "\"one.safetensors\" | not beside it | download the folder again"),
     ];
     for (shard, words) in rows {
         let map = json!({"weight_map": {"conv_in.weight": shard}});
