@@ -27,6 +27,9 @@
 pub mod bench;
 mod error;
 mod families;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gpu;
 mod image;
 mod lock;
@@ -45,9 +48,9 @@ pub use families::{BetaSchedule, Defaults, Purpose, SchedulerConfig};
 pub use gpu::{AdapterInfo, Device, DeviceOptions};
 pub use image::{Difference, Image, PARAMETERS_KEYWORD, Parameters, PngInfo, REQUEST_KEYWORD};
 pub use pipeline::{
-    LoadProgress, MAX_BATCH_SIZE, MAX_SIDE_PX, Memory, Model, ModelReport, Noise, Pipeline,
-    PlanOptions, Precision, Program, Recipe, Request, Run, Step, Summary, Task, TensorSummary,
-    Trace,
+    BatchNoise, LoadProgress, MAX_BATCH_SIZE, MAX_SIDE_PX, Memory, Model, ModelReport, Noise,
+    Pipeline, PlanOptions, Precision, Preset, Program, Recipe, Request, Run, Step, StepNoise,
+    Summary, Task, TensorSummary, Trace,
 };
 pub use plan::{DispatchReport, PlanReport};
 pub use weights::PartInfo;

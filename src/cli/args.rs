@@ -3,8 +3,8 @@
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use aquatint::Noise;
 use aquatint::sampling::{Prediction, SAMPLERS, SCHEDULES};
+use aquatint::{Noise, Preset};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Command, CommandFactory, Parser, Subcommand};
 
@@ -14,7 +14,7 @@ use super::replay::ReplayArgs;
 use super::samplers::SamplersArgs;
 use super::values::{
     NoisePathArg, PrecisionArg, Seed, SigmaRulesArg, Sigmas, Verbosity, finite_number, noise,
-    prediction, seed, sigmas, whole_number,
+    prediction, preset, seed, sigmas, whole_number,
 };
 
 /// Pictures from prompts, on any GPU.
@@ -151,12 +151,12 @@ pub(super) struct GenerateArgs {
     #[arg(allow_hyphen_values = true)]
     pub(super) sigmas: Option<Sigmas>,
 
-    /// Whose habits decide where programs differ over the same sampler and schedule
+    /// Whose habits decide where programs differ over the same sampler and schedule [default: diffusers, or as --preset says]
     ///
     /// They differ in which levels some names stand for, in whether the network is told fractions of
     /// timesteps, and in how much noise there is at first.
-    #[arg(long, value_name = "PROGRAM", value_enum, default_value_t)]
-    pub(super) sigma_rules: SigmaRulesArg,
+    #[arg(long, value_name = "PROGRAM", value_enum)]
+    pub(super) sigma_rules: Option<SigmaRulesArg>,
 
     /// How much of the removed noise is replaced by fresh noise each step, 0 to 1 [default: the sampler's]
     #[arg(long, value_name = "ETA", value_parser = finite_number, allow_negative_numbers = true)]
@@ -180,7 +180,14 @@ pub(super) struct GenerateArgs {
     #[arg(allow_negative_numbers = true)]
     pub(super) seed: Seed,
 
-    /// Where noise comes from: torch-cpu, philox or FILE.safetensors [default: torch-cpu]
+    /// Make what another program would make: a1111, comfyui or diffusers
+    ///
+    /// Sets, as far as other flags do not, what programs differ in: where noise comes from, how the
+    /// pictures of a batch and the steps share it, and the sigma rules.
+    #[arg(long, value_name = "PROGRAM", value_parser = preset)]
+    pub(super) preset: Option<Preset>,
+
+    /// Where noise comes from: torch-cpu, philox or FILE.safetensors [default: torch-cpu, or as --preset says]
     ///
     /// torch-cpu draws as PyTorch's CPU generator (diffusers; ComfyUI's single pictures without
     /// ancestral samplers), philox as CUDA's (AUTOMATIC1111, stable-diffusion.cpp). A file holds recorded noise, as --trace writes it:

@@ -73,6 +73,7 @@ fn what_is_no_number_is_refused_by_the_flags_name() {
         ("--batch-size", ["-1", "two", "1,5", " 1"]),
         ("--guidance-scale", ["nan", "inf", "strong", "7,5"]),
         ("--seed", ["-2", "18446744073709551616", "1.0", "lucky"]),
+        ("--preset", ["", "webui", "A1112", "comfy"]),
         ("--noise", ["cuda", "", "noise.bin", "torch"]),
         ("--precision", ["f64", "f8", "", "half"]),
         ("--sigmas", ["14.6,,0", "", "many", "14.6;0"]),

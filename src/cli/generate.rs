@@ -88,7 +88,7 @@ fn typed_request(args: &GenerateArgs) -> Request {
     request.sampler = args.sampler.clone();
     request.schedule = args.schedule.clone();
     request.sigmas = args.sigmas.as_ref().map(|sigmas| sigmas.0.clone());
-    request.sigma_rules = args.sigma_rules.into();
+    request.sigma_rules = args.sigma_rules.map(Into::into);
     request.eta = args.eta;
     request.noise_path = args.noise_path.map(Into::into);
     request.prediction = args.prediction;
@@ -96,9 +96,8 @@ fn typed_request(args: &GenerateArgs) -> Request {
         Seed::Draw => None,
         Seed::Fixed(seed) => Some(seed),
     };
-    if let Some(noise) = &args.noise {
-        request.noise = noise.clone();
-    }
+    request.preset = args.preset;
+    request.noise = args.noise.clone();
     request
 }
 

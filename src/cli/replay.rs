@@ -115,7 +115,7 @@ pub(super) fn run(args: &ReplayArgs) -> Outcome {
 /// opened: the picture may come from anybody.
 fn request(recipe: &Recipe, args: &ReplayArgs) -> Outcome<Request> {
     let mut request = recipe.request.clone();
-    if let Noise::Recorded(path) = &request.noise {
+    if let Some(Noise::Recorded(path)) = &request.noise {
         return Err(Failure::Usage(format!(
             "noise: {} was made from noise recorded in {path:?}, which it does not carry; give that \
              file with --noise to `aquatint generate`, and the settings that `inspect` shows",

@@ -1,7 +1,7 @@
 //! The values that flags take.
 
 use aquatint::sampling::{NoisePath, Prediction, SigmaRules};
-use aquatint::{Error, Noise, Precision};
+use aquatint::{Error, Noise, Precision, Preset};
 use clap::ValueEnum;
 
 /// How much is said on the way, least first.
@@ -44,9 +44,8 @@ impl From<PrecisionArg> for Precision {
 }
 
 /// What `--sigma-rules` says.
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+#[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum SigmaRulesArg {
-    #[default]
     Diffusers,
     #[value(alias = "k-diffusion")]
     A1111,
@@ -124,6 +123,14 @@ pub(super) fn seed(typed: &str) -> Result<Seed, String> {
             u64::MAX
         )
     })
+}
+
+pub(super) fn preset(typed: &str) -> Result<Preset, String> {
+    let found = Preset::ALL.into_iter().find(|(name, _)| *name == typed);
+    let names = || Preset::ALL.map(|(name, _)| name).join(", ");
+    found
+        .map(|(_, preset)| preset)
+        .ok_or_else(|| format!("must be one of {}", names()))
 }
 
 pub(super) fn noise(typed: &str) -> Result<Noise, String> {

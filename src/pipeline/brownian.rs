@@ -1,20 +1,23 @@
 //! The noise of the steps of a run whose pictures each follow one Brownian motion.
 
 use super::latent::LatentShape;
+use super::noise::Sharing;
 use super::request::{Noise, Request};
 use crate::sampling::{BrownianTree, NoisePath, NoiseSource, Table};
 
-/// A motion for each picture of a batch.
+/// A motion for each picture of a batch, or one for all of them.
 #[derive(Debug)]
 pub(super) struct BrownianNoise {
+    sharing: Sharing,
+    shape: LatentShape,
     trees: Vec<BrownianTree>,
 }
 
 impl BrownianNoise {
-    /// The motions of a resolved request, seeded with `seed + i` for picture `i`; `None` where its
-    /// table asks for independent noise, or the noise is recorded.
+    /// The motions of a resolved request, seeded as its generators are; `None` where its table asks
+    /// for independent noise, or the noise is recorded.
     pub(super) fn start(request: &Request, table: &Table, shape: LatentShape) -> Option<Self> {
-        let source = match request.noise {
+        let source = match request.noise.clone().unwrap_or_default() {
             Noise::TorchCpu => NoiseSource::TorchCpu,
             Noise::Philox => NoiseSource::Philox,
             Noise::Recorded(_) => return None,
@@ -23,23 +26,26 @@ impl BrownianNoise {
             return None;
         }
         let [low, high] = table.sigma_range();
-        let seed = request.seed.unwrap_or_default();
-        let seeds = (0..request.batch_size as u64).map(|i| seed.wrapping_add(i));
-        let tree = |seed| BrownianTree::new(source, seed, shape.picture_len(), low, high);
+        let sharing = Sharing::of(request);
+        let tree = |seed| BrownianTree::new(source, seed, sharing.drawn_len(shape), low, high);
         Some(Self {
-            trees: seeds.map(tree).collect(),
+            trees: sharing.seeds().map(tree).collect(),
+            sharing,
+            shape,
         })
     }
 
     /// The unit normal of a step between two noise levels, `[N, C, h, w]`.
     pub(super) fn between(&mut self, [from, to]: [f64; 2]) -> Vec<f32> {
         let trees = self.trees.iter_mut();
-        trees.flat_map(|tree| tree.normal(from, to)).collect()
+        let drawn = trees.map(|tree| self.sharing.wanted(tree.normal(from, to), self.shape));
+        drawn.flatten().collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::noise::BatchNoise;
     use super::*;
     use crate::sampling::{NoiseModel, Options, Prediction, build};
 
@@ -79,6 +85,22 @@ mod tests {
         assert_eq!(both[..16], start(7, 1).between(interval));
         assert_eq!(both[16..], start(8, 1).between(interval));
         assert_ne!(both[..16], both[16..]);
+    }
+
+    #[test]
+    fn a_picture_of_a_batch_that_moves_together_moves_alone_as_there() {
+        let table = table(NoisePath::Brownian);
+        let interval = table.rows[1].noise_interval;
+        let moved = |batch, noise| {
+            let request = Request::new("").seed(7).batch_size(batch);
+            let request = request.batch_noise(noise);
+            let motion = BrownianNoise::start(&request, &table, SHAPE);
+            motion.expect("it is asked for").between(interval)
+        };
+        let together = moved(2, BatchNoise::Together);
+        let second = BatchNoise::PictureOf { index: 1, count: 2 };
+        assert_eq!(together.len(), 32);
+        assert_eq!(moved(1, second), together[16..]);
     }
 
     #[test]

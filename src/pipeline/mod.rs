@@ -8,6 +8,7 @@ mod memory;
 mod model;
 mod noise;
 mod plans;
+mod preset;
 mod progress;
 mod recipe;
 mod recordings;
@@ -24,6 +25,8 @@ mod network_goldens;
 
 pub use memory::{Memory, ModelReport, PlanOptions};
 pub use model::Model;
+pub use noise::{BatchNoise, StepNoise};
+pub use preset::Preset;
 pub use progress::{LoadProgress, Step};
 pub use recipe::{Program, Recipe};
 pub(crate) use recordings::{StepShape, ends};

@@ -230,7 +230,7 @@ impl Model {
             steps_offset: scheduler.steps_offset,
             eta: request.eta,
             sigmas: request.sigmas.clone(),
-            rules: request.sigma_rules,
+            rules: request.sigma_rules.unwrap_or_default(),
             noise_path: request.noise_path,
             ..sampling::Options::default()
         };

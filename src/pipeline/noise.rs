@@ -1,19 +1,154 @@
-//! The noise of a run, drawn or recorded, for each picture of its own.
+//! The noise of a run, drawn or recorded: which generators there are, and what each of them draws.
 
 use super::latent::LatentShape;
 use super::request::{Noise, Request};
 use crate::error::{Error, Result};
 use crate::sampling::{NoiseGenerator, NoiseSource};
 use safetensors::{Dtype, SafeTensors};
+use serde::{Deserialize, Serialize};
+use std::ops::Range;
 use std::path::Path;
 
-/// The noise of a batch: one generator a picture, or a file.
+/// How the pictures of a batch come to their noise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BatchNoise {
+    /// Picture `i` has a generator of its own, begun at `seed + i`, so that it can be made alone.
+    #[default]
+    Each,
+    /// One generator, begun at `seed`, draws `[N, C, h, w]` at once for all.
+    Together,
+    /// One picture alone out of a batch that was drawn together.
+    PictureOf {
+        /// Its place in that batch, from 0.
+        index: usize,
+        /// The pictures of that batch.
+        count: usize,
+    },
+}
+
+/// Where the noise of the steps comes from, after that of the first latent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepNoise {
+    /// From the generators of the first latent, which go on.
+    #[default]
+    Continued,
+    /// From generators of a source of their own, begun anew: ComfyUI's, and A1111's where it has an
+    /// *eta noise seed delta*.
+    Anew {
+        /// Whose generators.
+        source: NoiseSource,
+        /// Added to the seeds of the first latent.
+        seed_offset: u64,
+    },
+}
+
+/// The noise of a batch: generators, or a file.
 #[derive(Debug)]
 pub(super) enum RunNoise {
-    /// Drawn from `seed + i` for picture `i`.
-    Drawn(Vec<NoiseGenerator>),
+    /// Drawn.
+    Drawn(Drawn),
     /// Read from a trace.
     Recorded(Recorded),
+}
+
+/// Which generators a batch has, and which part of what each draws is wanted.
+#[derive(Clone, Debug)]
+pub(super) struct Sharing {
+    /// The seed of the first generator.
+    seed: u64,
+    /// Their number: one a picture, or one for all.
+    generators: u64,
+    /// Pictures that each generator draws at once, and those of them that are made.
+    pictures: usize,
+    wanted: Range<usize>,
+}
+
+impl Sharing {
+    /// How the pictures of a resolved request share generators.
+    pub(super) fn of(request: &Request) -> Self {
+        let batch = request.batch_size;
+        let (generators, pictures, wanted) = match request.batch_noise.unwrap_or_default() {
+            BatchNoise::Each => (batch as u64, 1, 0..1),
+            BatchNoise::Together => (1, batch, 0..batch),
+            BatchNoise::PictureOf { index, count } => (1, count, index..index + 1),
+        };
+        Self {
+            seed: request.seed.unwrap_or_default(),
+            generators,
+            pictures,
+            wanted,
+        }
+    }
+
+    /// The generators' seeds.
+    pub(super) fn seeds(&self) -> impl Iterator<Item = u64> {
+        let first = self.seed;
+        (0..self.generators).map(move |i| first.wrapping_add(i))
+    }
+
+    /// How many values each generator draws at once.
+    pub(super) fn drawn_len(&self, shape: LatentShape) -> usize {
+        self.pictures * shape.picture_len()
+    }
+
+    /// Of what a generator drew at once, the pictures that are made.
+    pub(super) fn wanted(&self, mut drawn: Vec<f32>, shape: LatentShape) -> Vec<f32> {
+        let len = shape.picture_len();
+        drawn.truncate(self.wanted.end * len);
+        drawn.drain(..self.wanted.start * len);
+        drawn
+    }
+}
+
+/// Generators, those of the first latent and those of the steps.
+#[derive(Debug)]
+pub(super) struct Drawn {
+    sharing: Sharing,
+    generators: Vec<NoiseGenerator>,
+    /// Those of the steps, where they are others.
+    anew: Option<Vec<NoiseGenerator>>,
+}
+
+impl Drawn {
+    fn start(request: &Request, source: NoiseSource) -> Self {
+        let sharing = Sharing::of(request);
+        let generators = |source: NoiseSource, offset: u64| {
+            let seeds = sharing.seeds().map(|seed| seed.wrapping_add(offset));
+            seeds.map(|seed| source.generator(seed)).collect()
+        };
+        Self {
+            generators: generators(source, 0),
+            anew: match request.step_noise.unwrap_or_default() {
+                StepNoise::Continued => None,
+                StepNoise::Anew {
+                    source,
+                    seed_offset,
+                } => Some(generators(source, seed_offset)),
+            },
+            sharing,
+        }
+    }
+
+    /// The next unit normal of the first latent's generators, `[N, C, h, w]`.
+    fn initial(&mut self, shape: LatentShape) -> Vec<f32> {
+        draw(&mut self.generators, &self.sharing, shape)
+    }
+
+    /// The next unit normal of the steps' generators, `[N, C, h, w]`.
+    fn next(&mut self, shape: LatentShape) -> Vec<f32> {
+        let generators = self.anew.as_mut().unwrap_or(&mut self.generators);
+        draw(generators, &self.sharing, shape)
+    }
+}
+
+fn draw(generators: &mut [NoiseGenerator], sharing: &Sharing, shape: LatentShape) -> Vec<f32> {
+    let len = sharing.drawn_len(shape);
+    let drawn = generators
+        .iter_mut()
+        .map(|generator| sharing.wanted(generator.normal(len), shape));
+    drawn.flatten().collect()
 }
 
 /// Noise read from a file, checked: all that a run needs is there.
@@ -29,22 +164,20 @@ impl RunNoise {
     /// # Errors
     /// [`Error::Io`] or [`Error::BadFile`] of recorded noise that is not what the run needs.
     pub(super) fn start(request: &Request, shape: LatentShape, count: usize) -> Result<Self> {
-        let seed = request.seed.unwrap_or_default();
-        let source = match &request.noise {
+        let source = match request.noise.clone().unwrap_or_default() {
             Noise::TorchCpu => NoiseSource::TorchCpu,
             Noise::Philox => NoiseSource::Philox,
-            Noise::Recorded(path) => return Recorded::read(path, shape, count).map(Self::Recorded),
+            Noise::Recorded(path) => {
+                return Recorded::read(&path, shape, count).map(Self::Recorded);
+            }
         };
-        let seeds = (0..request.batch_size as u64).map(|i| seed.wrapping_add(i));
-        Ok(Self::Drawn(
-            seeds.map(|seed| source.generator(seed)).collect(),
-        ))
+        Ok(Self::Drawn(Drawn::start(request, source)))
     }
 
     /// The unit normal that the first latent is made of, `[N, C, h, w]`.
     pub(super) fn initial(&mut self, shape: LatentShape) -> Vec<f32> {
         match self {
-            Self::Drawn(generators) => draw(generators, shape),
+            Self::Drawn(drawn) => drawn.initial(shape),
             Self::Recorded(recorded) => std::mem::take(&mut recorded.initial),
         }
     }
@@ -52,20 +185,13 @@ impl RunNoise {
     /// The next unit normal, `[N, C, h, w]`.
     pub(super) fn next(&mut self, shape: LatentShape) -> Vec<f32> {
         match self {
-            Self::Drawn(generators) => draw(generators, shape),
+            Self::Drawn(drawn) => drawn.next(shape),
             Self::Recorded(recorded) => {
                 let next = recorded.following.next();
                 next.expect("as many were read as the table draws")
             }
         }
     }
-}
-
-fn draw(generators: &mut [NoiseGenerator], shape: LatentShape) -> Vec<f32> {
-    let drawn = generators
-        .iter_mut()
-        .map(|generator| generator.normal(shape.picture_len()));
-    drawn.flatten().collect()
 }
 
 impl Recorded {
@@ -120,5 +246,62 @@ fn normal(
         Err(format!(
             "tensor {name} has values that are not finite; record it again"
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pictures of 16 values: one block of torch's generator.
+    fn shape(batch: usize) -> LatentShape {
+        LatentShape {
+            batch,
+            chw: [4, 2, 2],
+        }
+    }
+
+    fn start(request: &Request) -> RunNoise {
+        RunNoise::start(request, shape(request.batch_size), 0).expect("nothing is read")
+    }
+
+    /// `torch.randn(3, 4, 2, 2, generator=torch.Generator("cpu").manual_seed(5))`, twice in a row:
+    /// `[1, 0]` of both, by torch 2.15.0.
+    const SECOND_OF_THREE: [[f32; 4]; 2] = [
+        [2.779_863, 1.222_025_3, -0.336_449_35, -0.965_060_2],
+        [-0.518_114_2, 1.563_274_4, 1.235_758_1, 1.496_213_6],
+    ];
+    /// `torch.randn(1, 4, 2, 2, …manual_seed(6))[0, 0]`, likewise.
+    const SEED_6: [f32; 4] = [-1.211_304_5, 0.630_358_6, -1.471_303_9, -1.335_199];
+
+    #[test]
+    fn a_batch_drawn_together_is_one_draw_of_torchs() {
+        let request = Request::new("").seed(5).batch_size(3);
+        let mut noise = start(&request.clone().batch_noise(BatchNoise::Together));
+        assert_eq!(noise.initial(shape(3))[16..20], SECOND_OF_THREE[0]);
+        assert_eq!(noise.next(shape(3))[16..20], SECOND_OF_THREE[1]);
+
+        let place = BatchNoise::PictureOf { index: 1, count: 3 };
+        let mut alone = start(&request.batch_size(1).batch_noise(place));
+        let first = alone.initial(shape(1));
+        assert_eq!((first.len(), &first[..4]), (16, &SECOND_OF_THREE[0][..]));
+        assert_eq!(alone.next(shape(1))[..4], SECOND_OF_THREE[1]);
+    }
+
+    #[test]
+    fn each_picture_has_the_next_seed_unless_said_otherwise() {
+        let mut noise = start(&Request::new("").seed(5).batch_size(2));
+        assert_eq!(noise.initial(shape(2))[16..20], SEED_6);
+    }
+
+    #[test]
+    fn the_steps_noise_may_begin_anew() {
+        let anew = StepNoise::Anew {
+            source: NoiseSource::TorchCpu,
+            seed_offset: 1,
+        };
+        let mut noise = start(&Request::new("").seed(5).step_noise(anew));
+        assert_ne!(noise.initial(shape(1))[..4], SEED_6);
+        assert_eq!(noise.next(shape(1))[..4], SEED_6);
     }
 }

@@ -3,10 +3,12 @@
 //! Pictures made here carry their whole request; those of A1111 and its descendants the
 //! `parameters` text, whose settings become a request as far as there is one.
 
+use super::noise::StepNoise;
+use super::preset::Preset;
 use super::request::{Noise, Request};
 use crate::error::{Error, Result};
 use crate::image::{Infotext, PARAMETERS_KEYWORD, PngInfo, REQUEST_KEYWORD};
-use crate::sampling::{Sampler, Spacing};
+use crate::sampling::{Choice, NoiseSource, Sampler};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::fmt;
@@ -172,8 +174,9 @@ impl<'a> Reading<'a> {
             Some((width.parse().ok()?, height.parse().ok()?))
         });
         (request.width, request.height) = size.unzip();
-        // As A1111 reads it: a missing RNG is the default, CUDA's generator.
-        request.noise = self.read("RNG", noise).unwrap_or(Noise::Philox);
+        request.preset = Some(Preset::A1111);
+        request.noise = self.read("RNG", noise);
+        request.step_noise = self.step_noise(request.noise.as_ref());
         // 1 stands for all layers, and is not written by A1111 itself.
         self.read("Clip skip", |text| (text == "1").then_some(()));
         (request.sampler, request.schedule) = self.sampler_and_schedule();
@@ -191,22 +194,36 @@ impl<'a> Reading<'a> {
         value
     }
 
+    /// ENSD, the eta noise seed delta: the steps' generators begin anew, at the seed and so much more.
+    fn step_noise(&mut self, noise: Option<&Noise>) -> Option<StepNoise> {
+        let seed_offset = self.read("ENSD", |text| text.parse().ok())?;
+        let source = match noise {
+            Some(Noise::TorchCpu) => NoiseSource::TorchCpu,
+            _ => NoiseSource::Philox,
+        };
+        Some(StepNoise::Anew {
+            source,
+            seed_offset,
+        })
+    }
+
     /// Before version 1.9 the schedule was the end of the sampler's name, `DPM++ 2M Karras`, and
     /// none meant the even one; since then it is a setting, `Automatic` by default.
     fn sampler_and_schedule(&mut self) -> (Option<String>, Option<String>) {
-        let named = self.read("Sampler", sampler_with_schedule);
-        let (sampler, suffix) = named.unzip();
+        let choice = self.read("Sampler", |name| {
+            let even = even_schedule(Choice::find(name, None, EVEN).ok()?.sampler);
+            Choice::find(name, None, even).ok()
+        });
+        let schedule = self.read("Schedule type", |name| {
+            Choice::find(choice?.sampler.name, Some(name), EVEN).ok()
+        });
         let schedule = match self.infotext.get("Schedule type") {
-            None => sampler.and_then(|sampler| Spacing::find(even_schedule(sampler)).ok()),
-            Some(_) => self.read("Schedule type", |text| match text {
-                "Automatic" => Spacing::find(automatic_schedule(sampler?)).ok(),
-                name => Spacing::find(name).ok(),
-            }),
+            Some(_) => schedule,
+            None => choice,
         };
-        let schedule = suffix.flatten().or(schedule);
         (
-            sampler.map(|sampler| sampler.name.to_owned()),
-            schedule.map(|schedule| schedule.name.to_owned()),
+            choice.map(|choice| choice.sampler.name.to_owned()),
+            schedule.map(|choice| choice.schedule.name.to_owned()),
         )
     }
 
@@ -244,34 +261,15 @@ fn noise(text: &str) -> Option<Noise> {
     }
 }
 
-/// A sampler's name, or that and a schedule's.
-fn sampler_with_schedule(text: &str) -> Option<(&'static Sampler, Option<&'static Spacing>)> {
-    if let Ok(sampler) = Sampler::find(text) {
-        return Some((sampler, None));
-    }
-    text.rmatch_indices(' ').find_map(|(at, _)| {
-        let sampler = Sampler::find(&text[..at]).ok()?;
-        Some((sampler, Some(Spacing::find(&text[at..]).ok()?)))
-    })
-}
+/// k-diffusion's `get_sigmas`: timesteps evenly.
+const EVEN: &str = "normal";
 
-/// The schedule of A1111's samplers that have none of their own: timesteps evenly, in the manner of
-/// k-diffusion's `get_sigmas` or, for the samplers of its `modules/sd_samplers_timesteps.py`, of DDIM.
+/// The schedule of A1111's samplers that have none of their own; those of its
+/// `modules/sd_samplers_timesteps.py` go by a stride.
 fn even_schedule(sampler: &Sampler) -> &'static str {
     match sampler.name {
-        "ddim" | "plms" | "pndm" | "uni_pc" => "leading",
-        _ => "uniform",
-    }
-}
-
-/// What A1111's `Automatic` stands for: the `scheduler` option of each sampler in its
-/// `modules/sd_samplers_kdiffusion.py`.
-fn automatic_schedule(sampler: &Sampler) -> &'static str {
-    match sampler.name {
-        "dpm_2" | "dpm_2_ancestral" | "dpmpp_2m" | "dpmpp_2s_ancestral" | "dpmpp_sde"
-        | "restart" => "karras",
-        "dpmpp_2m_sde" | "dpmpp_2m_sde_heun" | "dpmpp_3m_sde" => "exponential",
-        _ => even_schedule(sampler),
+        "ddim" | "pndm" | "uni_pc" | "uni_pc_bh2" => "ddim_uniform",
+        _ => EVEN,
     }
 }
 

@@ -43,6 +43,7 @@ fn a_picture_of_a1111_becomes_a_request() {
         .guidance_scale(6.5)
         .seed(4_294_967_295)
         .size(512, 768)
+        .preset(Preset::A1111)
         .noise(Noise::TorchCpu);
     assert_eq!(recipe.request, expected);
     assert_eq!(recipe.program, Program::A1111);
@@ -56,14 +57,24 @@ fn a_picture_of_a1111_becomes_a_request() {
 #[test]
 fn noise_is_cudas_unless_the_picture_says_otherwise() {
     let noise = |rng: &str| {
-        a1111(&format!("Steps: 20, Seed: 1, CFG scale: 7{rng}"))
-            .request
-            .noise
+        let request = a1111(&format!("Steps: 20, Seed: 1, CFG scale: 7{rng}")).request;
+        let said = request.with_habits();
+        (said.noise, said.step_noise)
     };
-    assert_eq!(noise(""), Noise::Philox);
-    assert_eq!(noise(", RNG: NV"), Noise::Philox);
-    assert_eq!(noise(", RNG: cuda"), Noise::Philox);
-    assert_eq!(noise(", RNG: CPU"), Noise::TorchCpu);
+    let continued = Some(StepNoise::Continued);
+    assert_eq!(noise(""), (Some(Noise::Philox), continued));
+    assert_eq!(noise(", RNG: NV"), (Some(Noise::Philox), continued));
+    assert_eq!(noise(", RNG: cuda"), (Some(Noise::Philox), continued));
+    assert_eq!(noise(", RNG: CPU"), (Some(Noise::TorchCpu), continued));
+    // 31337 is NovelAI's.
+    let anew = |source| StepNoise::Anew {
+        source,
+        seed_offset: 31337,
+    };
+    let (_, steps) = noise(", ENSD: 31337");
+    assert_eq!(steps, Some(anew(NoiseSource::Philox)));
+    let (_, steps) = noise(", RNG: CPU, ENSD: 31337");
+    assert_eq!(steps, Some(anew(NoiseSource::TorchCpu)));
 }
 
 #[test]
@@ -74,17 +85,16 @@ fn schedules_are_understood_as_each_version_meant_them() {
     // Until 1.8 a name alone meant k-diffusion's even timesteps; since 1.9 it is `Automatic`.
     let (sampler, schedule) = sampler_and_schedule("Sampler: DPM++ 2M");
     assert_eq!(sampler.as_deref(), Some("dpmpp_2m"));
-    let uniform = Spacing::find("uniform").expect("it is an alias").name;
-    assert_eq!(schedule.as_deref(), Some(uniform));
+    assert_eq!(schedule.as_deref(), Some("normal"));
     let automatic = "Sampler: DPM++ 2M, Schedule type: Automatic";
     assert_eq!(sampler_and_schedule(automatic), names("dpmpp_2m", "karras"));
     let automatic = "Sampler: Euler a, Schedule type: Automatic";
     assert_eq!(
         sampler_and_schedule(automatic),
-        names("euler_ancestral", uniform)
+        names("euler_ancestral", "normal")
     );
     let (_, schedule) = sampler_and_schedule("Sampler: DDIM, Schedule type: Automatic");
-    assert_eq!(schedule.as_deref(), Some("leading"));
+    assert_eq!(schedule.as_deref(), Some("ddim_uniform"));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What a user asks for, as plain data.
 
+use super::noise::{BatchNoise, StepNoise};
+use super::preset::Preset;
 use crate::error::{Error, Result};
 use crate::families::Defaults;
 use crate::gpu::Device;
@@ -112,8 +114,9 @@ pub struct Request {
     /// The noise levels themselves, in place of the schedule's, from the noisiest down: where the
     /// network is evaluated, and last the one where the run ends, most often 0.
     pub sigmas: Option<Vec<f64>>,
-    /// Whose habits decide where programs differ over the same sampler and schedule.
-    pub sigma_rules: SigmaRules,
+    /// Whose habits decide where programs differ over the same sampler and schedule; diffusers' if
+    /// nothing says otherwise.
+    pub sigma_rules: Option<SigmaRules>,
     /// How much of the removed noise is replaced by fresh noise each step, 0 to 1, for samplers that
     /// have one ([`crate::sampling::Sampler::eta`]).
     pub eta: Option<f64>,
@@ -134,8 +137,14 @@ pub struct Request {
     pub crop: Option<[usize; 2]>,
     /// Height and width in pixels that such models are told the picture has; its own where `None`.
     pub target_size: Option<[usize; 2]>,
-    /// Where the noise comes from.
-    pub noise: Noise,
+    /// The program whose habits fill in what is `None` of sigma rules and noise.
+    pub preset: Option<Preset>,
+    /// Where the noise comes from; torch's CPU generator if nothing says otherwise.
+    pub noise: Option<Noise>,
+    /// How the pictures of a batch come to their noise.
+    pub batch_noise: Option<BatchNoise>,
+    /// Where the noise of the steps comes from.
+    pub step_noise: Option<StepNoise>,
     /// How activations are stored.
     pub precision: Precision,
 }
@@ -154,7 +163,7 @@ impl Default for Request {
             sampler: None,
             schedule: None,
             sigmas: None,
-            sigma_rules: SigmaRules::default(),
+            sigma_rules: None,
             eta: None,
             noise_path: None,
             prediction: None,
@@ -163,7 +172,10 @@ impl Default for Request {
             original_size: None,
             crop: None,
             target_size: None,
-            noise: Noise::default(),
+            preset: None,
+            noise: None,
+            batch_noise: None,
+            step_noise: None,
             precision: Precision::default(),
         }
     }
@@ -211,6 +223,16 @@ impl Request {
             let reason = format!("must be 1 to {MAX_BATCH_SIZE}, not {}", self.batch_size);
             return Err(Error::request("batch_size", reason));
         }
+        if let Some(BatchNoise::PictureOf { index, count }) = self.batch_noise
+            && !(self.batch_size == 1 && index < count && count <= MAX_BATCH_SIZE)
+        {
+            let reason = format!(
+                "must be one picture of a batch of at most {MAX_BATCH_SIZE}, not {} from {index} of \
+                 {count}",
+                self.batch_size
+            );
+            return Err(Error::request("batch_noise", reason));
+        }
         self.check_sampling()
     }
 
@@ -256,6 +278,24 @@ impl Request {
         self.height.unwrap_or_default()
     }
 
+    /// The request for one picture of the batch alone.
+    pub(super) fn alone(&self, picture: usize) -> Self {
+        let seed = self.seed.unwrap_or_default();
+        let (seed, batch_noise) = match self.batch_noise {
+            Some(BatchNoise::Together) => {
+                let (index, count) = (picture, self.batch_size);
+                (seed, Some(BatchNoise::PictureOf { index, count }))
+            }
+            other => (seed.wrapping_add(picture as u64), other),
+        };
+        Self {
+            seed: Some(seed),
+            batch_size: 1,
+            batch_noise,
+            ..self.clone()
+        }
+    }
+
     /// The request as JSON: what a PNG and a trace carry.
     ///
     /// # Errors
@@ -264,9 +304,11 @@ impl Request {
         serde_json::to_string(self).map_err(|error| Error::request("noise", error.to_string()))
     }
 
-    /// The request with every `None` filled in and names in their canonical form.
+    /// The request with every `None` filled in and names in their canonical form. The preset is gone
+    /// then: what it filled in stands there, and means the same in all versions.
     pub(super) fn resolved(&self, defaults: &Defaults) -> Result<Self> {
         self.check()?;
+        let said = self.with_habits();
         let sampler = self.sampler.as_deref().unwrap_or(&defaults.sampler);
         let choice = Choice::find(sampler, self.schedule.as_deref(), &defaults.schedule)?;
         let own_steps = self.sigmas.as_ref().map(|sigmas| sigmas.len() - 1);
@@ -278,7 +320,12 @@ impl Request {
             sampler: Some(choice.sampler.name.to_owned()),
             schedule: Some(choice.schedule.name.to_owned()),
             seed: self.seed.or_else(|| Some(drawn_seed())),
-            ..self.clone()
+            preset: None,
+            sigma_rules: Some(said.sigma_rules.unwrap_or_default()),
+            noise: Some(said.noise.unwrap_or_default()),
+            batch_noise: Some(said.batch_noise.unwrap_or_default()),
+            step_noise: Some(said.step_noise.unwrap_or_default()),
+            ..said
         })
     }
 }

@@ -8,7 +8,7 @@ use super::noise::RunNoise;
 use super::plans::{Lease, Part, Stage};
 use super::progress::Step;
 use super::recordings::{StepShape, ends};
-use super::request::{Request, Task};
+use super::request::{Noise, Request, Task};
 use super::tasks;
 use super::trace::Trace;
 use crate::error::{Error, Result};
@@ -302,19 +302,11 @@ impl Run {
         }
     }
 
-    /// A picture with the texts that make it again: its own seed, alone. Recorded noise is named, not
-    /// carried, and serves the whole batch.
+    /// A picture with the texts that make it again, alone. Recorded noise is named, not carried, and
+    /// serves the whole batch.
     fn image(&self, picture: usize, pixels: Vec<u8>) -> Result<Image> {
-        let seed = self
-            .request
-            .seed
-            .unwrap_or_default()
-            .wrapping_add(picture as u64);
-        let request = Request {
-            seed: Some(seed),
-            batch_size: 1,
-            ..self.request.clone()
-        };
+        let request = self.request.alone(picture);
+        let seed = request.seed.unwrap_or_default();
         let (width, height) = (request.width(), request.height());
         let parameters = Parameters {
             prompt: &request.prompt,
@@ -324,7 +316,7 @@ impl Run {
             schedule: request.schedule.as_deref().unwrap_or_default(),
             guidance_scale: request.guidance_scale.unwrap_or_default(),
             seed,
-            rng: request.noise.a1111_name(),
+            rng: request.noise.as_ref().and_then(Noise::a1111_name),
             width,
             height,
             model: self.pipeline.model().name(),

@@ -11,7 +11,7 @@ use std::path::Path;
 const FREE: [&str; 2] = ["error", "lock"];
 
 /// What each room may use, besides itself and what `FREE` names. A room uses rooms above it only.
-const ROOMS: [(&str, &[&str]); 14] = [
+const ROOMS: [(&str, &[&str]); 15] = [
     ("tensor", &[]),
     ("sampling", &[]),
     ("image", &[]),
@@ -36,6 +36,8 @@ const ROOMS: [(&str, &[&str]); 14] = [
         "bench",
         &["tensor", "gpu", "weights", "ops", "plan", "pipeline"],
     ),
+    // What the fuzz targets need of the inside.
+    ("fuzzing", &["image", "text", "pipeline"]),
     // Part of the program, which uses the library as any app does.
     ("cli", &[]),
 ];

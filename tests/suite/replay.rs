@@ -84,6 +84,31 @@ fn a_picture_of_a_batch_is_made_again_alone() {
 }
 
 #[test]
+fn a_picture_of_a_batch_that_was_drawn_together_is_made_again_alone() {
+    let folder = drawn(
+        device(),
+        &["-b", "2", "--preset", "comfyui", "--sampler", "euler_a"],
+    );
+    let pixels = |name| Image::open(folder.path().join(name)).unwrap().into_pixels();
+    assert_ne!(pixels("a.png"), pixels("a-1.png"));
+    let replay = ["replay", "a-1.png", "-q", "--require-equal", "-o", "b.png"];
+    let said = succeed(folder.path(), &[&replay, device()]);
+    assert_eq!(said, "b.png\nidentical in all 4096 pixels\n");
+}
+
+#[test]
+fn a_preset_is_what_its_parts_are() {
+    let folder = drawn(device(), &["--preset", "a1111", "--sampler", "euler_a"]);
+    let draw = ["generate", "a slice of pizza", "-s", "7", "-o", "b.png"];
+    let parts = ["--noise", "philox", "--sigma-rules", "a1111"];
+    let sampler = ["--sampler", "euler_a"];
+    succeed(folder.path(), &[&draw, &QUICK, &parts, &sampler, device()]);
+    let open = |name| Image::open(folder.path().join(name)).unwrap();
+    let difference = open("a.png").difference(&open("b.png")).unwrap();
+    assert!(difference.is_none(), "{difference}");
+}
+
+#[test]
 fn a_picture_is_made_again_from_the_text_that_a1111_writes() {
     let folder = drawn(device(), &["-n", "blurry", "--schedule", "karras"]);
     let path = folder.path().join("a.png");

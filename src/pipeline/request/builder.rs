@@ -1,6 +1,6 @@
 //! A request from its defaults, one setting after the other.
 
-use super::{Noise, Precision, Request};
+use super::{BatchNoise, Noise, Precision, Preset, Request, StepNoise};
 use crate::sampling::{NoisePath, Prediction, SigmaRules};
 
 impl Request {
@@ -56,7 +56,7 @@ impl Request {
 
     /// Sets whose habits decide where programs differ over the same sampler and schedule.
     pub fn sigma_rules(mut self, rules: SigmaRules) -> Self {
-        self.sigma_rules = rules;
+        self.sigma_rules = Some(rules);
         self
     }
 
@@ -108,9 +108,27 @@ impl Request {
         self
     }
 
+    /// Sets the program whose habits fill in what is not set otherwise.
+    pub fn preset(mut self, preset: Preset) -> Self {
+        self.preset = Some(preset);
+        self
+    }
+
     /// Sets where the noise comes from.
     pub fn noise(mut self, noise: Noise) -> Self {
-        self.noise = noise;
+        self.noise = Some(noise);
+        self
+    }
+
+    /// Sets how the pictures of a batch come to their noise.
+    pub fn batch_noise(mut self, noise: BatchNoise) -> Self {
+        self.batch_noise = Some(noise);
+        self
+    }
+
+    /// Sets where the noise of the steps comes from.
+    pub fn step_noise(mut self, noise: StepNoise) -> Self {
+        self.step_noise = Some(noise);
         self
     }
 

@@ -26,6 +26,10 @@ fn every_field_out_of_range_is_named() {
     assert_eq!(refused(&request().guidance_scale(-1.0)), "guidance_scale");
     assert_eq!(refused(&request().batch_size(0)), "batch_size");
     assert_eq!(refused(&request().batch_size(1_000_000)), "batch_size");
+    for (index, count) in [(3, 3), (0, 0), (0, MAX_BATCH_SIZE + 1)] {
+        let place = BatchNoise::PictureOf { index, count };
+        assert_eq!(refused(&request().batch_noise(place)), "batch_noise");
+    }
     assert_eq!(refused(&request().sampler("euler_x")), "sampler");
     assert_eq!(refused(&request().schedule("")), "schedule");
     assert_eq!(refused(&request().eta(1.5)), "eta");
