@@ -1,0 +1,55 @@
+//! The fuzz targets' door to what reads other people's texts and files. Only `cargo fuzz` compiles
+//! it, and `fuzz/` is its only user.
+
+use crate::image::{Image, PARAMETERS_KEYWORD, PngInfo};
+use crate::pipeline::Recipe;
+use crate::text::Tokenizer;
+use std::io::Cursor;
+use std::path::Path;
+use std::sync::LazyLock;
+
+/// The vocabulary of CLIP.
+const VOCABULARY: usize = 49_408;
+/// The length that CLIP was trained for.
+const MAX_LENGTH: usize = 77;
+
+static TOKENIZER: LazyLock<Tokenizer> =
+    LazyLock::new(|| Tokenizer::bundled(VOCABULARY, None).expect("the tokenizer inside is whole"));
+
+/// Reads a PNG file's texts and the recipe in them.
+pub fn picture(bytes: &[u8]) {
+    if let Ok(info) = PngInfo::read(Cursor::new(bytes), Path::new("picture.png")) {
+        recipe(&info);
+    }
+}
+
+/// Reads a `parameters` text as a picture carries it.
+pub fn parameters(text: &str) {
+    let pixel = Image::from_rgba(1, 1, vec![0; 4]).expect("it is one pixel");
+    let written = pixel.with_text(PARAMETERS_KEYWORD, text).to_png();
+    let bytes = written.expect("any text can be written");
+    let info = PngInfo::read(Cursor::new(bytes), Path::new("picture.png"));
+    let info = info.expect("it was written here");
+    assert_eq!(
+        info.text(PARAMETERS_KEYWORD),
+        Some(text.replace('\0', "").as_str())
+    );
+    recipe(&info);
+}
+
+/// What is read must be printable, and either right or refused.
+fn recipe(info: &PngInfo) {
+    if let Ok(recipe) = Recipe::read(info) {
+        drop(recipe.request.check());
+        let json = serde_json::to_string(&recipe).expect("a recipe is plain data");
+        assert!(!json.is_empty());
+    }
+}
+
+/// Tokenises a text; ids must be a whole sequence of known tokens.
+pub fn tokenizer(text: &str) {
+    if let Ok(tokens) = TOKENIZER.encode(text, MAX_LENGTH) {
+        assert_eq!(tokens.ids.len(), MAX_LENGTH);
+        assert!(tokens.ids.iter().all(|&id| (id as usize) < VOCABULARY));
+    }
+}
