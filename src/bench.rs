@@ -192,6 +192,7 @@ impl Replay {
         let shape = StepShape {
             batch: 1,
             branches: 2,
+            chunks: 1,
             latent: model.latent_size(width, height)?,
         };
         let plan = model.step_plan(shape, compute, &device.caps())?;

@@ -53,4 +53,5 @@ pub use pipeline::{
     Summary, Task, TensorSummary, Trace,
 };
 pub use plan::{DispatchReport, PlanReport};
+pub use text::PromptStyle;
 pub use weights::PartInfo;

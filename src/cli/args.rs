@@ -13,8 +13,8 @@ use super::output::Pattern;
 use super::replay::ReplayArgs;
 use super::samplers::SamplersArgs;
 use super::values::{
-    NoisePathArg, PrecisionArg, Seed, SigmaRulesArg, Sigmas, Verbosity, finite_number, noise,
-    prediction, preset, seed, sigmas, whole_number,
+    NoisePathArg, PrecisionArg, PromptStyleArg, Seed, SigmaRulesArg, Sigmas, Verbosity,
+    finite_number, noise, prediction, preset, seed, sigmas, whole_number,
 };
 
 /// Pictures from prompts, on any GPU.
@@ -123,6 +123,13 @@ pub(super) struct GenerateArgs {
     )]
     #[arg(allow_hyphen_values = true)]
     pub(super) negative_prompt: String,
+
+    /// Whose brackets and weights the prompts have
+    ///
+    /// plain takes the text as it is and cuts it where the text encoder ends, as diffusers does.
+    /// a1111 and comfy read (word:1.3) and go on in further chunks.
+    #[arg(long, value_name = "PROGRAM", value_enum, default_value_t)]
+    pub(super) prompt_style: PromptStyleArg,
 
     #[command(flatten)]
     pub(super) size: SizeArgs,

@@ -1,7 +1,7 @@
 //! The values that flags take.
 
 use aquatint::sampling::{NoisePath, Prediction, SigmaRules};
-use aquatint::{Error, Noise, Precision, Preset};
+use aquatint::{Error, Noise, Precision, Preset, PromptStyle};
 use clap::ValueEnum;
 
 /// How much is said on the way, least first.
@@ -75,6 +75,26 @@ impl From<NoisePathArg> for NoisePath {
         match typed {
             NoisePathArg::Independent => Self::Independent,
             NoisePathArg::Brownian => Self::Brownian,
+        }
+    }
+}
+
+/// What `--prompt-style` says.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(super) enum PromptStyleArg {
+    #[default]
+    Plain,
+    A1111,
+    #[value(alias = "comfyui")]
+    Comfy,
+}
+
+impl From<PromptStyleArg> for PromptStyle {
+    fn from(typed: PromptStyleArg) -> Self {
+        match typed {
+            PromptStyleArg::Plain => Self::Plain,
+            PromptStyleArg::A1111 => Self::A1111,
+            PromptStyleArg::Comfy => Self::Comfy,
         }
     }
 }

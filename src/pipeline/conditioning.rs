@@ -3,13 +3,14 @@
 use super::handle::Pipeline;
 use super::model::Model;
 use super::plans::{Lease, Stage};
+use super::prompts::{Prompts, Role};
 use super::recordings::ends;
 use super::request::Request;
 use super::text_encoder::TextEncoder;
 use super::trace::Trace;
 use crate::error::Result;
-use crate::families::{Added, EmptyNegative};
-use crate::text::Tokens;
+use crate::families::Added;
+use crate::text::{Columns, PromptStyle, away_from_empty, keep_mean};
 
 /// What the refiner is told of how pleasing the picture is, and how pleasing the negative prompt's
 /// picture (diffusers `pipeline_stable_diffusion_xl_img2img.py`, `aesthetic_score`).
@@ -19,7 +20,7 @@ const NEGATIVE_AESTHETIC_SCORE: f32 = 2.5;
 /// What the network is told of the prompts.
 #[derive(Debug)]
 pub(super) struct Conditioning {
-    /// `[branches·N, L, C]`, the negative prompt's first.
+    /// `[branches·N, chunks·L, C]`, the negative prompt's first.
     pub(super) context: Vec<f32>,
     /// The prompts as wholes, `[branches·N, P]`; empty where the network is not told.
     pub(super) pooled: Vec<f32>,
@@ -29,114 +30,38 @@ pub(super) struct Conditioning {
     pub(super) warnings: Vec<String>,
 }
 
-/// One of the two prompts.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Role {
-    Negative,
-    Prompt,
-}
-
-impl Role {
-    /// The names in a trace of its ids for each text encoder.
-    fn ids_names(self) -> [&'static str; 2] {
-        match self {
-            Self::Negative => ["tokens.negative", "tokens_2.negative"],
-            Self::Prompt => ["tokens.prompt", "tokens_2.prompt"],
-        }
-    }
-
-    /// The names in a trace of its vectors for tokens and for the whole.
-    fn embeds_names(self) -> [&'static str; 2] {
-        match self {
-            Self::Negative => ["negative_prompt_embeds", "negative_pooled_prompt_embeds"],
-            Self::Prompt => ["prompt_embeds", "pooled_prompt_embeds"],
-        }
-    }
-
-    /// What to say where the prompt was cut.
-    fn cut_warning(self, tokens: &Tokens) -> Option<String> {
-        let cut = tokens.cut.as_deref()?.trim();
-        let which = match self {
-            Self::Negative => "negative prompt",
-            Self::Prompt => "prompt",
-        };
-        let count = tokens.count;
-        Some(format!(
-            "the {which} is longer than {count} tokens; what follows was cut: \"{cut}\""
-        ))
-    }
-}
-
-/// A prompt as each text encoder reads it.
-struct Tokenised {
-    role: Role,
-    /// One for each text encoder.
-    tokens: Vec<Tokens>,
-    /// Whether zeros stand for it.
-    zeroed: bool,
-}
-
-/// Tokenises and encodes the prompts of a resolved request with the borrowed text encoders. Without
-/// guidance, the negative prompt is left alone.
+/// Encodes the prompts of a resolved request with the borrowed text encoders.
 pub(super) async fn condition(
     pipeline: &Pipeline,
     request: &Request,
+    prompts: &Prompts,
     encoders: Lease,
     trace: Option<&mut Trace>,
 ) -> Result<Conditioning> {
     let model = pipeline.model();
-    let prompts = tokenised(model, request)?;
-    let encoded = encode(encoders, model, request, &prompts).await?;
+    let encoded = encode(encoders, model, request, prompts).await?;
     if let Some(trace) = trace {
-        record(trace, model, &prompts, &encoded);
+        record(trace, model, prompts, &encoded);
     }
     let repeated = |of: fn(&Encoded) -> &Vec<f32>| {
         let each = encoded.iter().map(of);
         each.flat_map(|values| values.repeat(request.batch_size))
             .collect()
     };
-    let warnings = prompts.iter().filter_map(|prompt| {
-        let first = prompt.tokens.first()?;
-        prompt.role.cut_warning(first)
-    });
     Ok(Conditioning {
         context: repeated(|encoded| &encoded.hidden),
         pooled: repeated(|encoded| &encoded.pooled),
         time_ids: prompts
-            .iter()
-            .flat_map(|prompt| time_ids(model, request, prompt.role).repeat(request.batch_size))
+            .roles()
+            .flat_map(|role| time_ids(model, request, role).repeat(request.batch_size))
             .collect(),
-        warnings: warnings.collect(),
+        warnings: prompts.warnings(),
     })
-}
-
-/// The prompts that the network is told, the negative one first.
-fn tokenised(model: &Model, request: &Request) -> Result<Vec<Tokenised>> {
-    let prompts = [
-        (Role::Negative, &request.negative_prompt),
-        (Role::Prompt, &request.prompt),
-    ];
-    let [length, _] = model.context_shape();
-    let told = prompts
-        .into_iter()
-        .skip(prompts.len() - model.branches(request));
-    told.map(|(role, prompt)| {
-        let encoders = model.text_encoders.iter();
-        let tokens = encoders.map(|encoder| encoder.tokenizer.encode(prompt, length));
-        Ok(Tokenised {
-            role,
-            tokens: tokens.collect::<Result<_>>()?,
-            zeroed: role == Role::Negative
-                && prompt.is_empty()
-                && model.config.empty_negative == EmptyNegative::Zeros,
-        })
-    })
-    .collect()
 }
 
 /// What the text encoders say of one prompt.
 struct Encoded {
-    /// `[L, C]`
+    /// `[chunks·L, C]`
     hidden: Vec<f32>,
     /// `[P]`, or nothing.
     pooled: Vec<f32>,
@@ -147,21 +72,10 @@ async fn encode(
     mut encoders: Lease,
     model: &Model,
     request: &Request,
-    prompts: &[Tokenised],
+    prompts: &Prompts,
 ) -> Result<Vec<Encoded>> {
-    let [length, width] = model.context_shape();
     loop {
-        let runner = encoders.runner();
-        for (i, encoder) in model.text_encoders.iter().enumerate() {
-            let tokens = || prompts.iter().map(|prompt| &prompt.tokens[i]);
-            let ids = tokens().flat_map(|tokens| &tokens.ids);
-            let ids: Vec<f32> = ids.map(|&id| id as f32).collect();
-            let text_ends = tokens().enumerate();
-            let text_ends = text_ends.map(|(n, tokens)| n * length + end_of(tokens, encoder));
-            let text_ends: Vec<f32> = text_ends.map(|row| row as f32).collect();
-            runner.write(ends::IDS[i], &ids)?;
-            runner.write(ends::TEXT_ENDS[i], &text_ends)?;
-        }
+        write_texts(&encoders, model, prompts)?;
         if encoders.run().await? {
             break;
         }
@@ -171,30 +85,75 @@ async fn encode(
         };
         encoders.widen(request.precision, stage).await?;
     }
-    let hidden = encoders.runner().read(ends::EMBEDDINGS).await?;
+    let mut hidden = encoders.runner().read(ends::EMBEDDINGS).await?;
+    weigh(&mut hidden, model, prompts);
     let pooled = match model.config.unet.added {
         Some(_) => encoders.runner().read(ends::POOLED).await?,
         None => Vec::new(),
     };
-    let pooled_width = pooled.len() / prompts.len();
+    let chunks = prompts.chunk_count();
+    let [length, width] = model.context_shape();
+    let pooled_width = pooled.len() / prompts.text_count();
     let encoded = prompts.iter().enumerate().map(|(n, prompt)| {
-        let of = |values: &[f32], len: usize| match prompt.zeroed {
+        let of = |values: &[f32], start: usize, len: usize| match prompt.zeroed {
             true => vec![0.0; len],
-            false => values[n * len..][..len].to_vec(),
+            false => values[start..][..len].to_vec(),
         };
+        let len = chunks * length * width;
         Encoded {
-            hidden: of(&hidden, length * width),
-            pooled: of(&pooled, pooled_width),
+            hidden: of(&hidden, n * len, len),
+            // The first chunk speaks for the whole, as in AUTOMATIC1111 and ComfyUI.
+            pooled: of(&pooled, n * chunks * pooled_width, pooled_width),
         }
     });
     Ok(encoded.collect())
 }
 
+/// Tells the text encoders all chunks.
+fn write_texts(encoders: &Lease, model: &Model, prompts: &Prompts) -> Result<()> {
+    let [length, _] = model.context_shape();
+    let runner = encoders.runner();
+    for (i, encoder) in model.text_encoders.iter().enumerate() {
+        let ids = prompts.chunks(i).flat_map(|chunk| &chunk.ids);
+        let ids: Vec<f32> = ids.map(|&id| id as f32).collect();
+        let text_ends = prompts.chunks(i).enumerate();
+        let text_ends = text_ends.map(|(n, chunk)| n * length + end_of(&chunk.ids, encoder));
+        let text_ends: Vec<f32> = text_ends.map(|row| row as f32).collect();
+        runner.write(ends::IDS[i], &ids)?;
+        runner.write(ends::TEXT_ENDS[i], &text_ends)?;
+    }
+    Ok(())
+}
+
+/// Applies the weights of the prompts' tokens to the vectors `[texts, L, C]`.
+fn weigh(hidden: &mut [f32], model: &Model, prompts: &Prompts) {
+    let [length, width] = model.context_shape();
+    let chunk_len = length * width;
+    let (chunks, empty) = hidden.split_at_mut(prompts.weighed_count() * chunk_len);
+    let mut start = 0;
+    for (i, encoder) in model.text_encoders.iter().enumerate() {
+        let end = start + encoder.network.width();
+        let columns = Columns {
+            stride: width,
+            range: start..end,
+        };
+        start = end;
+        let weighed = chunks.chunks_exact_mut(chunk_len).zip(prompts.chunks(i));
+        for (values, chunk) in weighed.filter(|(_, chunk)| chunk.is_weighted()) {
+            match prompts.style() {
+                PromptStyle::Plain => (),
+                PromptStyle::A1111 => keep_mean(values, &columns, &chunk.weights),
+                PromptStyle::Comfy => away_from_empty(values, empty, &columns, &chunk.weights),
+            }
+        }
+    }
+}
+
 /// The place of the first end token, whose vector stands for the whole text.
-fn end_of(tokens: &Tokens, encoder: &TextEncoder) -> usize {
+fn end_of(ids: &[u32], encoder: &TextEncoder) -> usize {
     let end = encoder.tokenizer.end();
-    let found = tokens.ids.iter().position(|&id| id == end);
-    found.unwrap_or(tokens.ids.len() - 1)
+    let found = ids.iter().position(|&id| id == end);
+    found.unwrap_or(ids.len() - 1)
 }
 
 /// The sizes and the like that the network is told of a picture.
@@ -217,14 +176,21 @@ fn time_ids(model: &Model, request: &Request, role: Role) -> Vec<f32> {
 }
 
 /// Keeps what was read and said of the prompts, the positive one first.
-fn record(trace: &mut Trace, model: &Model, prompts: &[Tokenised], encoded: &[Encoded]) {
+fn record(trace: &mut Trace, model: &Model, prompts: &Prompts, encoded: &[Encoded]) {
     let [length, width] = model.context_shape();
+    let shape = [1, prompts.chunk_count() * length, width];
     for (prompt, encoded) in prompts.iter().zip(encoded).rev() {
-        for (name, tokens) in prompt.role.ids_names().iter().zip(&prompt.tokens) {
-            trace.add_ids(name, &tokens.ids);
+        for (name, reading) in prompt.role.ids_names().iter().zip(&prompt.readings) {
+            let ids: Vec<u32> = reading
+                .chunks
+                .iter()
+                .flat_map(|c| &c.ids)
+                .copied()
+                .collect();
+            trace.add_ids(name, &ids);
         }
         let [hidden, pooled] = prompt.role.embeds_names();
-        trace.add(hidden, &[1, length, width], &encoded.hidden);
+        trace.add(hidden, &shape, &encoded.hidden);
         if !encoded.pooled.is_empty() {
             trace.add(pooled, &[1, encoded.pooled.len()], &encoded.pooled);
         }

@@ -1,6 +1,7 @@
 //! What a picture costs, counted before anything runs.
 
 use super::model::Model;
+use super::prompts::Prompts;
 use super::recordings::StepShape;
 use super::request::{Precision, Request};
 use crate::error::Result;
@@ -122,10 +123,11 @@ impl Model {
         let shape = StepShape {
             batch: options.batch_size,
             branches: 2,
+            chunks: 1,
             latent: self.latent_size(options.width, options.height)?,
         };
         let caps = Caps::unlimited();
-        let mut plans = Vec::from(self.plans(shape, compute, &caps)?);
+        let mut plans = Vec::from(self.plans(shape, shape.branches, compute, &caps)?);
         if let Some(encoder) = self.vae_encoder_plan(shape.latent, compute, &caps) {
             plans.push(("vae_encoder", encoder?));
         }
@@ -134,12 +136,14 @@ impl Model {
 
     /// What a resolved request takes.
     pub(super) fn memory(&self, request: &Request, compute: DType, caps: &Caps) -> Result<Memory> {
+        let prompts = Prompts::read(self, request)?;
         let shape = StepShape {
             batch: request.batch_size,
             branches: self.branches(request),
+            chunks: prompts.chunk_count(),
             latent: self.latent_size(request.width(), request.height())?,
         };
-        let plans = self.plans(shape, compute, caps)?;
+        let plans = self.plans(shape, prompts.text_count(), compute, caps)?;
         let reports: Vec<PlanReport> = plans.iter().map(|(_, plan)| plan.report()).collect();
         Ok(Memory {
             weight_bytes: reports.iter().map(|report| report.weight_bytes).sum(),
@@ -155,9 +159,10 @@ impl Model {
         let smallest = StepShape {
             batch: 1,
             branches: 1,
+            chunks: 1,
             latent: [8, 8],
         };
-        let plans = self.plans(smallest, DType::F32, &Caps::unlimited())?;
+        let plans = self.plans(smallest, 1, DType::F32, &Caps::unlimited())?;
         let mut seen = HashSet::new();
         let params = plans.into_iter().flat_map(|(_, plan)| plan.params);
         Ok(params
@@ -168,13 +173,14 @@ impl Model {
     fn plans(
         &self,
         shape: StepShape,
+        texts: usize,
         compute: DType,
         caps: &Caps,
     ) -> Result<[(&'static str, Plan); 3]> {
         Ok([
             (
                 "text_encoder",
-                self.text_encoder_plan(shape.branches, compute, caps)?,
+                self.text_encoder_plan(texts, compute, caps)?,
             ),
             ("unet", self.step_plan(shape, compute, caps)?),
             (

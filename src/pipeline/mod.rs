@@ -10,6 +10,7 @@ mod noise;
 mod plans;
 mod preset;
 mod progress;
+mod prompts;
 mod recipe;
 mod recordings;
 mod request;

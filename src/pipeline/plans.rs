@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 /// What tells one plan of a model from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
-    /// The text encoder for so many prompts.
+    /// The text encoder for so many chunks of prompts.
     TextEncoder(usize),
     /// The denoising step.
     Step(StepShape),
@@ -58,7 +58,7 @@ impl Plans {
         }
         let caps = self.device.caps();
         let plan = match key.0 {
-            Part::TextEncoder(prompts) => model.text_encoder_plan(prompts, key.1, &caps)?,
+            Part::TextEncoder(texts) => model.text_encoder_plan(texts, key.1, &caps)?,
             Part::Step(shape) => model.step_plan(shape, key.1, &caps)?,
             Part::VaeDecoder(latent) => model.vae_decoder_plan(latent, key.1, &caps)?,
         };

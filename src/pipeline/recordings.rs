@@ -14,6 +14,8 @@ pub(crate) struct StepShape {
     pub(crate) batch: usize,
     /// Evaluations of the network for each: 2 with guidance, else 1.
     pub(crate) branches: usize,
+    /// Chunks of each prompt: the context is so many times as long as a text encoder's text.
+    pub(crate) chunks: usize,
     /// Height and width in latents.
     pub(crate) latent: [usize; 2],
 }
@@ -36,7 +38,7 @@ pub(crate) mod ends {
     pub(crate) const ROW: &str = "row";
     /// The network's timestep, once for each evaluation.
     pub(crate) const TIMESTEP: &str = "timestep";
-    /// What the prompts say, `[branches·N, L, C]`, the unconditional first.
+    /// What the prompts say, `[branches·N, chunks·L, C]`, the unconditional first.
     pub(crate) const CONTEXT: &str = "context";
     /// Sizes and the like that the UNet is told, `[branches·N, T]`.
     pub(crate) const TIME_IDS: &str = "time_ids";
@@ -64,10 +66,10 @@ pub(crate) mod ends {
 }
 
 impl Model {
-    /// ids → embeddings, for so many prompts at once, by all text encoders.
+    /// ids → embeddings, for so many chunks at once, by all text encoders.
     pub(super) fn text_encoder_plan(
         &self,
-        prompts: usize,
+        texts: usize,
         compute: DType,
         caps: &Caps,
     ) -> Result<Plan> {
@@ -77,8 +79,8 @@ impl Model {
         let encodings = self.text_encoders.iter().zip(names);
         let encodings: Vec<_> = encodings
             .map(|(encoder, (ids, text_ends))| {
-                let ids = recorder.input(ids, [prompts, length], DType::U32);
-                let text_ends = recorder.input(text_ends, [prompts, 1], DType::U32);
+                let ids = recorder.input(ids, [texts, length], DType::U32);
+                let text_ends = recorder.input(text_ends, [texts, 1], DType::U32);
                 encoder
                     .network
                     .forward(ids, text_ends, encoder.skipped_layers)
@@ -101,13 +103,14 @@ impl Model {
         let StepShape {
             batch,
             branches,
+            chunks,
             latent: [height, width],
         } = shape;
         let channels = self.config.vae.latent_channels;
         let state_shape = [STATE_SLOTS, batch, height, width, channels];
         let evaluations = branches * batch;
         let [context_length, context_width] = self.context_shape();
-        let context_shape = [evaluations, context_length, context_width];
+        let context_shape = [evaluations, chunks * context_length, context_width];
 
         let recorder = Recorder::new(compute);
         let state = recorder.input(ends::STATE, state_shape, DType::F32);

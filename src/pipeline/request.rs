@@ -7,7 +7,7 @@ use crate::families::Defaults;
 use crate::gpu::Device;
 use crate::sampling::{self, Choice, NoisePath, Prediction, SigmaRules};
 use crate::tensor::DType;
-use crate::text::MAX_PROMPT_BYTES;
+use crate::text::{MAX_PROMPT_BYTES, PromptStyle};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -98,6 +98,8 @@ pub struct Request {
     pub prompt: String,
     /// What is not to be seen.
     pub negative_prompt: String,
+    /// What brackets and weights in both mean.
+    pub prompt_style: PromptStyle,
     /// Width in pixels: a multiple of the model's latent factor (8), at most [`MAX_SIDE_PX`].
     pub width: Option<usize>,
     /// Height in pixels, likewise.
@@ -156,6 +158,7 @@ impl Default for Request {
             task: Task::default(),
             prompt: String::new(),
             negative_prompt: String::new(),
+            prompt_style: PromptStyle::default(),
             width: None,
             height: None,
             steps: None,

@@ -7,6 +7,7 @@ use super::latent::LatentShape;
 use super::noise::RunNoise;
 use super::plans::{Lease, Part, Stage};
 use super::progress::Step;
+use super::prompts::Prompts;
 use super::recordings::{StepShape, ends};
 use super::request::{Noise, Request, Task};
 use super::tasks;
@@ -67,12 +68,14 @@ impl Run {
         let first = match request.task {
             Task::TextToImage => tasks::text_to_image::prepare(&table, &mut noise, shape),
         };
+        let prompts = Prompts::read(model, &request)?;
         let step_shape = StepShape {
             batch: request.batch_size,
             branches: model.branches(&request),
+            chunks: prompts.chunk_count(),
             latent,
         };
-        let encoder = Part::TextEncoder(step_shape.branches);
+        let encoder = Part::TextEncoder(prompts.text_count());
         let (step, decoder) = (Part::Step(step_shape), Part::VaeDecoder(latent));
         pipeline
             .plans()
@@ -81,7 +84,7 @@ impl Run {
         let encoder = Lease::take(pipeline, encoder, compute).await?;
         let step = Lease::take(pipeline, step, compute).await?;
         let decoder = Lease::take(pipeline, decoder, compute).await?;
-        let conditioning = condition(pipeline, &request, encoder, trace.as_mut()).await?;
+        let conditioning = condition(pipeline, &request, &prompts, encoder, trace.as_mut()).await?;
         if let Some(trace) = &mut trace {
             trace.add("latents_init", &shape.nchw(), &first.unit_normal);
         }

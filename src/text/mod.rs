@@ -1,6 +1,13 @@
-//! Text: from a prompt to token ids.
+//! Text: from a prompt to token ids and their weights.
 
+mod chunks;
 mod clip_bpe;
+mod emphasis;
+mod syntax;
+
+pub(crate) use chunks::{Chunk, Reading};
+pub(crate) use emphasis::{Columns, away_from_empty, keep_mean};
+pub use syntax::PromptStyle;
 
 use crate::error::{Error, Result};
 use clip_bpe::Vocabulary;
@@ -104,6 +111,20 @@ impl Tokenizer {
     /// The rows that a token embedding needs for these ids: the greatest id, and one.
     pub(crate) fn vocab_size(&self) -> usize {
         self.vocab_size
+    }
+
+    /// The id of a comma at the end of a word, which ends a thought.
+    fn comma(&self) -> Option<u32> {
+        self.inner.token_to_id(",</w>")
+    }
+
+    /// The ids of a piece of text, with neither start nor end.
+    fn ids(&self, text: &str) -> Result<Vec<u32>> {
+        let encoding = self
+            .inner
+            .encode(text, false)
+            .map_err(|error| Error::request("prompt", format!("cannot be tokenised: {error}")))?;
+        Ok(encoding.get_ids().to_vec())
     }
 
     /// The ids of a prompt for a text encoder of `max_length` positions (77 in all of CLIP).

@@ -10,6 +10,7 @@ mod layering;
 mod manual;
 mod plan;
 mod program;
+mod prompts;
 mod replay;
 #[path = "../support/sd15.rs"]
 mod sd15;

@@ -2,6 +2,7 @@
 
 use super::{BatchNoise, Noise, Precision, Preset, Request, StepNoise};
 use crate::sampling::{NoisePath, Prediction, SigmaRules};
+use crate::text::PromptStyle;
 
 impl Request {
     /// A request for one picture of `prompt`, everything else as the model's family has it.
@@ -15,6 +16,12 @@ impl Request {
     /// Sets what is not to be seen.
     pub fn negative(mut self, prompt: impl Into<String>) -> Self {
         self.negative_prompt = prompt.into();
+        self
+    }
+
+    /// Sets what brackets and weights in the prompts mean.
+    pub fn prompt_style(mut self, style: PromptStyle) -> Self {
+        self.prompt_style = style;
         self
     }
 

@@ -1,0 +1,94 @@
+//! What people type around words: weights, breaks and escapes.
+
+mod a1111;
+mod comfy;
+mod unsupported;
+
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// The largest weight of a word, either way: far beyond what any model answers sensibly.
+pub(crate) const MAX_WEIGHT: f64 = 100.0;
+
+/// The most brackets that may be open at once.
+pub(crate) const MAX_NESTING: usize = 64;
+
+/// What brackets and weights in a prompt mean.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PromptStyle {
+    /// Nothing: the text exactly as typed, cut where the text encoder ends, as in diffusers.
+    #[default]
+    Plain,
+    /// As in AUTOMATIC1111: `(word)` weighs 1.1, `[word]` 1/1.1, `(word:1.3)` 1.3, each times what
+    /// is around it; `BREAK` begins another chunk. The mean of each chunk is kept.
+    A1111,
+    /// As in ComfyUI: `(word)` weighs 1.1 times what is around it, `(word:1.3)` just 1.3; weights
+    /// lead away from the empty prompt.
+    Comfy,
+}
+
+/// A piece of a prompt.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Piece {
+    /// Text of one weight.
+    Text {
+        /// Without the syntax.
+        text: String,
+        /// 1 is as typed.
+        weight: f64,
+    },
+    /// What follows is read apart from what came before.
+    Break,
+}
+
+/// Splits a prompt into pieces of one weight. `field` is its name in a request. Time and memory grow
+/// with the prompt's length alone.
+///
+/// # Errors
+/// [`Error::Request`] if a weight is no number or beyond [`MAX_WEIGHT`], or brackets are nested
+/// deeper than [`MAX_NESTING`]; [`Error::Unsupported`] for syntax that has a meaning in that style
+/// and none here.
+pub(crate) fn parse(style: PromptStyle, field: &'static str, prompt: &str) -> Result<Vec<Piece>> {
+    if style != PromptStyle::Plain {
+        unsupported::check(style, prompt)?;
+    }
+    let parsed = match style {
+        PromptStyle::Plain => Ok(vec![Piece::Text {
+            text: prompt.to_owned(),
+            weight: 1.0,
+        }]),
+        PromptStyle::A1111 => a1111::parse(prompt),
+        PromptStyle::Comfy => comfy::parse(prompt),
+    };
+    let checked = parsed.and_then(|pieces| {
+        pieces.iter().try_for_each(check_weight)?;
+        Ok(pieces)
+    });
+    checked.map_err(|reason| Error::request(field, reason))
+}
+
+fn check_weight(piece: &Piece) -> std::result::Result<(), String> {
+    match piece {
+        Piece::Text { text, weight } if !(-MAX_WEIGHT..=MAX_WEIGHT).contains(weight) => {
+            let text: String = text.chars().take(40).collect();
+            Err(format!(
+                "has a weight of {weight} on {text:?}; weights are numbers from -{MAX_WEIGHT} to \
+                 {MAX_WEIGHT}: choose another, or write brackets that are part of the text as \\( \
+                 and \\)"
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The reason where brackets are nested too deep.
+fn too_deep() -> String {
+    format!(
+        "has more than {MAX_NESTING} brackets open at once; close or remove some, or use \
+         --prompt-style plain"
+    )
+}
+
+#[cfg(test)]
+mod tests;
