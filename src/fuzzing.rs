@@ -3,7 +3,7 @@
 
 use crate::image::{Image, PARAMETERS_KEYWORD, PngInfo};
 use crate::pipeline::Recipe;
-use crate::text::Tokenizer;
+use crate::text::{PromptStyle, Tokenizer};
 use std::io::Cursor;
 use std::path::Path;
 use std::sync::LazyLock;
@@ -46,10 +46,19 @@ fn recipe(info: &PngInfo) {
     }
 }
 
-/// Tokenises a text; ids must be a whole sequence of known tokens.
+/// Reads a text as a prompt of every style; ids must be whole sequences of known tokens, weights
+/// numbers.
 pub fn tokenizer(text: &str) {
-    if let Ok(tokens) = TOKENIZER.encode(text, MAX_LENGTH) {
-        assert_eq!(tokens.ids.len(), MAX_LENGTH);
-        assert!(tokens.ids.iter().all(|&id| (id as usize) < VOCABULARY));
+    for style in [PromptStyle::Plain, PromptStyle::A1111, PromptStyle::Comfy] {
+        let Ok(reading) = TOKENIZER.read(style, "prompt", text, MAX_LENGTH) else {
+            continue;
+        };
+        assert!(!reading.chunks.is_empty());
+        for chunk in reading.chunks {
+            assert_eq!(chunk.ids.len(), MAX_LENGTH);
+            assert_eq!(chunk.weights.len(), MAX_LENGTH);
+            assert!(chunk.ids.iter().all(|&id| (id as usize) < VOCABULARY));
+            assert!(chunk.weights.iter().all(|weight| weight.is_finite()));
+        }
     }
 }
