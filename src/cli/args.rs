@@ -124,12 +124,12 @@ pub(super) struct GenerateArgs {
     #[arg(allow_hyphen_values = true)]
     pub(super) negative_prompt: String,
 
-    /// Whose brackets and weights the prompts have
+    /// Whose brackets and weights the prompts have [default: plain, or as --preset says]
     ///
     /// plain takes the text as it is and cuts it where the text encoder ends, as diffusers does.
     /// a1111 and comfy read (word:1.3) and go on in further chunks.
-    #[arg(long, value_name = "PROGRAM", value_enum, default_value_t)]
-    pub(super) prompt_style: PromptStyleArg,
+    #[arg(long, value_name = "PROGRAM", value_enum)]
+    pub(super) prompt_style: Option<PromptStyleArg>,
 
     #[command(flatten)]
     pub(super) size: SizeArgs,
@@ -190,7 +190,7 @@ pub(super) struct GenerateArgs {
     /// Make what another program would make: a1111, comfyui or diffusers
     ///
     /// Sets, as far as other flags do not, what programs differ in: where noise comes from, how the
-    /// pictures of a batch and the steps share it, and the sigma rules.
+    /// pictures of a batch and the steps share it, the prompt style and the sigma rules.
     #[arg(long, value_name = "PROGRAM", value_parser = preset)]
     pub(super) preset: Option<Preset>,
 

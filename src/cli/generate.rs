@@ -79,7 +79,7 @@ pub(super) fn run(args: &GenerateArgs) -> Outcome {
 fn typed_request(args: &GenerateArgs) -> Request {
     let mut request = Request::new(&args.prompt);
     request.negative_prompt = args.negative_prompt.clone();
-    request.prompt_style = args.prompt_style.into();
+    request.prompt_style = args.prompt_style.map(Into::into);
     request.width = args.size.width;
     request.height = args.size.height;
     request.batch_size = args.size.batch_size;

@@ -80,9 +80,8 @@ impl From<NoisePathArg> for NoisePath {
 }
 
 /// What `--prompt-style` says.
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+#[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum PromptStyleArg {
-    #[default]
     Plain,
     A1111,
     #[value(alias = "comfyui")]

@@ -3,6 +3,7 @@
 use super::noise::{BatchNoise, StepNoise};
 use super::request::{Noise, Request};
 use crate::sampling::{NoiseSource, SigmaRules};
+use crate::text::PromptStyle;
 use serde::{Deserialize, Serialize};
 
 /// A program whose habits fill in what a request does not say.
@@ -24,6 +25,7 @@ pub enum Preset {
 /// What a program does where programs differ.
 #[derive(Debug)]
 struct Habits {
+    prompt_style: PromptStyle,
     sigma_rules: SigmaRules,
     noise: Noise,
     batch_noise: BatchNoise,
@@ -43,6 +45,7 @@ impl Preset {
             // As A1111's modules/rng.py: `ImageRNG` has a generator for each picture's own seed, on
             // the device, and the steps go on drawing from it.
             Self::A1111 => Habits {
+                prompt_style: PromptStyle::A1111,
                 sigma_rules: SigmaRules::KDiffusion,
                 noise: Noise::Philox,
                 batch_noise: BatchNoise::Each,
@@ -52,6 +55,7 @@ impl Preset {
             // the CPU; and its comfy/k_diffusion/sampling.py: `default_noise_sampler` begins one on
             // the device at the same seed.
             Self::ComfyUi => Habits {
+                prompt_style: PromptStyle::Comfy,
                 sigma_rules: SigmaRules::Comfy,
                 noise: Noise::TorchCpu,
                 batch_noise: BatchNoise::Together,
@@ -63,6 +67,7 @@ impl Preset {
             // As diffusers' utils/torch_utils.py: `randn_tensor` draws a batch at once unless it is
             // given a list of generators, and the schedulers draw from the same one.
             Self::Diffusers => Habits {
+                prompt_style: PromptStyle::Plain,
                 sigma_rules: SigmaRules::Diffusers,
                 noise: Noise::TorchCpu,
                 batch_noise: BatchNoise::Together,
@@ -82,6 +87,7 @@ impl Request {
         let habits = preset.habits();
         let given = self.clone();
         Self {
+            prompt_style: given.prompt_style.or(Some(habits.prompt_style)),
             sigma_rules: given.sigma_rules.or(Some(habits.sigma_rules)),
             noise: given.noise.or(Some(habits.noise)),
             batch_noise: given.batch_noise.or(Some(habits.batch_noise)),

@@ -82,7 +82,7 @@ impl Prompts {
     /// As [`crate::text::Tokenizer::read`], and [`Error::Request`] if the prompts' lengths do not go
     /// together.
     pub(super) fn read(model: &Model, request: &Request) -> Result<Self> {
-        let style = request.prompt_style;
+        let style = request.prompt_style.unwrap_or_default();
         let prompts = [
             (Role::Negative, &request.negative_prompt),
             (Role::Prompt, &request.prompt),

@@ -98,8 +98,8 @@ pub struct Request {
     pub prompt: String,
     /// What is not to be seen.
     pub negative_prompt: String,
-    /// What brackets and weights in both mean.
-    pub prompt_style: PromptStyle,
+    /// What brackets and weights in both mean; nothing if nothing says otherwise.
+    pub prompt_style: Option<PromptStyle>,
     /// Width in pixels: a multiple of the model's latent factor (8), at most [`MAX_SIDE_PX`].
     pub width: Option<usize>,
     /// Height in pixels, likewise.
@@ -139,7 +139,8 @@ pub struct Request {
     pub crop: Option<[usize; 2]>,
     /// Height and width in pixels that such models are told the picture has; its own where `None`.
     pub target_size: Option<[usize; 2]>,
-    /// The program whose habits fill in what is `None` of sigma rules and noise.
+    /// The program whose habits fill in what is `None` of prompt style, sigma rules
+    /// and noise.
     pub preset: Option<Preset>,
     /// Where the noise comes from; torch's CPU generator if nothing says otherwise.
     pub noise: Option<Noise>,
@@ -158,7 +159,7 @@ impl Default for Request {
             task: Task::default(),
             prompt: String::new(),
             negative_prompt: String::new(),
-            prompt_style: PromptStyle::default(),
+            prompt_style: None,
             width: None,
             height: None,
             steps: None,
@@ -324,6 +325,7 @@ impl Request {
             schedule: Some(choice.schedule.name.to_owned()),
             seed: self.seed.or_else(|| Some(drawn_seed())),
             preset: None,
+            prompt_style: Some(said.prompt_style.unwrap_or_default()),
             sigma_rules: Some(said.sigma_rules.unwrap_or_default()),
             noise: Some(said.noise.unwrap_or_default()),
             batch_noise: Some(said.batch_noise.unwrap_or_default()),

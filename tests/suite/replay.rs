@@ -101,7 +101,7 @@ fn a_preset_is_what_its_parts_are() {
     let folder = drawn(device(), &["--preset", "a1111", "--sampler", "euler_a"]);
     let draw = ["generate", "a slice of pizza", "-s", "7", "-o", "b.png"];
     let parts = ["--noise", "philox", "--sigma-rules", "a1111"];
-    let sampler = ["--sampler", "euler_a"];
+    let sampler = ["--sampler", "euler_a", "--prompt-style", "a1111"];
     succeed(folder.path(), &[&draw, &QUICK, &parts, &sampler, device()]);
     let open = |name| Image::open(folder.path().join(name)).unwrap();
     let difference = open("a.png").difference(&open("b.png")).unwrap();

@@ -21,7 +21,7 @@ impl Request {
 
     /// Sets what brackets and weights in the prompts mean.
     pub fn prompt_style(mut self, style: PromptStyle) -> Self {
-        self.prompt_style = style;
+        self.prompt_style = Some(style);
         self
     }
 
