@@ -200,7 +200,7 @@ impl Replay {
         // x' = x: the network does all its work, and however many runs leave the state as it is.
         let mut row = [0.0; RowField::COUNT];
         row[RowField::CIn as usize] = 1.0;
-        row[RowField::X as usize] = 1.0;
+        row[RowField::Next as usize] = 1.0;
         replay.runner.write(ends::ROW, &row)?;
         Ok(replay)
     }

@@ -63,6 +63,8 @@ pub(super) fn defaults(weights: &Weights, family: Defaults) -> Defaults {
         return Defaults {
             steps: LCM_STEPS,
             guidance_scale: LCM_GUIDANCE,
+            sampler: "lcm".into(),
+            schedule: "lcm".into(),
             ..family
         };
     }

@@ -10,13 +10,13 @@ use crate::tensor::{
 pub(crate) enum StateSlot {
     /// The current latent.
     X,
-    /// The latent that a row with `save` kept.
+    /// The saved latent.
     Saved,
-    /// The denoised latent of the row before; two older ones follow.
-    Denoised,
+    /// The history's entry of the row before; two older ones follow.
+    Past,
 }
 
-/// How many latents a state holds: x, x_saved and the three denoised latents before the current one.
+/// How many latents a state holds: x, x_saved and the three entries of the history before this row's.
 pub(crate) const STATE_SLOTS: usize = 5;
 
 impl StateSlot {
@@ -36,23 +36,26 @@ pub(crate) enum RowField {
     CSkip,
     /// See `CSkip`.
     COut,
-    /// F = F_u + g · (F_c − F_u), where the network ran with two branches.
-    Guidance,
-    /// Coefficient of the current latent.
-    X,
-    /// Coefficient of the saved latent.
-    Saved,
-    /// Coefficient of fresh noise.
-    Noise,
-    /// 1 if x_saved becomes x as it was before the update, else 0.
-    Save,
-    /// Coefficients of the denoised latents, newest first; three follow.
-    Denoised,
+    /// H_0 = entry_x · x + entry_denoised · D.
+    EntryX,
+    /// See `EntryX`.
+    EntryDenoised,
+    /// 1 if H_0 goes into the history, else 0.
+    Remembered,
+    /// The next latent: coefficients of x, x_saved, noise, H_0, H_1, H_2 and H_3.
+    Next,
+    /// The next saved latent, likewise.
+    Kept = 13,
+    /// F = F_0 + Σ w_b · (F_b − F_0): the weights of the second branch and of those after it.
+    Guidance = 20,
 }
+
+/// The most branches that a row can weigh: an unconditional one and eight others.
+pub(crate) const MAX_BRANCHES: usize = 9;
 
 impl RowField {
     /// The length of a row.
-    pub(crate) const COUNT: usize = 12;
+    pub(crate) const COUNT: usize = Self::Guidance as usize + MAX_BRANCHES - 1;
 
     /// The field's place in a row.
     pub(crate) fn index(self) -> u32 {
@@ -61,7 +64,7 @@ impl RowField {
 }
 
 /// state `[S, N, H, W, C]`, output F `[branches·N, H, W, C]`, noise `[N, H, W, C]`, row `[R]` → state:
-/// x' = a·x + a₀·x_saved + Σ bⱼ·Dⱼ + c·noise.
+/// x' and x_saved' are combinations of x, x_saved, noise and the history.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SamplerStep;
 
@@ -76,7 +79,7 @@ impl Op for SamplerStep {
         let branches = output.len() / latent;
         let fits =
             state.dim(0) == STATE_SLOTS && noise.len() == latent && row.dims() == [RowField::COUNT];
-        if fits && (1..=2).contains(&branches) && output.len() == branches * latent {
+        if fits && (1..=MAX_BRANCHES).contains(&branches) && output.len() == branches * latent {
             Ok(state)
         } else {
             Err(format!(
@@ -89,22 +92,23 @@ impl Op for SamplerStep {
         let [state, output] = [io.inputs[0], io.inputs[1]];
         let latent = state.shape.len() / STATE_SLOTS;
         let lanes = Lanes::dividing(&[latent]);
+        #[expect(clippy::cast_possible_truncation, reason = "there are few branches")]
+        let branches = (output.shape.len() / latent) as u32;
         let mut dispatch = elementwise("sampler_step", lanes, latent)
             .read("state", Operand::Input(0), DType::F32, lanes)
             .read("output", Operand::Input(1), output.dtype, lanes)
             .read("noise", Operand::Input(2), DType::F32, lanes)
             .read("row", Operand::Input(3), DType::F32, Lanes::One)
             .write("y", io.output, lanes)
-            .constant("GUIDED", Const::Bool(output.shape.len() == 2 * latent));
+            .constant("BRANCHES", Const::U32(branches));
         let fields = [
             ("ROW_C_SKIP", RowField::CSkip),
             ("ROW_C_OUT", RowField::COut),
+            ("ROW_ENTRY", RowField::EntryX),
+            ("ROW_REMEMBERED", RowField::Remembered),
+            ("ROW_NEXT", RowField::Next),
+            ("ROW_KEPT", RowField::Kept),
             ("ROW_GUIDANCE", RowField::Guidance),
-            ("ROW_X", RowField::X),
-            ("ROW_SAVED", RowField::Saved),
-            ("ROW_NOISE", RowField::Noise),
-            ("ROW_SAVE", RowField::Save),
-            ("ROW_DENOISED", RowField::Denoised),
         ];
         for (name, field) in fields {
             dispatch = dispatch.constant(name, Const::U32(field.index()));
@@ -116,36 +120,43 @@ impl Op for SamplerStep {
         let [state, output, noise, row] = [inputs[0], inputs[1], inputs[2], inputs[3]];
         let field = |field: RowField| row.data()[field as usize];
         let latent = noise.data().len();
-        let slot = |slot: usize, i: usize| state.data()[slot * latent + i];
-        let (saved_slot, history_slot) = (StateSlot::Saved as usize, StateSlot::Denoised as usize);
+        let branches = output.data().len() / latent;
         let mut next = state.clone();
         for i in 0..latent {
-            let (x, saved) = (slot(StateSlot::X as usize, i), slot(saved_slot, i));
+            let slot = |slot: usize| state.data()[slot * latent + i];
+            let (x, past) = (slot(StateSlot::X as usize), StateSlot::Past as usize);
             let first = output.data()[i];
-            let model = match output.data().get(latent + i) {
-                Some(conditional) => first + field(RowField::Guidance) * (conditional - first),
-                None => first,
-            };
+            let guided = (1..branches).map(|branch| {
+                let weight = row.data()[RowField::Guidance as usize + branch - 1];
+                weight * (output.data()[branch * latent + i] - first)
+            });
+            let model = first + guided.sum::<f32>();
             let denoised = field(RowField::CSkip) * x + field(RowField::COut) * model;
-            let history = [
-                denoised,
-                slot(history_slot, i),
-                slot(history_slot + 1, i),
-                slot(history_slot + 2, i),
+            let entry = field(RowField::EntryX) * x + field(RowField::EntryDenoised) * denoised;
+            let terms = [
+                x,
+                slot(StateSlot::Saved as usize),
+                noise.data()[i],
+                entry,
+                slot(past),
+                slot(past + 1),
+                slot(past + 2),
             ];
-            let coefficients = &row.data()[RowField::Denoised as usize..];
-            let sum: f32 = history.iter().zip(coefficients).map(|(d, b)| b * d).sum();
-            let noise = field(RowField::Noise) * noise.data()[i];
-            let saved_next = if field(RowField::Save) != 0.0 {
-                x
-            } else {
-                saved
+            let combined = |start: RowField| -> f32 {
+                let coefficients = &row.data()[start as usize..];
+                terms
+                    .iter()
+                    .zip(coefficients)
+                    .map(|(term, c)| c * term)
+                    .sum()
             };
-            let updated = field(RowField::X) * x + field(RowField::Saved) * saved + sum + noise;
-            for (slot, value) in [updated, saved_next, history[0], history[1], history[2]]
-                .into_iter()
-                .enumerate()
-            {
+            let history = if field(RowField::Remembered) == 0.0 {
+                [slot(past), slot(past + 1), slot(past + 2)]
+            } else {
+                [entry, slot(past), slot(past + 1)]
+            };
+            let two = [combined(RowField::Next), combined(RowField::Kept)];
+            for (slot, value) in two.into_iter().chain(history).enumerate() {
                 next.data_mut()[slot * latent + i] = value;
             }
         }
@@ -153,7 +164,7 @@ impl Op for SamplerStep {
     }
 
     fn flops(&self, io: &Io) -> u64 {
-        18 * (io.output.shape.len() / STATE_SLOTS) as u64
+        36 * (io.output.shape.len() / STATE_SLOTS) as u64
     }
 }
 
@@ -182,11 +193,11 @@ mod tests {
             [1, 5, 7, 3],
             [1, 1, 1, 4_194_371],
         ];
-        for (latent, branches) in latents.into_iter().zip([1, 2, 2, 1]) {
+        for (latent, branches) in latents.into_iter().zip([1, 2, MAX_BRANCHES, 1]) {
             let [n, height, width, channels] = latent;
-            for (save, output) in [(0.0, DType::F32), (1.0, DType::F32), (1.0, DType::F16)] {
+            for (remembered, output) in [(0.0, DType::F32), (1.0, DType::F32), (1.0, DType::F16)] {
                 let mut row = seeded([RowField::COUNT].into(), 4);
-                row.data_mut()[RowField::Save as usize] = save;
+                row.data_mut()[RowField::Remembered as usize] = remembered;
                 let state = seeded([STATE_SLOTS, n, height, width, channels].into(), 1);
                 let model = seeded([branches * n, height, width, channels].into(), 2);
                 let noise = seeded(latent.into(), 3);

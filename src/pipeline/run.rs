@@ -15,7 +15,7 @@ use super::trace::Trace;
 use crate::error::{Error, Result};
 use crate::image::{Image, PARAMETERS_KEYWORD, Parameters, REQUEST_KEYWORD};
 use crate::ops::{RowField, STATE_SLOTS};
-use crate::sampling::{Row, Table};
+use crate::sampling::{Combination, Row, Table};
 use crate::tensor::DType;
 
 /// One generation under way. Dropping it cancels.
@@ -159,7 +159,7 @@ impl Run {
 
     /// One evaluation of the network and the update after it; in f32 if f16 overflows and may.
     async fn run_row(&mut self, row: &Row) -> Result<()> {
-        let noise = if row.noise == 0.0 {
+        let noise = if row.next.noise == 0.0 {
             Vec::new()
         } else {
             self.draw(row)
@@ -354,15 +354,33 @@ fn row_values(row: &Row) -> Vec<f32> {
         (RowField::CSkip, row.c_skip),
         (RowField::COut, row.c_out),
         (RowField::Guidance, row.guidance_scale),
-        (RowField::X, row.x),
-        (RowField::Saved, row.saved),
-        (RowField::Noise, row.noise),
-        (RowField::Save, f64::from(u8::from(row.save))),
+        (RowField::EntryX, row.entry.x),
+        (RowField::EntryDenoised, row.entry.denoised),
+        (RowField::Remembered, f64::from(u8::from(row.remembered))),
     ];
     for (field, value) in fields {
         values[field as usize] = value;
     }
-    values[RowField::Denoised as usize..].copy_from_slice(&row.denoised);
+    // Without a combination of its own the saved latent stays.
+    let unchanged = Combination {
+        saved: 1.0,
+        ..Combination::default()
+    };
+    for (start, combination) in [
+        (RowField::Next, row.next),
+        (RowField::Kept, row.keep.unwrap_or(unchanged)),
+    ] {
+        let Combination {
+            x,
+            saved,
+            past,
+            noise,
+        } = combination;
+        let terms = [x, saved, noise].into_iter().chain(past);
+        for (value, term) in values[start as usize..].iter_mut().zip(terms) {
+            *value = term;
+        }
+    }
     #[expect(
         clippy::cast_possible_truncation,
         reason = "the device computes in f32"

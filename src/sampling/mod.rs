@@ -38,12 +38,12 @@ pub use self::{
     noise_model::NoiseModel,
     prediction::{Prediction, Scalings},
     rules::SigmaRules,
-    samplers::{SAMPLERS, Sampler},
+    samplers::{Networks, SAMPLERS, Sampler},
     schedule::{
         AlignYourSteps, Grid, InitialNoise, PointCount, SCHEDULES, Schedule, Spacing, StepEnd,
         Timesteps,
     },
-    table::{HISTORY, Row, Table},
+    table::{Combination, Entry, HISTORY, Row, Table},
 };
 use self::{own_sigmas::check_sigmas, samplers::Trajectory, schedule::Layout};
 use crate::error::{Error, Result};
@@ -123,14 +123,23 @@ pub fn build(
         ));
     }
 
+    if sampler.networks == Networks::Betas && space == Space::Flow {
+        return Err(Error::Unsupported(format!(
+            "the sampler {} with a flow model, which starts from noise alone; use euler or heun",
+            sampler.name
+        )));
+    }
+
     let laid = lay(noise_model, sampler, schedule, steps, options)?;
     let trajectory = Trajectory {
         points: laid.points(space),
         ends: laid.ends.iter().map(|&sigma| space.level(sigma)).collect(),
-        end_sigmas: laid.ends,
         prediction,
         guidance_scale,
         eta,
+        noise_model,
+        space,
+        timesteps: options.rules.grid(sampler.grid).timesteps,
     };
     let first = trajectory.points[0];
     let initial = match options.sigmas {
@@ -146,7 +155,7 @@ pub fn build(
         rows: sampler.rows(&trajectory),
         noise_path: options
             .noise_path
-            .unwrap_or_else(|| options.rules.noise_path(sampler.name)),
+            .unwrap_or_else(|| rules::noise_path(sampler.name)),
     })
 }
 

@@ -38,23 +38,17 @@ const BROWNIAN: &[&str] = &[
     "dpmpp_2m_sde_heun",
     "dpmpp_3m_sde",
 ];
-/// diffusers: scheduling_dpmsolver_sde.py alone.
-const DIFFUSERS_BROWNIAN: &[&str] = &["dpmpp_sde"];
+
+/// How a sampler's noise of one step and of another belong together.
+pub(super) fn noise_path(sampler: &str) -> NoisePath {
+    if BROWNIAN.contains(&sampler) {
+        NoisePath::Brownian
+    } else {
+        NoisePath::Independent
+    }
+}
 
 impl SigmaRules {
-    /// How a sampler's noise of one step and of another belong together.
-    pub(super) fn noise_path(self, sampler: &str) -> NoisePath {
-        let brownian = match self {
-            Self::Diffusers => DIFFUSERS_BROWNIAN,
-            Self::KDiffusion | Self::Comfy => BROWNIAN,
-        };
-        if brownian.contains(&sampler) {
-            NoisePath::Brownian
-        } else {
-            NoisePath::Independent
-        }
-    }
-
     /// How a sampler takes a schedule, which under diffusers' rules is its own affair.
     ///
     /// A1111 runs DDIM and its kin on whole timesteps, a stride apart, as diffusers does.

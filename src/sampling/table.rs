@@ -2,21 +2,53 @@
 
 use super::NoisePath;
 
-/// How many denoised latents a row may combine: its own and those of the rows before it.
+/// How many history entries a row may combine: its own and those of the rows before it.
 pub const HISTORY: usize = 4;
+
+/// A linear combination of what a row has before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Combination {
+    /// The coefficient of the latent.
+    pub x: f64,
+    /// The coefficient of the saved latent.
+    pub saved: f64,
+    /// The coefficients of the history, this row's entry first.
+    pub past: [f64; HISTORY],
+    /// The coefficient of fresh noise; at 0 none is drawn.
+    pub noise: f64,
+}
+
+/// What a row leaves in the history, of the latent and of the denoised latent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Entry {
+    /// The coefficient of the latent.
+    pub x: f64,
+    /// The coefficient of the denoised latent.
+    pub denoised: f64,
+}
+
+impl Entry {
+    /// The denoised latent as it is.
+    pub const DENOISED: Self = Self {
+        x: 0.0,
+        denoised: 1.0,
+    };
+}
 
 /// One evaluation of the network and the update of the latent after it.
 ///
 /// With `F` the network's output under guidance, the row does
 ///
 /// ```text
-/// F   = F_uncond + guidance_scale · (F_cond − F_uncond)
-/// D_0 = c_skip · x + c_out · F(c_in · x, timestep)
-/// x'  = x · x + saved · x_saved + Σ denoised[j] · D_j + noise · n
+/// F    = F_uncond + guidance_scale · (F_cond − F_uncond)
+/// D    = c_skip · x + c_out · F(c_in · x, timestep)
+/// H_0  = entry.x · x + entry.denoised · D
+/// x'   = next.x · x + next.saved · x_saved + Σ next.past[j] · H_j + next.noise · n
 /// ```
 ///
-/// where `D_j` is the denoised latent of `j` rows before and `n` a fresh unit normal. A
-/// coefficient of 0 means that its latent is not read: it need not exist yet.
+/// where `H_j` is the entry of `j` rows before and `n` a fresh unit normal; `keep` is a combination
+/// of the same for the saved latent. A coefficient of 0 means that its latent is not read: it need
+/// not exist yet.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Row {
     /// The user's step, from 0. A step may take more rows than one.
@@ -27,25 +59,23 @@ pub struct Row {
     pub timestep: f64,
     /// The factor of the latent as the network's input.
     pub c_in: f64,
-    /// The factor of the latent in `D_0`.
+    /// The factor of the latent in `D`.
     pub c_skip: f64,
-    /// The factor of the network's output in `D_0`.
+    /// The factor of the network's output in `D`.
     pub c_out: f64,
     /// The weight of the conditional over the unconditional prediction; at 1 the conditional alone.
     pub guidance_scale: f64,
-    /// The coefficient of the latent.
-    pub x: f64,
-    /// The coefficient of the saved latent.
-    pub saved: f64,
-    /// The coefficients of the denoised latents, this row's first.
-    pub denoised: [f64; HISTORY],
-    /// The coefficient of fresh noise; at 0 none is drawn.
-    pub noise: f64,
+    /// What this row adds to the history.
+    pub entry: Entry,
+    /// Whether the next row finds the entry in its history.
+    pub remembered: bool,
+    /// The latent after the row.
+    pub next: Combination,
+    /// The saved latent after the row; `None` leaves it.
+    pub keep: Option<Combination>,
     /// The noise levels that the noise lies between, the noisier first: where it is the increment of
     /// a Brownian motion, the motion's over these.
     pub noise_interval: [f64; 2],
-    /// Whether the latent as it was before this row's update becomes the saved one.
-    pub save: bool,
 }
 
 /// A run as a sampler plans it.
@@ -63,14 +93,15 @@ impl Table {
     /// How many rows draw noise, the first latent not counted.
     #[must_use]
     pub fn noise_count(&self) -> usize {
-        self.rows.iter().filter(|row| row.noise != 0.0).count()
+        self.rows.iter().filter(|row| row.next.noise != 0.0).count()
     }
 
     /// The lowest level over 0 and the highest that the run visits: the ends of its Brownian motion.
     #[must_use]
     pub fn sigma_range(&self) -> [f64; 2] {
         let levels = self.rows.iter().flat_map(|row| {
-            let drawn = row.noise_interval.into_iter().filter(|_| row.noise != 0.0);
+            let is_drawn = row.next.noise != 0.0;
+            let drawn = row.noise_interval.into_iter().filter(move |_| is_drawn);
             drawn.chain([row.sigma])
         });
         let visited = levels.filter(|sigma| *sigma > 0.0);

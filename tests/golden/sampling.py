@@ -7,6 +7,7 @@ The samplers run on a latent of six numbers with a toy network in closed form, `
 which src/sampling/tests/mod.rs repeats. diffusers computes in f32, k-diffusion here in f64.
 """
 
+import contextlib
 import json
 import os
 import sys
@@ -21,13 +22,22 @@ import numpy as np
 import torch
 from diffusers import (
     DDIMScheduler,
+    DDPMScheduler,
+    DEISMultistepScheduler,
     DPMSolverMultistepScheduler,
     EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
     HeunDiscreteScheduler,
+    LCMScheduler,
+    PNDMScheduler,
+    TCDScheduler,
+    UniPCMultistepScheduler,
 )
-from diffusers.schedulers import scheduling_euler_ancestral_discrete
+from diffusers.schedulers import scheduling_ddpm, scheduling_euler_ancestral_discrete, scheduling_lcm, scheduling_tcd
+from scipy import integrate
+
+import formulas
 
 LATENT_SIZE = 6
 STEPS = [1, 2, 7, 20]
@@ -43,6 +53,20 @@ SCHEDULERS = {
     "heun": (HeunDiscreteScheduler, {}),
     "dpmpp_2m": (DPMSolverMultistepScheduler, {}),
 }
+# Those with one spacing of their own here: how diffusers has them by default, or the only one that leaves no gaps.
+OTHER_SCHEDULERS = {
+    "ddpm": ("leading", DDPMScheduler, dict(clip_sample=False, variance_type="fixed_small")),
+    "pndm": ("leading", PNDMScheduler, dict(skip_prk_steps=True, set_alpha_to_one=False)),
+    "deis": ("linspace", DEISMultistepScheduler, {}),
+    "uni_pc": ("linspace", UniPCMultistepScheduler, dict(solver_type="bh1", final_sigmas_type="sigma_min")),
+    "uni_pc_bh2": ("linspace", UniPCMultistepScheduler, dict(solver_type="bh2")),
+    "lcm": ("lcm", LCMScheduler, dict(clip_sample=False)),
+    "tcd": ("lcm", TCDScheduler, dict(clip_sample=False)),
+}
+# Modules whose schedulers draw noise themselves.
+K_DIFFUSION_SAMPLERS = ["dpm_2", "dpm_2_ancestral", "lms", "dpmpp_2s_ancestral", "dpmpp_sde", "dpmpp_2m_sde",
+                        "dpmpp_2m_sde_heun", "dpmpp_3m_sde"]  # fmt: skip
+DRAWING = [scheduling_ddpm, scheduling_euler_ancestral_discrete, scheduling_lcm, scheduling_tcd]
 
 
 def network(x, timestep):
@@ -78,6 +102,21 @@ def run_diffusers(sampler, schedule, prediction, steps, eta=None):
     return drive(scheduler, dict(sampler=sampler, schedule=schedule, prediction=prediction, steps=steps, eta=eta))
 
 
+def run_other(sampler, prediction, steps, eta=None):
+    """As run_diffusers. DEIS, and UniPC bh1 (which divides by zero otherwise), go to the noise level of timestep 0 and not to 0,
+    so their last latents are left out."""
+    schedule, kind, config = OTHER_SCHEDULERS[sampler]
+    if schedule != "lcm":
+        config = dict(config, timestep_spacing=schedule)
+    name = {"epsilon": "epsilon", "v": "v_prediction"}[prediction]
+    scheduler = kind(**STABLE_DIFFUSION, **config, steps_offset=1, prediction_type=name)
+    scheduler.set_timesteps(steps)
+    run = drive(scheduler, dict(sampler=sampler, schedule=schedule, prediction=prediction, steps=steps, eta=eta))
+    if sampler in ("deis", "uni_pc"):
+        run["states"].pop()
+    return run
+
+
 def run_flow(schedule, steps, shift):
     """FlowMatchEuler's own spacing, or the sigmas 1 … 1/n that the FLUX pipeline passes."""
     scheduler = FlowMatchEulerDiscreteScheduler(shift=shift)
@@ -94,18 +133,20 @@ def drive(scheduler, case):
     draws = iter(NOISE[1:])
     initial_scale = float(getattr(scheduler, "init_noise_sigma", 1.0))
     x = NOISE[0].float() * initial_scale
-    states = [numbers(x)]
+    if isinstance(scheduler, (DDPMScheduler, UniPCMultistepScheduler)):
+        x = x[None]  # they look at the second axis
+    states = [numbers(x.flatten())]
     extra = {} if case["eta"] is None else {"eta": case["eta"]}
-    with mock.patch.object(
-        scheduling_euler_ancestral_discrete, "randn_tensor", lambda *_, **__: next(draws).float()
-    ):
+    with contextlib.ExitStack() as patches:
+        for module in DRAWING:
+            patches.enter_context(mock.patch.object(module, "randn_tensor", lambda *_, **__: next(draws).float()))
         for timestep in scheduler.timesteps:
             scaled = scheduler.scale_model_input(x, timestep) if hasattr(scheduler, "scale_model_input") else x
             output = network(scaled, timestep).float()
-            if extra:
+            if extra and isinstance(scheduler, DDIMScheduler):
                 extra["variance_noise"] = next(draws).float()
             x = scheduler.step(output, timestep, x, **extra).prev_sample
-            states.append(numbers(x))
+            states.append(numbers(x.flatten()))
     assert np.isfinite(states).all(), case
     return case | dict(
         timesteps=numbers(scheduler.timesteps, 8), initial_scale=numbers([initial_scale])[0], states=states
@@ -115,7 +156,7 @@ def drive(scheduler, case):
 def load_k_diffusion(path):
     """k-diffusion's sampling.py alone, without the packages that these samplers do not use."""
     stubs = {name: types.ModuleType(name) for name in ["scipy", "torchdiffeq", "torchsde", "kd", "kd.utils"]}
-    stubs["scipy"].integrate = stubs["torchdiffeq"].odeint = None
+    stubs["scipy"].integrate, stubs["torchdiffeq"].odeint = integrate, None
     stubs["kd"].utils = stubs["kd.utils"]
     stubs["kd.utils"].append_dims = lambda x, dims: x[(...,) + (None,) * (dims - x.ndim)]
     stubs["kd"].__path__ = []
@@ -154,15 +195,45 @@ def run_k_diffusion(k, sampler, schedule, prediction, steps):
         return x / (sigma**2 + 1) - output * sigma / (sigma**2 + 1) ** 0.5
 
     draws = iter(NOISE[1:])
-    extra = dict(noise_sampler=lambda *_: next(draws)[None]) if "ancestral" in sampler else {}
+    is_random = "ancestral" in sampler or "sde" in sampler
+    extra = dict(noise_sampler=lambda *_: next(draws)[None]) if is_random else {}
+    if "2m_sde" in sampler:
+        extra["solver_type"] = "heun" if sampler.endswith("heun") else "midpoint"
     states = []
     x = (NOISE[0] * levels[0])[None]
-    x = getattr(k, f"sample_{sampler}")(
+    x = getattr(k, f"sample_{sampler.removesuffix('_heun')}" if "sde" in sampler else f"sample_{sampler}")(
         model, x, levels, callback=lambda state: states.append(state["x"][0]), disable=True, **extra
     )
     states = [numbers(state, 14) for state in [*states, x[0]]]
     return dict(
         sampler=sampler, schedule=schedule, prediction=prediction, steps=steps, sigmas=numbers(levels, 16), states=states
+    )
+
+
+def run_formula(sampler, prediction, steps):
+    """A sampler of formulas.py along Karras' levels."""
+    sigmas = exact_sigmas()
+
+    def model(x, sigma):
+        timestep = np.interp(np.log(sigma), np.log(sigmas), np.arange(TRAIN_STEPS))
+        output = network(torch.from_numpy(x / np.sqrt(sigma**2 + 1)), timestep).numpy()
+        if prediction == "epsilon":
+            return x - sigma * output
+        return x / (sigma**2 + 1) - output * sigma / np.sqrt(sigma**2 + 1)
+
+    levels = np.append(formulas.karras(steps, sigmas[0], sigmas[-1]), 0.0)
+    x, draws = NOISE[0].numpy() * levels[0], iter(NOISE[1:].numpy())
+    if sampler == "restart":
+        states, levels = formulas.restart(model, x, steps, sigmas[0], sigmas[-1], draws)
+    elif sampler == "er_sde":
+        states = formulas.er_sde(model, x, levels, draws)
+    elif sampler.startswith("ipndm"):
+        states = formulas.ipndm(model, x, levels, sampler == "ipndm_v")
+    else:
+        states = formulas.res_multistep(model, x, levels, draws, 1.0 if "ancestral" in sampler else 0.0)
+    states = [numbers(state, 14) for state in states]
+    return dict(
+        sampler=sampler, schedule="karras", prediction=prediction, steps=steps, sigmas=numbers(levels, 16), states=states
     )
 
 
@@ -277,6 +348,26 @@ def main():
         run_k_diffusion(k, sampler, "karras", "epsilon", steps)
         for sampler in ["euler", "euler_ancestral", "heun", "dpmpp_2m"]
         for steps in [1, 20]
+    ]
+    diffusers_runs += [
+        run_other(sampler, prediction, steps)
+        for sampler in OTHER_SCHEDULERS
+        # PNDM's history in diffusers is of raw outputs, v at different timesteps mixed; here it is of noise in any case.
+        for prediction in (["epsilon"] if sampler == "pndm" else ["epsilon", "v"])
+        for steps in [2, 4, 7, 20]
+    ]
+    diffusers_runs += [run_other("tcd", "epsilon", 4, eta) for eta in [0.0, 0.7]]
+    k_diffusion_runs += [
+        run_k_diffusion(k, sampler, "karras", prediction, steps)
+        for sampler in K_DIFFUSION_SAMPLERS
+        for prediction in ["epsilon", "v"]
+        for steps in ([2, 7] if "2m_sde" in sampler or "3m_sde" in sampler else [1, 2, 7])  # k-diffusion fails at one
+    ]
+    k_diffusion_runs += [
+        run_formula(sampler, prediction, steps)
+        for sampler in ["res_multistep", "res_multistep_ancestral", "er_sde", "ipndm", "ipndm_v", "restart"]
+        for prediction in ["epsilon", "v"]
+        for steps in ([7, 20, 36] if sampler == "restart" else [1, 2, 7])
     ]
     record = dict(
         note="made by tests/golden/sampling.py",

@@ -1,7 +1,7 @@
 //! DDIM: Song, Meng & Ermon 2021 (arXiv 2010.02502). Checked against diffusers' `DDIMScheduler`
 //! with `set_alpha_to_one = false` and `clip_sample = false`, as Stable Diffusion has it.
 
-use super::{Grid, Sampler, Space, Trajectory};
+use super::{Grid, Networks, Sampler, Space};
 
 pub(super) const SAMPLER: Sampler = Sampler {
     name: "ddim",
@@ -10,6 +10,7 @@ pub(super) const SAMPLER: Sampler = Sampler {
     reference: "Song et al. 2021, arXiv 2010.02502",
     space: Space::VariancePreserving,
     grid: Grid::DDIM,
+    networks: Networks::All,
     eta: Some(0.0),
-    rows: Trajectory::first_order_rows,
+    rows: |trajectory| trajectory.first_order_rows(),
 };

@@ -2,7 +2,7 @@
 //! `sample_dpmpp_2m` and diffusers' `DPMSolverMultistepScheduler` (`dpmsolver++`, order 2,
 //! midpoint, `final_sigmas_type = "zero"`).
 
-use super::{Grid, Level, Row, Sampler, Space, Trajectory};
+use super::{Grid, Level, Networks, Row, Sampler, Space, Trajectory};
 
 pub(super) const SAMPLER: Sampler = Sampler {
     name: "dpmpp_2m",
@@ -11,17 +11,18 @@ pub(super) const SAMPLER: Sampler = Sampler {
     reference: "Lu et al. 2022, arXiv 2211.01095",
     space: Space::VariancePreserving,
     grid: Grid::DPM_SOLVER,
+    networks: Networks::All,
     eta: None,
     rows,
 };
 
-fn rows(trajectory: &Trajectory) -> Vec<Row> {
+fn rows(trajectory: &Trajectory<'_>) -> Vec<Row> {
     let mut rows = trajectory.first_order_rows();
-    for (step, point, end) in trajectory.steps().skip(1) {
-        let before = trajectory.points[step - 1].level;
-        if let Some(weight) = extrapolation(before, point.level, end) {
+    for step in trajectory.steps().skip(1) {
+        let before = trajectory.points[step.index - 1].level;
+        if let Some(weight) = extrapolation(before, step.point.level, step.end) {
             // D becomes D_0 + weight·(D_0 − D_1).
-            let [denoised, previous, ..] = &mut rows[step].denoised;
+            let [denoised, previous, ..] = &mut rows[step.index].next.past;
             *previous = -weight * *denoised;
             *denoised *= 1.0 + weight;
         }

@@ -2,7 +2,7 @@
 //! without churn. Checked against k-diffusion's `sample_euler` and diffusers'
 //! `EulerDiscreteScheduler`.
 
-use super::{Grid, Sampler, Space, Trajectory};
+use super::{Grid, Networks, Sampler, Space};
 
 pub(super) const SAMPLER: Sampler = Sampler {
     name: "euler",
@@ -15,6 +15,7 @@ pub(super) const SAMPLER: Sampler = Sampler {
     reference: "Karras et al. 2022, arXiv 2206.00364",
     space: Space::VarianceExploding,
     grid: Grid::K_DIFFUSION,
+    networks: Networks::All,
     eta: None,
-    rows: Trajectory::first_order_rows,
+    rows: |trajectory| trajectory.first_order_rows(),
 };

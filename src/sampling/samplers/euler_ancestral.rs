@@ -1,7 +1,7 @@
 //! Euler's method with fresh noise each step. Checked against k-diffusion's
 //! `sample_euler_ancestral` and diffusers' `EulerAncestralDiscreteScheduler`.
 
-use super::{Grid, Sampler, Space, Trajectory};
+use super::{Grid, Networks, Sampler, Space};
 
 pub(super) const SAMPLER: Sampler = Sampler {
     name: "euler_ancestral",
@@ -16,6 +16,7 @@ pub(super) const SAMPLER: Sampler = Sampler {
     reference: "k-diffusion, after Song et al. 2021, arXiv 2011.13456",
     space: Space::VarianceExploding,
     grid: Grid::K_DIFFUSION,
+    networks: Networks::All,
     eta: Some(1.0),
-    rows: Trajectory::first_order_rows,
+    rows: |trajectory| trajectory.first_order_rows(),
 };

@@ -2,7 +2,8 @@
 //! without churn. Checked against k-diffusion's `sample_heun` and diffusers'
 //! `HeunDiscreteScheduler`.
 
-use super::{FirstOrder, Grid, HISTORY, Level, Row, Sampler, Space, Trajectory};
+use super::table::Combination;
+use super::{Grid, HISTORY, Level, Networks, Point, Row, Sampler, Space, Step, Trajectory};
 
 pub(super) const SAMPLER: Sampler = Sampler {
     name: "heun",
@@ -11,31 +12,39 @@ pub(super) const SAMPLER: Sampler = Sampler {
     reference: "Karras et al. 2022, arXiv 2206.00364",
     space: Space::VarianceExploding,
     grid: Grid::K_DIFFUSION,
+    networks: Networks::All,
     eta: None,
     rows,
 };
 
-fn rows(trajectory: &Trajectory) -> Vec<Row> {
-    let mut rows = Vec::with_capacity(2 * trajectory.points.len());
-    for (step, point, end) in trajectory.steps() {
-        let euler = FirstOrder::between(point.level, end, trajectory.eta);
-        let euler = euler.apply_to(trajectory.evaluation(step, point));
-        // The last step has no next point to correct with: it ends where there is no noise.
-        let Some(&next) = trajectory.points.get(step + 1) else {
-            rows.push(euler);
-            break;
-        };
-        rows.push(Row {
-            save: true,
-            ..euler
-        });
-        rows.push(correction(
-            point.level,
-            end,
-            trajectory.evaluation(step, next),
-        ));
-    }
-    rows
+fn rows(trajectory: &Trajectory<'_>) -> Vec<Row> {
+    let steps = trajectory.steps();
+    steps
+        .flat_map(|step| {
+            let next = trajectory.points.get(step.index + 1);
+            step_rows(trajectory, &step, next.copied())
+        })
+        .collect()
+}
+
+/// A step with its correction at `next`, where it ends; without one where there is no noise left.
+pub(super) fn step_rows(trajectory: &Trajectory<'_>, step: &Step, next: Option<Point>) -> Vec<Row> {
+    let euler = trajectory.first_order(step);
+    let Some(next) = next else {
+        return vec![euler];
+    };
+    let start = Row {
+        keep: Some(Combination {
+            x: 1.0,
+            ..Combination::default()
+        }),
+        ..euler
+    };
+    let next = Row {
+        noise_interval: start.noise_interval,
+        ..trajectory.evaluation(step.index, next)
+    };
+    vec![start, correction(step.point.level, step.end, next)]
 }
 
 /// `x' = x_saved + (σ' − σ)·(d + d')/2` with the slopes `d = (x_saved − D_1)/σ`, `d' = (x − D_0)/σ'`.
@@ -44,13 +53,16 @@ fn rows(trajectory: &Trajectory) -> Vec<Row> {
 /// in the variance-exploding and the flow space, which are the two that Heun's latents live in.
 fn correction(from: Level, to: Level, row: Row) -> Row {
     let half = (to.noise - from.noise) / 2.0;
-    let mut denoised = [0.0; HISTORY];
-    denoised[0] = -half / to.noise;
-    denoised[1] = -half / from.noise;
+    let mut past = [0.0; HISTORY];
+    past[0] = -half / to.noise;
+    past[1] = -half / from.noise;
     Row {
-        x: half / to.noise,
-        saved: 1.0 + half / from.noise,
-        denoised,
+        next: Combination {
+            x: half / to.noise,
+            saved: 1.0 + half / from.noise,
+            past,
+            noise: 0.0,
+        },
         ..row
     }
 }

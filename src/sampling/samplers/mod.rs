@@ -4,15 +4,34 @@
 //! its formulas hold in every space it is used in: nothing is written twice for the
 //! variance-exploding and the variance-preserving convention.
 
+mod adams_bashforth;
 mod ddim;
+mod ddpm;
+mod deis;
+mod dpm_2;
 mod dpmpp_2m;
+mod dpmpp_2m_sde;
+mod dpmpp_2s_ancestral;
+mod dpmpp_3m_sde;
+mod dpmpp_sde;
+mod er_sde;
 mod euler;
 mod euler_ancestral;
 mod heun;
+mod lcm;
+mod pndm;
+mod res_multistep;
+mod restart;
+mod tcd;
+mod trajectory;
+mod uni_pc;
 
+pub(super) use self::trajectory::{Point, Trajectory};
+use self::trajectory::{Step, Update, ancestral, ratio};
 use super::{
-    Grid, HISTORY, Level, Prediction, Row, Space,
+    Grid, HISTORY, Level, Row, Space,
     registry::{self, Entry},
+    table,
 };
 use crate::error::Result;
 
@@ -31,19 +50,51 @@ pub struct Sampler {
     pub space: Space,
     /// How it takes a schedule.
     pub grid: Grid,
+    /// Which networks it is for.
+    pub networks: Networks,
     /// The default of eta, which is how much of the removed noise is replaced by fresh noise;
     /// `None` where the sampler adds none.
     pub eta: Option<f64>,
-    rows: fn(&Trajectory) -> Vec<Row>,
+    rows: fn(&Trajectory<'_>) -> Vec<Row>,
+}
+
+/// Which networks a sampler is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Networks {
+    /// Those trained on betas, and those trained on straight paths from noise.
+    All,
+    /// Those trained on betas: its formulas need some signal at every noise level.
+    Betas,
 }
 
 /// All samplers, the oldest first.
 pub static SAMPLERS: &[Sampler] = &[
     ddim::SAMPLER,
+    ddpm::SAMPLER,
+    pndm::SAMPLER,
     euler::SAMPLER,
     euler_ancestral::SAMPLER,
     heun::SAMPLER,
+    dpm_2::SAMPLER,
+    dpm_2::ANCESTRAL,
+    adams_bashforth::LMS,
+    dpmpp_2s_ancestral::SAMPLER,
+    dpmpp_sde::SAMPLER,
     dpmpp_2m::SAMPLER,
+    dpmpp_2m_sde::SAMPLER,
+    dpmpp_2m_sde::HEUN,
+    dpmpp_3m_sde::SAMPLER,
+    uni_pc::SAMPLER,
+    uni_pc::BH2,
+    deis::SAMPLER,
+    adams_bashforth::IPNDM,
+    adams_bashforth::IPNDM_V,
+    res_multistep::SAMPLER,
+    res_multistep::ANCESTRAL,
+    er_sde::SAMPLER,
+    lcm::SAMPLER,
+    tcd::SAMPLER,
+    restart::SAMPLER,
 ];
 
 impl Sampler {
@@ -56,7 +107,7 @@ impl Sampler {
         registry::find("sampler", SAMPLERS, name)
     }
 
-    pub(super) fn rows(&self, trajectory: &Trajectory) -> Vec<Row> {
+    pub(super) fn rows(&self, trajectory: &Trajectory<'_>) -> Vec<Row> {
         (self.rows)(trajectory)
     }
 }
@@ -68,104 +119,5 @@ impl Entry for Sampler {
 
     fn aliases(&self) -> &'static [&'static str] {
         self.aliases
-    }
-}
-
-/// A place where the network is evaluated.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Point {
-    pub(super) sigma: f64,
-    pub(super) timestep: f64,
-    pub(super) level: Level,
-}
-
-/// What a sampler makes rows of: step i goes from `points[i]` to `ends[i]`.
-#[derive(Debug)]
-pub(super) struct Trajectory {
-    pub(super) points: Vec<Point>,
-    pub(super) ends: Vec<Level>,
-    /// The noise levels of `ends`.
-    pub(super) end_sigmas: Vec<f64>,
-    pub(super) prediction: Prediction,
-    pub(super) guidance_scale: f64,
-    pub(super) eta: f64,
-}
-
-impl Trajectory {
-    /// The steps in order: number, start and end.
-    fn steps(&self) -> impl Iterator<Item = (usize, Point, Level)> {
-        let steps = self.points.iter().zip(&self.ends).enumerate();
-        steps.map(|(step, (&point, &end))| (step, point, end))
-    }
-
-    /// A row of `step` that evaluates the network at `point` and has no update yet.
-    fn evaluation(&self, step: usize, point: Point) -> Row {
-        let scalings = self.prediction.scalings(point.level);
-        Row {
-            step,
-            sigma: point.sigma,
-            timestep: point.timestep,
-            c_in: scalings.c_in,
-            c_skip: scalings.c_skip,
-            c_out: scalings.c_out,
-            guidance_scale: self.guidance_scale,
-            x: 0.0,
-            saved: 0.0,
-            denoised: [0.0; HISTORY],
-            noise: 0.0,
-            noise_interval: [self.points[step].sigma, self.end_sigmas[step]],
-            save: false,
-        }
-    }
-
-    /// The rows of a sampler that takes every step to the first order.
-    fn first_order_rows(&self) -> Vec<Row> {
-        let steps = self.steps();
-        steps
-            .map(|(step, point, end)| {
-                let update = FirstOrder::between(point.level, end, self.eta);
-                update.apply_to(self.evaluation(step, point))
-            })
-            .collect()
-    }
-}
-
-/// The step that takes `D` for the clean latent all the way: `x' = x·x + denoised·D + noise·n`.
-struct FirstOrder {
-    x: f64,
-    denoised: f64,
-    noise: f64,
-}
-
-impl FirstOrder {
-    /// From the level (a, b) of signal and noise to (a', b'), with fresh noise in the measure `eta`.
-    ///
-    /// The noise in `x` is `n̂ = (x − a·D)/b`, and the new latent `a'·D + b_down·n̂ + b_up·n` where
-    /// `b_down² + b_up² = b'²`. Song et al. 2021 (DDIM, arXiv 2010.02502), eq. 12 and 16; with a = 1
-    /// it is Euler's step (`eta` 0) and k-diffusion's `get_ancestral_step` (`eta` 1), which that
-    /// choice of b_up makes the posterior of the diffusion.
-    fn between(from: Level, to: Level, eta: f64) -> Self {
-        // The share of the noise-to-signal ratio that is left; all of it where a flow model's
-        // step starts and ends at noise alone.
-        let q = if to.signal == 0.0 {
-            1.0
-        } else {
-            (to.noise * from.signal) / (to.signal * from.noise)
-        };
-        let up = (eta * to.noise * (1.0 - q * q).max(0.0).sqrt()).min(to.noise);
-        let down = (to.noise * to.noise - up * up).max(0.0).sqrt();
-        let x = down / from.noise;
-        Self {
-            x,
-            denoised: to.signal - from.signal * x,
-            noise: up,
-        }
-    }
-
-    fn apply_to(self, mut row: Row) -> Row {
-        row.x = self.x;
-        row.denoised[0] = self.denoised;
-        row.noise = self.noise;
-        row
     }
 }

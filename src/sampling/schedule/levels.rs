@@ -11,14 +11,16 @@ use crate::sampling::{
 pub(super) fn karras(layout: &Layout<'_>) -> Points {
     const RHO: f64 = 7.0;
     let rho = layout.options.rho.unwrap_or(RHO);
-    let root = |sigma: f64| sigma.powf(1.0 / rho);
     let model = layout.noise_model;
-    let ramp = Ramp::new(
-        root(model.sigma_max()),
-        root(model.sigma_min()),
-        layout.count(),
-    );
-    Points::to_zero((0..layout.count()).map(|i| ramp.at(i).powf(rho)).collect())
+    let (high, low) = (model.sigma_max(), model.sigma_min());
+    Points::to_zero(karras_levels(layout.count(), high, low, rho))
+}
+
+/// `count` noise levels from `high` down to `low`, evenly in `σ^(1/rho)`.
+pub(in crate::sampling) fn karras_levels(count: usize, high: f64, low: f64, rho: f64) -> Vec<f64> {
+    let root = |sigma: f64| sigma.powf(1.0 / rho);
+    let ramp = Ramp::new(root(high), root(low), count);
+    (0..count).map(|i| ramp.at(i).powf(rho)).collect()
 }
 
 /// `ln σ` evenly: k-diffusion's `get_sigmas_exponential`.

@@ -25,6 +25,7 @@ pub use self::grid::{Grid, PointCount, StepEnd, Timesteps};
 pub(super) use self::layout::Layout;
 use self::layout::Points;
 pub use self::levels::AlignYourSteps;
+pub(super) use self::levels::karras_levels;
 
 /// The noise levels of a run of n steps, from the noisiest down.
 #[derive(Clone, Debug, PartialEq)]
@@ -126,6 +127,13 @@ pub static SCHEDULES: &[Spacing] = &[
         summary: "every k-th timestep from 1 up, however many those are: a step more for some counts",
         initial: InitialNoise::Noise,
         points: timesteps::ddim_uniform,
+    },
+    Spacing {
+        name: "lcm",
+        aliases: &[],
+        summary: "the timesteps of latent and trajectory consistency models",
+        initial: InitialNoise::Noise,
+        points: timesteps::lcm,
     },
     Spacing {
         name: "beta",

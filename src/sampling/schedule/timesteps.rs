@@ -16,6 +16,23 @@ pub(super) fn leading(layout: &Layout<'_>) -> Points {
     Points::Places(places.map(|i| (i * stride) as f64 + offset).collect())
 }
 
+/// Of the fifty timesteps that latent consistency models are distilled at, as many as asked, evenly
+/// from the noisiest down: diffusers' `LCMScheduler` and `TCDScheduler`, whose
+/// `original_inference_steps` that is. With more steps than fifty, all timesteps are to choose from.
+pub(super) fn lcm(layout: &Layout<'_>) -> Points {
+    const DISTILLED_STEPS: usize = 50;
+    let train = layout.noise_model.train_steps();
+    let count = layout.count();
+    let distilled = if count <= DISTILLED_STEPS.min(train) {
+        DISTILLED_STEPS.min(train)
+    } else {
+        train
+    };
+    let stride = train / distilled;
+    let places = (0..count).map(|i| (distilled - i * distilled / count) * stride - 1);
+    Points::Places(places.map(|place| place as f64).collect())
+}
+
 /// `t_i = round(T − i·T/n) − 1`: diffusers. A flow model's are not rounded.
 pub(super) fn trailing(layout: &Layout<'_>) -> Points {
     let train_count = layout.noise_model.train_count();

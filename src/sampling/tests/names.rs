@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn unknown_names_are_refused_with_the_nearest_first() {
-    let (field, reason) = request_error(table("dpm++ 2n", "karras", 20));
+    let (field, reason) = request_error(table("dpm++ 2mn", "karras", 20));
     assert_eq!(field, "sampler");
     assert!(reason.contains("first: dpmpp_2m, "), "{reason}");
     let (field, reason) = request_error(table("euler", "linspce", 20));

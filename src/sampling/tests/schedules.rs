@@ -302,10 +302,10 @@ fn own_sigmas_are_the_levels_of_the_run() {
         .rows;
     let found: Vec<f64> = rows.iter().map(|row| row.sigma).collect();
     assert_eq!(found, [14.6, 3.0, 0.5]);
-    assert_eq!((rows[2].x, rows[2].denoised[0]), (0.0, 1.0));
+    assert_eq!((rows[2].next.x, rows[2].next.past[0]), (0.0, 1.0));
     // Where the last is not 0 the run ends with that much noise left.
     let rows = euler("karras", 1, &with_sigmas(&[14.6, 7.3])).unwrap().rows;
-    assert_eq!((rows[0].x, rows[0].denoised[0]), (0.5, 0.5));
+    assert_eq!((rows[0].next.x, rows[0].next.past[0]), (0.5, 0.5));
 }
 
 #[test]
@@ -335,17 +335,17 @@ fn own_sigmas_that_make_no_run_are_refused() {
 }
 
 #[test]
-fn stochastic_solvers_draw_from_a_brownian_motion_where_their_program_does() {
+fn stochastic_solvers_draw_from_a_brownian_motion() {
     use NoisePath::{Brownian, Independent};
-    for (sampler, diffusers, others) in [
-        ("dpmpp_sde", Brownian, Brownian),
-        ("dpmpp_2m_sde", Independent, Brownian),
-        ("dpmpp_3m_sde", Independent, Brownian),
-        ("euler_ancestral", Independent, Independent),
+    for (sampler, path) in [
+        ("dpmpp_sde", Brownian),
+        ("dpmpp_2m_sde", Brownian),
+        ("dpmpp_2m_sde_heun", Brownian),
+        ("dpmpp_3m_sde", Brownian),
+        ("euler_ancestral", Independent),
+        ("er_sde", Independent),
     ] {
-        assert_eq!(SigmaRules::Diffusers.noise_path(sampler), diffusers);
-        assert_eq!(SigmaRules::KDiffusion.noise_path(sampler), others);
-        assert_eq!(SigmaRules::Comfy.noise_path(sampler), others);
+        assert_eq!(table(sampler, "karras", 3).unwrap().noise_path, path);
     }
     let options = Options {
         noise_path: Some(Brownian),

@@ -32,7 +32,7 @@ fn karras_schedule_ends_at_zero() {
         &"ends",
     );
     assert_close(
-        &[last.x, last.denoised[0]],
+        &[last.next.x, last.next.past[0]],
         &[0.0, 1.0],
         1e-12,
         &"the last step is the denoised latent",
@@ -56,6 +56,10 @@ fn every_combination_gives_finite_rows_from_one_step_to_a_thousand() {
             .iter()
             .flat_map(|a| SCHEDULES.iter().map(move |b| (a.name, b.name)))
         {
+            let found = Sampler::find(sampler).unwrap();
+            if found.networks == Networks::Betas && model.space() == Some(Space::Flow) {
+                continue;
+            }
             for (&prediction, steps) in predictions
                 .iter()
                 .flat_map(|p| [1, 2, 3, 61, 500, 501, 999, 1000].map(|n| (p, n)))
@@ -68,9 +72,12 @@ fn every_combination_gives_finite_rows_from_one_step_to_a_thousand() {
                 }
                 assert!(table.initial_scale.is_finite());
                 for row in &table.rows {
-                    let numbers = [row.c_in, row.c_skip, row.c_out, row.x, row.saved, row.noise];
+                    let next = row.next;
+                    let numbers = [
+                        row.c_in, row.c_skip, row.c_out, next.x, next.saved, next.noise,
+                    ];
                     assert!(
-                        numbers.iter().chain(&row.denoised).all(|n| n.is_finite()),
+                        numbers.iter().chain(&next.past).all(|n| n.is_finite()),
                         "{sampler} {schedule} {prediction:?} {steps}: {row:?}"
                     );
                     assert!((0.0..=1000.0).contains(&row.timestep));
@@ -86,9 +93,13 @@ fn no_row_reads_a_latent_that_does_not_exist_yet() {
         let table = table(sampler.name, "karras", 5).unwrap();
         let mut is_saved = false;
         for (i, row) in table.rows.iter().enumerate() {
-            assert!(row.saved == 0.0 || is_saved, "{}", sampler.name);
-            assert!(row.denoised.iter().skip(i + 1).all(|&factor| factor == 0.0));
-            is_saved |= row.save;
+            let keep = row.keep.unwrap_or_default();
+            for combination in [row.next, keep] {
+                assert!(combination.saved == 0.0 || is_saved, "{}", sampler.name);
+                let past = combination.past.iter();
+                assert!(past.skip(i + 1).all(|&factor| factor == 0.0));
+            }
+            is_saved |= row.keep.is_some();
         }
     }
 }
@@ -132,8 +143,12 @@ fn ddim_at_eta_one_is_euler_ancestral_in_the_other_space() {
         let end = ancestral.get(i + 1).map_or(0.0, |next| next.sigma);
         let [from, to] = [row.sigma, end].map(|s| Space::VariancePreserving.level(s).signal);
         assert_close(
-            &[found.x, found.denoised[0], found.noise],
-            &[row.x * to / from, row.denoised[0] * to, row.noise * to],
+            &[found.next.x, found.next.past[0], found.next.noise],
+            &[
+                row.next.x * to / from,
+                row.next.past[0] * to,
+                row.next.noise * to,
+            ],
             1e-12,
             &i,
         );
@@ -284,7 +299,7 @@ fn a_step_between_equal_levels_leaves_the_latent_alone() {
             );
             let first = table.unwrap().rows[0];
             assert_close(
-                &[first.x, first.denoised[0], first.noise],
+                &[first.next.x, first.next.past[0], first.next.noise],
                 &[1.0, 0.0, 0.0],
                 1e-12,
                 &(sampler, &model.space()),
