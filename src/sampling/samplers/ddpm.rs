@@ -16,7 +16,7 @@ pub(super) const SAMPLER: Sampler = Sampler {
     },
     networks: Networks::Betas,
     eta: None,
-    rows: rows,
+    rows,
 };
 
 /// The posterior of the diffusion, which is DDIM's step at eta 1.

@@ -12,7 +12,7 @@ pub(super) const SAMPLER: Sampler = Sampler {
     grid: Grid::DPM_SOLVER,
     networks: Networks::Betas,
     eta: None,
-    rows: rows,
+    rows,
 };
 
 /// With fewer steps the last one is of the first order: diffusers' `lower_order_final`.

@@ -19,7 +19,7 @@ pub(super) const SAMPLER: Sampler = Sampler {
     grid: Grid::K_DIFFUSION,
     networks: Networks::Betas,
     eta: None,
-    rows: rows,
+    rows,
 };
 
 pub(super) const ANCESTRAL: Sampler = Sampler {
@@ -37,7 +37,7 @@ pub(super) const ANCESTRAL: Sampler = Sampler {
     grid: Grid::K_DIFFUSION,
     networks: Networks::Betas,
     eta: Some(1.0),
-    rows: rows,
+    rows,
 };
 
 fn rows(trajectory: &Trajectory<'_>) -> Vec<Row> {

@@ -18,7 +18,7 @@ pub(super) const SAMPLER: Sampler = Sampler {
     grid: Grid::K_DIFFUSION,
     networks: Networks::Betas,
     eta: Some(1.0),
-    rows: rows,
+    rows,
 };
 
 fn rows(trajectory: &Trajectory<'_>) -> Vec<Row> {

@@ -12,7 +12,7 @@ pub(super) const SAMPLER: Sampler = Sampler {
     grid: Grid::K_DIFFUSION,
     networks: Networks::Betas,
     eta: None,
-    rows: rows,
+    rows,
 };
 
 /// How many pieces the integrals are summed from.
@@ -39,7 +39,7 @@ fn update(step: &Step, before: &[f64]) -> Update {
     let r = measure(step.to) / measure(step.from);
     let noise = (step.to.powi(2) - (step.from * r).powi(2)).max(0.0).sqrt();
     let mut update = Update::of(r, 1.0 - r).with_noise(noise);
-    let (one, two) = (before.iter().rev().next(), before.iter().rev().nth(1));
+    let (one, two) = (before.last(), before.iter().rev().nth(1));
     let Some(&last) = one.filter(|last| **last > step.from && step.from > step.to) else {
         return update;
     };

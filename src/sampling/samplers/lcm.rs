@@ -17,7 +17,7 @@ pub(super) const SAMPLER: Sampler = Sampler {
     },
     networks: Networks::Betas,
     eta: None,
-    rows: rows,
+    rows,
 };
 
 /// diffusers `scheduling_lcm.py`: `sigma_data` and `timestep_scaling`.

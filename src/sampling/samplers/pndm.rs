@@ -13,7 +13,7 @@ pub(super) const SAMPLER: Sampler = Sampler {
     grid: Grid::DDIM,
     networks: Networks::Betas,
     eta: None,
-    rows: rows,
+    rows,
 };
 
 /// The first step is taken twice: once to see the slope at its end, then with the mean of both.

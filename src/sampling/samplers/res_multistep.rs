@@ -12,7 +12,7 @@ pub(super) const SAMPLER: Sampler = Sampler {
     grid: Grid::K_DIFFUSION,
     networks: Networks::Betas,
     eta: None,
-    rows: rows,
+    rows,
 };
 
 pub(super) const ANCESTRAL: Sampler = Sampler {
@@ -24,7 +24,7 @@ pub(super) const ANCESTRAL: Sampler = Sampler {
     grid: Grid::K_DIFFUSION,
     networks: Networks::Betas,
     eta: Some(1.0),
-    rows: rows,
+    rows,
 };
 
 fn rows(trajectory: &Trajectory<'_>) -> Vec<Row> {

@@ -15,7 +15,7 @@ pub(super) const SAMPLER: Sampler = Sampler {
     grid: Grid::K_DIFFUSION,
     networks: Networks::Betas,
     eta: None,
-    rows: rows,
+    rows,
 };
 
 /// Between which noise levels runs are gone through again, the lowest first.

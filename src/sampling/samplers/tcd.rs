@@ -16,7 +16,7 @@ pub(super) const SAMPLER: Sampler = Sampler {
     },
     networks: Networks::Betas,
     eta: Some(0.3),
-    rows: rows,
+    rows,
 };
 
 /// A step goes down to a share `1 − eta` of the next timestep, and up to it by noise. The last one
