@@ -27,7 +27,7 @@ pub(super) const HEUN: Sampler = Sampler {
         "k_dpmpp_2m_sde_heun",
         "dpmpp_2m_sde_heun_gpu",
     ],
-    summary: "as dpmpp_2m_sde with Heun's correction: somewhat softer",
+    summary: "as dpmpp_2m_sde with the correction of heun: somewhat softer",
     reference: "Lu et al. 2022, arXiv 2211.01095",
     space: Space::VarianceExploding,
     grid: Grid::K_DIFFUSION,

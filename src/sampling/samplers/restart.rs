@@ -9,7 +9,7 @@ use crate::sampling::schedule::karras_levels;
 pub(super) const SAMPLER: Sampler = Sampler {
     name: "restart",
     aliases: &["Restart"],
-    summary: "Heun's steps that climb up again by noise to mend errors; lays its own levels",
+    summary: "steps of heun that climb up again by noise to mend errors; lays its own levels",
     reference: "Xu et al. 2023, arXiv 2306.14878",
     space: Space::VarianceExploding,
     grid: Grid::K_DIFFUSION,
