@@ -18,7 +18,7 @@ pub use purpose::Purpose;
 
 use crate::error::{Error, Result};
 use crate::networks::{AddedConfig, ClipConfig, LevelHeads, PerLevel, UnetConfig, VaeConfig};
-use crate::sampling::{NoiseModel, Prediction};
+use crate::sampling::{AlignYourSteps, NoiseModel, Prediction, SigmaRules};
 use crate::weights::Weights;
 use serde::Serialize;
 
@@ -74,6 +74,8 @@ pub(crate) struct Family {
     pub vae: VaeConfig,
     /// The noise that it was trained on, and the schedule through it.
     pub scheduler: SchedulerConfig,
+    /// Which of the published sigmas of `align_your_steps` are for it.
+    pub align_your_steps: AlignYourSteps,
     /// What its weights' values tell of the prediction, for files that say nothing of it.
     pub read_prediction: fn(&Weights) -> Option<Prediction>,
 }
@@ -138,21 +140,33 @@ pub struct SchedulerConfig {
     pub steps_offset: usize,
     /// What the network predicts.
     pub prediction: Prediction,
+    /// Whether next to no signal is left at the last timestep (Lin et al. 2024, arXiv 2305.08891).
+    pub zero_terminal_snr: bool,
+    /// The least and the greatest noise level, of networks that know any between them and no betas.
+    pub sigma_range: Option<[f64; 2]>,
     /// The schedule's name: `leading`, `trailing`, `linspace` or `karras`.
     pub spacing: &'static str,
 }
 
 impl SchedulerConfig {
-    /// The noise levels of the training.
+    /// The noise levels of the training, their end as `rules` have it where there is no signal.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if the betas make no noise schedule.
-    pub(crate) fn noise_model(&self) -> Result<NoiseModel> {
+    /// [`Error::Unsupported`] if the betas make no noise schedule, or the range is none.
+    pub(crate) fn noise_model(&self, rules: SigmaRules) -> Result<NoiseModel> {
+        if let Some([sigma_min, sigma_max]) = self.sigma_range {
+            return NoiseModel::edm(sigma_min, sigma_max);
+        }
         let make = match self.beta_schedule {
             BetaSchedule::ScaledLinear => NoiseModel::scaled_linear,
             BetaSchedule::Linear => NoiseModel::linear,
         };
-        make(self.beta_start, self.beta_end, self.train_steps)
+        let model = make(self.beta_start, self.beta_end, self.train_steps)?;
+        if self.zero_terminal_snr {
+            model.with_zero_terminal_snr(rules)
+        } else {
+            Ok(model)
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     markers, sd2, text_width,
 };
 use crate::networks::{Activation, ClipConfig, Heads, LevelHeads, PerLevel, UnetConfig, VaeConfig};
-use crate::sampling::Prediction;
+use crate::sampling::{AlignYourSteps, Prediction};
 use crate::weights::Weights;
 
 /// OpenAI's CLIP ViT-L/14, also the first of SDXL's two.
@@ -30,6 +30,8 @@ pub(super) const SCHEDULER: SchedulerConfig = SchedulerConfig {
     train_steps: 1000,
     steps_offset: 1,
     prediction: Prediction::Epsilon,
+    zero_terminal_snr: false,
+    sigma_range: None,
     spacing: "leading",
 };
 
@@ -79,6 +81,7 @@ pub(super) static SD1: Family = Family {
     unet: unet(768, LevelHeads::Count(PerLevel::Same(8))),
     vae: vae(0.18215),
     scheduler: SCHEDULER,
+    align_your_steps: AlignYourSteps::StableDiffusion,
     read_prediction: |_| None,
 };
 

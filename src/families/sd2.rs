@@ -8,7 +8,7 @@ use super::{
     Added, EmptyNegative, Family, TextEncoderSpec, context_width, markers, sd1, text_width,
 };
 use crate::networks::{Activation, ClipConfig, Heads, LevelHeads};
-use crate::sampling::Prediction;
+use crate::sampling::{AlignYourSteps, Prediction};
 use crate::weights::Weights;
 
 /// The width of OpenCLIP ViT-H/14, which tells the family in a diffusers folder.
@@ -48,6 +48,7 @@ pub(super) static SD2: Family = Family {
     unet: sd1::unet(CONTEXT_WIDTH, LevelHeads::Width(64)),
     vae: sd1::vae(0.18215),
     scheduler: sd1::SCHEDULER,
+    align_your_steps: AlignYourSteps::StableDiffusion,
     read_prediction,
 };
 

@@ -7,6 +7,7 @@ use super::{
     Added, EmptyNegative, Family, TextEncoderSpec, context_width, markers, sd1, text_width,
 };
 use crate::networks::{Activation, ClipConfig, Heads, LevelHeads};
+use crate::sampling::AlignYourSteps;
 use crate::weights::Weights;
 
 /// OpenCLIP ViT-bigG/14: tokens as they come out of the last layer but one, and the whole text.
@@ -58,6 +59,7 @@ pub(super) static BASE: Family = Family {
     unet: sd1::unet(2048, LevelHeads::Width(64)),
     vae: sd1::vae(SCALING_FACTOR),
     scheduler: sd1::SCHEDULER,
+    align_your_steps: AlignYourSteps::StableDiffusionXl,
     read_prediction: |_| None,
 };
 
@@ -77,6 +79,7 @@ pub(super) static REFINER: Family = Family {
     unet: sd1::unet(1280, LevelHeads::Width(64)),
     vae: sd1::vae(SCALING_FACTOR),
     scheduler: sd1::SCHEDULER,
+    align_your_steps: AlignYourSteps::StableDiffusionXl,
     read_prediction: |_| None,
 };
 

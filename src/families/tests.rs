@@ -97,6 +97,32 @@ fn the_header_may_tell_the_prediction() -> Result<()> {
 }
 
 #[test]
+fn tensors_may_tell_of_the_noise() -> Result<()> {
+    let marked = |markers: &[(&'static str, Vec<usize>)]| {
+        let mut tensors = xl_tensors();
+        tensors.extend(markers.iter().cloned());
+        configure(&file(&tensors, &[]))
+    };
+    let plain = marked(&[])?.scheduler;
+    assert_eq!(
+        (plain.prediction, plain.zero_terminal_snr),
+        (Prediction::Epsilon, false)
+    );
+    let noob = marked(&[("v_pred", vec![0]), ("ztsnr", vec![0])])?.scheduler;
+    assert_eq!(
+        (noob.prediction, noob.zero_terminal_snr),
+        (Prediction::V, true)
+    );
+    // diffusers' schedulers end at 2⁻²⁴ of ᾱ: σ = √(2²⁴ − 1).
+    let sigma_max = noob.noise_model(SigmaRules::Diffusers)?.sigma_max();
+    assert!((sigma_max - 4096.0).abs() < 1e-3, "{sigma_max}");
+    // The files here hold zeros, which are no range of noise levels.
+    let refused = marked(&[("edm_vpred.sigma_max", vec![1])]);
+    assert!(matches!(refused, Err(Error::BadFile { .. })), "{refused:?}");
+    Ok(())
+}
+
+#[test]
 fn wrong_fields_are_named() {
     for (config, named) in [
         (

@@ -232,10 +232,11 @@ impl Model {
             sigmas: request.sigmas.clone(),
             rules: request.sigma_rules.unwrap_or_default(),
             noise_path: request.noise_path,
+            align_your_steps: self.config.family.align_your_steps,
             ..sampling::Options::default()
         };
         sampling::build(
-            &scheduler.noise_model()?,
+            &scheduler.noise_model(options.rules)?,
             request.prediction.unwrap_or(scheduler.prediction),
             request.sampler.as_deref().unwrap_or_default(),
             request.schedule.as_deref().unwrap_or_default(),

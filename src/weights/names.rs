@@ -80,7 +80,12 @@ const BARE_PARTS: &[(&str, &str)] = &[
 ];
 
 /// Tensors that say something of the model and are no weights: ComfyUI's `supported_models.py`.
-const MARKERS: &[&str] = &["v_pred", "ztsnr", "edm_vpred.sigma_max"];
+const MARKERS: &[&str] = &[
+    "v_pred",
+    "ztsnr",
+    "edm_vpred.sigma_max",
+    "edm_vpred.sigma_min",
+];
 
 /// What training left in the file and drawing does not need, by the beginning of the file's name.
 const IGNORABLE_PREFIXES: &[&str] = &[
@@ -96,7 +101,6 @@ const IGNORABLE_PREFIXES: &[&str] = &[
     "first_stage_model.loss.",
     "first_stage_model.model_ema.",
     "text_encoders.t5xxl.transformer.encoder.embed_tokens.weight",
-    "edm_vpred.sigma_min",
 ];
 
 /// The same by the last segment: CLIP's positions are 0, 1, 2, … in every file, and its temperature

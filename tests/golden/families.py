@@ -48,6 +48,8 @@ CASES = [
          guidance_scale=7.0, prompt="a red fox on a hill", negative_prompt="blurry", seed=31),
     dict(name="sd2_v_euler_trailing_batch", model="tiny_sd2", sampler="euler", schedule="trailing", height=28, width=44, steps=6,
          guidance_scale=4.0, prompt="a green boat", negative_prompt="", seed=32, batch_size=2),
+    dict(name="sd2_ztsnr_euler_trailing", model="tiny_sd2_ztsnr", sampler="euler", schedule="trailing", height=36, width=44, steps=5,
+         guidance_scale=5.0, prompt="a lamp in the dark", negative_prompt="noise", seed=38),
     dict(name="xl_euler_leading", model="tiny_xl", sampler="euler", schedule="leading", height=52, width=36, steps=6,
          guidance_scale=5.0, prompt="an old ship", negative_prompt="fog, rain", seed=33),
     dict(name="xl_dpmpp_2m_karras_zeros", model="tiny_xl", sampler="dpmpp_2m", schedule="karras", height=36, width=60, steps=6,
@@ -79,7 +81,9 @@ def tokenizers(networks, scratch):
 
 def make_scheduler(case):
     scheduler, options = SAMPLERS[case["sampler"]]
-    options = SCHEDULER | options | (V if case["model"] == "tiny_sd2" else {})
+    options = SCHEDULER | options | (V if case["model"].startswith("tiny_sd2") else {})
+    if case["model"].endswith("ztsnr"):
+        options |= {"rescale_betas_zero_snr": True}
     if case["schedule"] == "karras":
         return scheduler(**options, timestep_spacing="linspace", use_karras_sigmas=True)
     spacing = {} if case["schedule"] == "lcm" else {"timestep_spacing": case["schedule"]}
@@ -192,7 +196,10 @@ def write_networks(name, networks):
 def write_single_file(name, networks):
     scheduler = V if name == "tiny_sd2" else {}
     metadata = {"format": "pt", "modelspec.title": name, "config": json.dumps(family_models.config_entry(name, scheduler))}
-    models.save(MODELS / f"{name}.safetensors", family_models.single_file(name, networks), metadata)
+    tensors = family_models.single_file(name, networks)
+    if name.endswith("ztsnr"):  # as files on the web say so
+        tensors |= {"v_pred": torch.zeros(0), "ztsnr": torch.zeros(0)}
+    models.save(MODELS / f"{name}.safetensors", tensors, metadata)
 
 
 def write_folder(name, networks, tokens):
@@ -237,7 +244,8 @@ def main():
             write_single_file(name, networks)
             if name == "tiny_xl":
                 write_folder(name, networks, tokens)
-            write_networks(name, networks)
+            if name != "tiny_sd2_ztsnr":  # the network of tiny_sd2
+                write_networks(name, networks)
             for case in (c for c in CASES if c["model"] == name):
                 case = {"batch_size": 1} | case
                 out = run(case, make_pipeline(case, networks, tokens))

@@ -59,6 +59,7 @@ XL_VAE = VAE | {"scaling_factor": 0.13025}
 
 SPECS = {
     "tiny_sd2": SD2,
+    "tiny_sd2_ztsnr": SD2,
     "tiny_xl": {"unet": xl_unet(72, 6), "vae": XL_VAE, "text_encoder": CLIP_L, "text_encoder_2": OPEN_CLIP},
     "tiny_refiner": {"unet": xl_unet(40, 5), "vae": XL_VAE, "text_encoder_2": OPEN_CLIP},
     "tiny_lcm": {"unet": SD1_UNET | {"time_cond_proj_dim": 16}, "vae": SD2["vae"], "text_encoder": CLIP_L},
@@ -139,8 +140,10 @@ def sd2_text_encoder(network):
     return theirs | {"text_projection": models.draw("unused", torch.empty(width, width))}
 
 
+OPEN_CLIP_TEXT = {"text_encoder": ("cond_stage_model.model.", sd2_text_encoder)}
 TEXT_PREFIXES = {
-    "tiny_sd2": {"text_encoder": ("cond_stage_model.model.", sd2_text_encoder)},
+    "tiny_sd2": OPEN_CLIP_TEXT,
+    "tiny_sd2_ztsnr": OPEN_CLIP_TEXT,
     "tiny_xl": {"text_encoder": ("conditioner.embedders.0.transformer.", text_names), "text_encoder_2": ("conditioner.embedders.1.model.", open_clip)},
     "tiny_refiner": {"text_encoder_2": ("conditioner.embedders.0.model.", open_clip)},
 }

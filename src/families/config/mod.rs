@@ -10,7 +10,7 @@ use self::part::{Supported, single, unknown_choice};
 use super::{BetaSchedule, Defaults, EmptyNegative, Family, SchedulerConfig, TextEncoderSpec};
 use crate::error::Result;
 use crate::networks::{Activation, ClipConfig, Heads, LevelHeads, PerLevel, UnetConfig, VaeConfig};
-use crate::sampling::Prediction;
+use crate::sampling::{Prediction, SigmaRules};
 use crate::weights::Weights;
 
 const SILU: &[&str] = &[r#""silu""#, r#""swish""#];
@@ -67,7 +67,6 @@ const VAE: Supported = &[
 /// Of diffusers' schedulers.
 const SCHEDULER: Supported = &[
     ("clip_sample", NO),
-    ("rescale_betas_zero_snr", NO),
     ("thresholding", NO),
     ("trained_betas", ABSENT),
     ("use_beta_sigmas", NO),
@@ -201,10 +200,16 @@ pub(super) fn scheduler(weights: &Weights, model_family: &Family) -> Result<Sche
         Some(prediction) => Some(prediction),
         None => prediction_in_metadata(weights)?,
     };
-    let marked = || weights.marker("v_pred").map(|_| Prediction::V);
+    let marked = || {
+        let markers = ["v_pred", "edm_vpred.sigma_max"];
+        let is_marked = markers.iter().any(|name| weights.marker(name).is_some());
+        is_marked.then_some(Prediction::V)
+    };
     let prediction = prediction
         .or_else(marked)
         .or_else(|| (model_family.read_prediction)(weights));
+    let zero_terminal_snr = part.flag("rescale_betas_zero_snr")?;
+    let zero_terminal_snr = zero_terminal_snr.unwrap_or_else(|| weights.marker("ztsnr").is_some());
     let config = SchedulerConfig {
         beta_schedule: part
             .choice("beta_schedule", &beta_schedules)?
@@ -218,17 +223,28 @@ pub(super) fn scheduler(weights: &Weights, model_family: &Family) -> Result<Sche
             .count_or_zero("steps_offset")?
             .unwrap_or(family.steps_offset),
         prediction: prediction.unwrap_or(family.prediction),
+        zero_terminal_snr,
+        sigma_range: sigma_range(weights),
         spacing: spacing.unwrap_or(family.spacing),
     };
     let grows = config.beta_start <= config.beta_end && config.beta_end < 1.0;
     if !grows {
         return Err(part.bad("beta_end", "a number from beta_start to below 1"));
     }
-    if config.noise_model().is_err() {
+    if config.noise_model(SigmaRules::default()).is_err() {
         let expected = "a whole number from 2 to 100000 that leaves some signal at the end";
         return Err(part.bad("num_train_timesteps", expected));
     }
     Ok(config)
+}
+
+/// The noise levels of a network after Karras et al. 2022 (arXiv 2206.00364), such as CosXL, by the
+/// tensors that its file has for them. ComfyUI's least is 0.002 where the file says none.
+fn sigma_range(weights: &Weights) -> Option<[f64; 2]> {
+    const SIGMA_MIN: f64 = 0.002;
+    let level = |name| weights.marker(name)?.first().map(|&level| f64::from(level));
+    let greatest = level("edm_vpred.sigma_max")?;
+    Some([level("edm_vpred.sigma_min").unwrap_or(SIGMA_MIN), greatest])
 }
 
 /// What a network may predict, as diffusers and the model specification write it.

@@ -33,7 +33,7 @@ pub(super) const IPNDM: Sampler = Sampler {
 pub(super) const IPNDM_V: Sampler = Sampler {
     name: "ipndm_v",
     aliases: &["iPNDM_v"],
-    summary: "as ipndm, with the weights of the steps' own lengths",
+    summary: "as ipndm, with weights for steps of any length",
     reference: "Zhang & Chen 2022, arXiv 2204.13902",
     space: Space::VarianceExploding,
     grid: Grid::K_DIFFUSION,
