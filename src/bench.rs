@@ -4,7 +4,7 @@
 use crate::error::Result;
 use crate::gpu::Device;
 use crate::ops::{Conv2d, Conv2dGeometry, GroupNorm, LayerNorm, Linear, Mask, Padding, RowField};
-use crate::pipeline::{Model, Precision, StepShape, ends};
+use crate::pipeline::{Guidance, Model, Precision, StepShape, ends};
 use crate::plan::{Plan, PlanReport, Residency, Runner};
 use crate::tensor::{DType, Recorder, Shape, Tensor};
 use crate::weights::Weights;
@@ -194,6 +194,7 @@ impl Replay {
             branches: 2,
             chunks: 1,
             latent: model.latent_size(width, height)?,
+            guidance: Guidance::Plain,
         };
         let plan = model.step_plan(shape, compute, &device.caps())?;
         let replay = Self::new(device, plan, &model.weights, compute)?;

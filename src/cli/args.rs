@@ -13,8 +13,8 @@ use super::output::Pattern;
 use super::replay::ReplayArgs;
 use super::samplers::SamplersArgs;
 use super::values::{
-    NoisePathArg, PrecisionArg, PromptStyleArg, Seed, SigmaRulesArg, Sigmas, Verbosity,
-    finite_number, noise, prediction, preset, seed, sigmas, whole_number,
+    NoisePathArg, PrecisionArg, PromptStyleArg, Seed, SigmaRulesArg, Sigmas, Verbosity, corner,
+    finite_number, noise, prediction, preset, seed, sigmas, size, whole_number,
 };
 
 /// Pictures from prompts, on any GPU.
@@ -168,6 +168,33 @@ pub(super) struct GenerateArgs {
     /// How much of the removed noise is replaced by fresh noise each step, 0 to 1 [default: the sampler's]
     #[arg(long, value_name = "ETA", value_parser = finite_number, allow_negative_numbers = true)]
     pub(super) eta: Option<f64>,
+
+    /// How much of the unguided spread is restored after guidance, 0 to 1; 0.7 against washed-out pictures
+    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = finite_number)]
+    #[arg(allow_negative_numbers = true)]
+    pub(super) guidance_rescale: f64,
+
+    /// Share of the steps after which guidance begins
+    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = finite_number)]
+    #[arg(allow_negative_numbers = true)]
+    pub(super) guidance_start: f64,
+
+    /// Share of the steps after which guidance ends
+    #[arg(long, value_name = "SHARE", default_value = "1", value_parser = finite_number)]
+    #[arg(allow_negative_numbers = true)]
+    pub(super) guidance_end: f64,
+
+    /// Size that SDXL is told the picture came from [default: the picture's own]
+    #[arg(long, value_name = "WxH", value_parser = size)]
+    pub(super) original_size: Option<[usize; 2]>,
+
+    /// Pixels that SDXL is told were cropped off at the left and at the top [default: 0,0]
+    #[arg(long, value_name = "X,Y", value_parser = corner)]
+    pub(super) crop: Option<[usize; 2]>,
+
+    /// Size that SDXL is told the picture has [default: its own]
+    #[arg(long, value_name = "WxH", value_parser = size)]
+    pub(super) target_size: Option<[usize; 2]>,
 
     /// How the noise of one step and another belong together [default: as --sigma-rules has it]
     ///

@@ -91,6 +91,12 @@ fn typed_request(args: &GenerateArgs) -> Request {
     request.sigmas = args.sigmas.as_ref().map(|sigmas| sigmas.0.clone());
     request.sigma_rules = args.sigma_rules.map(Into::into);
     request.eta = args.eta;
+    request.guidance_rescale = args.guidance_rescale;
+    request.guidance_start = args.guidance_start;
+    request.guidance_end = args.guidance_end;
+    request.original_size = args.original_size;
+    request.crop = args.crop;
+    request.target_size = args.target_size;
     request.noise_path = args.noise_path.map(Into::into);
     request.prediction = args.prediction;
     request.seed = match args.seed {

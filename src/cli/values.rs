@@ -132,6 +132,22 @@ pub(super) fn finite_number(typed: &str) -> Result<f64, String> {
     number.ok_or_else(|| "must be a number, as in 7.5".to_owned())
 }
 
+/// A width and a height, as height and width.
+pub(super) fn size(typed: &str) -> Result<[usize; 2], String> {
+    pair(typed, 'x').ok_or_else(|| "must be a width and a height, as in 1024x768".to_owned())
+}
+
+/// A column and a row, as row and column.
+pub(super) fn corner(typed: &str) -> Result<[usize; 2], String> {
+    pair(typed, ',').ok_or_else(|| "must be two whole numbers, as in 0,64".to_owned())
+}
+
+/// Two whole numbers, the second one first.
+fn pair(typed: &str, between: char) -> Option<[usize; 2]> {
+    let (first, second) = typed.split_once(between)?;
+    Some([second.parse().ok()?, first.parse().ok()?])
+}
+
 pub(super) fn seed(typed: &str) -> Result<Seed, String> {
     if typed == "-1" {
         return Ok(Seed::Draw);

@@ -1,7 +1,7 @@
 //! The shaders' texts, and their assembly into modules.
 
 /// Every shader by name.
-pub(super) static SHADERS: [(&str, &str); 19] = [
+pub(super) static SHADERS: [(&str, &str); 20] = [
     ("activation", include_str!("../../shaders/activation.wgsl")),
     ("attention", include_str!("../../shaders/attention.wgsl")),
     ("binary", include_str!("../../shaders/binary.wgsl")),
@@ -23,6 +23,10 @@ pub(super) static SHADERS: [(&str, &str); 19] = [
     (
         "model_input",
         include_str!("../../shaders/model_input.wgsl"),
+    ),
+    (
+        "rescale_guidance",
+        include_str!("../../shaders/rescale_guidance.wgsl"),
     ),
     (
         "sampler_step",

@@ -13,6 +13,7 @@ mod group_norm;
 mod layer_norm;
 mod linear;
 mod model_input;
+mod rescale_guidance;
 mod sampler_step;
 mod scale;
 mod slice_last;

@@ -48,14 +48,18 @@ pub(crate) enum RowField {
     Kept = 13,
     /// F = F_0 + Σ w_b · (F_b − F_0): the weights of the second branch and of those after it.
     Guidance = 20,
+    /// How much of the conditional prediction's spread is restored after guidance.
+    Rescale = 28,
 }
 
 /// The most branches that a row can weigh: an unconditional one and eight others.
 pub(crate) const MAX_BRANCHES: usize = 9;
 
+const _: () = assert!(RowField::Guidance as usize + MAX_BRANCHES - 1 == RowField::Rescale as usize);
+
 impl RowField {
     /// The length of a row.
-    pub(crate) const COUNT: usize = Self::Guidance as usize + MAX_BRANCHES - 1;
+    pub(crate) const COUNT: usize = Self::Rescale as usize + 1;
 
     /// The field's place in a row.
     pub(crate) fn index(self) -> u32 {

@@ -98,6 +98,7 @@ fn sampling(recorder: &Recorder, channels: usize) {
         let output = activations(recorder, [branches, 3, 3, channels]);
         state.sampler_step(output, noise, row);
     }
+    activations(recorder, [2, 3, 3, channels]).rescale_guidance(row);
 }
 
 /// What stands at the ends of plans: embedded timesteps, changes of type, pictures, checks.

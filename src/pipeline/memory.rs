@@ -2,7 +2,7 @@
 
 use super::model::Model;
 use super::prompts::Prompts;
-use super::recordings::StepShape;
+use super::recordings::{Guidance, StepShape};
 use super::request::{Precision, Request};
 use crate::error::Result;
 use crate::plan::{DispatchReport, Plan, PlanReport};
@@ -125,6 +125,7 @@ impl Model {
             branches: 2,
             chunks: 1,
             latent: self.latent_size(options.width, options.height)?,
+            guidance: Guidance::Plain,
         };
         let caps = Caps::unlimited();
         let mut plans = Vec::from(self.plans(shape, shape.branches, compute, &caps)?);
@@ -142,6 +143,7 @@ impl Model {
             branches: self.branches(request),
             chunks: prompts.chunk_count(),
             latent: self.latent_size(request.width(), request.height())?,
+            guidance: Guidance::of(request),
         };
         let plans = self.plans(shape, prompts.text_count(), compute, caps)?;
         let reports: Vec<PlanReport> = plans.iter().map(|(_, plan)| plan.report()).collect();
@@ -161,6 +163,7 @@ impl Model {
             branches: 1,
             chunks: 1,
             latent: [8, 8],
+            guidance: Guidance::Plain,
         };
         let plans = self.plans(smallest, 1, DType::F32, &Caps::unlimited())?;
         let mut seen = HashSet::new();

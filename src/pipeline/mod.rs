@@ -30,7 +30,7 @@ pub use noise::{BatchNoise, StepNoise};
 pub use preset::Preset;
 pub use progress::{LoadProgress, Step};
 pub use recipe::{Program, Recipe};
-pub(crate) use recordings::{StepShape, ends};
+pub(crate) use recordings::{Guidance, StepShape, ends};
 pub use request::{MAX_BATCH_SIZE, MAX_SIDE_PX, Noise, Precision, Request, Task};
 pub use run::Run;
 pub use summary::{Summary, TensorSummary};

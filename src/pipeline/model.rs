@@ -232,6 +232,8 @@ impl Model {
             sigmas: request.sigmas.clone(),
             rules: request.sigma_rules.unwrap_or_default(),
             noise_path: request.noise_path,
+            guidance_interval: [request.guidance_start, request.guidance_end],
+            guidance_rescale: request.guidance_rescale,
             align_your_steps: self.config.family.align_your_steps,
             ..sampling::Options::default()
         };

@@ -1,6 +1,7 @@
 //! The plans of a model, recorded at one shape: text encoder, denoising step, decoder.
 
 use super::model::Model;
+use super::request::Request;
 use crate::error::Result;
 use crate::networks::{AddedInputs, UnetInputs};
 use crate::ops::{RowField, STATE_SLOTS};
@@ -18,6 +19,29 @@ pub(crate) struct StepShape {
     pub(crate) chunks: usize,
     /// Height and width in latents.
     pub(crate) latent: [usize; 2],
+    /// What becomes of the branches.
+    pub(crate) guidance: Guidance,
+}
+
+/// What becomes of the branches of a guided step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Guidance {
+    /// They are weighed.
+    #[default]
+    Plain,
+    /// They are weighed, and what comes out gets the spread of the conditional one.
+    Rescaled,
+}
+
+impl Guidance {
+    /// What a request asks for.
+    pub(super) fn of(request: &Request) -> Self {
+        if request.guidance_rescale == 0.0 {
+            Self::Plain
+        } else {
+            Self::Rescaled
+        }
+    }
 }
 
 /// Names of the plans' inputs and outputs.
@@ -105,6 +129,7 @@ impl Model {
             branches,
             chunks,
             latent: [height, width],
+            guidance: guidance_rule,
         } = shape;
         let channels = self.config.vae.latent_channels;
         let state_shape = [STATE_SLOTS, batch, height, width, channels];
@@ -141,6 +166,10 @@ impl Model {
             added,
             guidance,
         });
+        let output = match guidance_rule {
+            Guidance::Rescaled if branches == 2 => output.rescale_guidance(row),
+            _ => output,
+        };
         let next = state.sampler_step(output, noise, row);
         recorder.output(ends::NONFINITE, next.count_nonfinite());
         recorder.feed_back(ends::PREVIOUS, state);

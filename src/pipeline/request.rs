@@ -122,6 +122,13 @@ pub struct Request {
     /// How much of the removed noise is replaced by fresh noise each step, 0 to 1, for samplers that
     /// have one ([`crate::sampling::Sampler::eta`]).
     pub eta: Option<f64>,
+    /// How much of the conditional prediction's spread is restored after guidance, 0 to 1: against
+    /// washed-out pictures of models with zero terminal SNR, for which 0.7 was proposed.
+    pub guidance_rescale: f64,
+    /// The share of the steps after which guidance begins, 0 to 1.
+    pub guidance_start: f64,
+    /// The share of the steps after which guidance ends, 0 to 1.
+    pub guidance_end: f64,
     /// How the noise of one step and that of another belong together; as the program whose
     /// `sigma_rules` they are has it for the sampler where `None`.
     pub noise_path: Option<NoisePath>,
@@ -169,6 +176,9 @@ impl Default for Request {
             sigmas: None,
             sigma_rules: None,
             eta: None,
+            guidance_rescale: 0.0,
+            guidance_start: 0.0,
+            guidance_end: 1.0,
             noise_path: None,
             prediction: None,
             seed: None,
@@ -241,6 +251,18 @@ impl Request {
     }
 
     fn check_sampling(&self) -> Result<()> {
+        for (field, share) in [
+            ("guidance_rescale", self.guidance_rescale),
+            ("guidance_start", self.guidance_start),
+            ("guidance_end", self.guidance_end),
+        ] {
+            if !(0.0..=1.0).contains(&share) {
+                return Err(Error::request(
+                    field,
+                    format!("must be 0 to 1, not {share}"),
+                ));
+            }
+        }
         if let Some(eta) = self.eta.filter(|eta| !(0.0..=1.0).contains(eta)) {
             return Err(Error::request("eta", format!("must be 0 to 1, not {eta}")));
         }

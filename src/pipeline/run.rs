@@ -8,7 +8,7 @@ use super::noise::RunNoise;
 use super::plans::{Lease, Part, Stage};
 use super::progress::Step;
 use super::prompts::Prompts;
-use super::recordings::{StepShape, ends};
+use super::recordings::{Guidance, StepShape, ends};
 use super::request::{Noise, Request, Task};
 use super::tasks;
 use super::trace::Trace;
@@ -74,6 +74,7 @@ impl Run {
             branches: model.branches(&request),
             chunks: prompts.chunk_count(),
             latent,
+            guidance: Guidance::of(&request),
         };
         let encoder = Part::TextEncoder(prompts.text_count());
         let (step, decoder) = (Part::Step(step_shape), Part::VaeDecoder(latent));
@@ -354,6 +355,7 @@ fn row_values(row: &Row) -> Vec<f32> {
         (RowField::CSkip, row.c_skip),
         (RowField::COut, row.c_out),
         (RowField::Guidance, row.guidance_scale),
+        (RowField::Rescale, row.guidance_rescale),
         (RowField::EntryX, row.entry.x),
         (RowField::EntryDenoised, row.entry.denoised),
         (RowField::Remembered, f64::from(u8::from(row.remembered))),

@@ -62,6 +62,10 @@ pub struct Options {
     /// The noise levels themselves, in place of the schedule's: where the network is evaluated, from
     /// the noisiest down, and last the one where the run ends, most often 0.
     pub sigmas: Option<Vec<f64>>,
+    /// Between which shares of the steps there is guidance: 0 and 1 for all.
+    pub guidance_interval: [f64; 2],
+    /// How much of the conditional prediction's spread is restored after guidance, 0 to 1.
+    pub guidance_rescale: f64,
     /// How the noise of one step and that of another belong together; `None` is as the program whose
     /// rules are asked for has it for the sampler.
     pub noise_path: Option<NoisePath>,
@@ -78,6 +82,8 @@ impl Default for Options {
             steps_offset: 1,
             rules: SigmaRules::default(),
             sigmas: None,
+            guidance_interval: [0.0, 1.0],
+            guidance_rescale: 0.0,
             noise_path: None,
             rho: None,
             align_your_steps: AlignYourSteps::default(),
@@ -150,13 +156,31 @@ pub fn build(
         options
             .rules
             .initial_noise(sampler.grid, space, initial, first.sigma, noise_model);
+    let mut rows = sampler.rows(&trajectory);
+    guide(&mut rows, options);
     Ok(Table {
         initial_scale: space.initial_scale(initial, first.level),
-        rows: sampler.rows(&trajectory),
+        rows,
         noise_path: options
             .noise_path
             .unwrap_or_else(|| rules::noise_path(sampler.name)),
     })
+}
+
+/// Takes guidance from the steps outside of its interval, and says how it is rescaled.
+///
+/// Kynkäänniemi et al. 2024 (arXiv 2404.07724) limit it to noise levels; by shares of the steps it is
+/// diffusers' `guidance_start` and `guidance_stop`.
+fn guide(rows: &mut [Row], options: &Options) {
+    let steps = rows.last().map_or(1, |row| row.step + 1) as f64;
+    let [start, end] = options.guidance_interval;
+    for row in rows {
+        row.guidance_rescale = options.guidance_rescale;
+        let share = row.step as f64 / steps;
+        if !(start..end).contains(&share) {
+            row.guidance_scale = 1.0;
+        }
+    }
 }
 
 /// The noise levels of a run: the user's own, or those of `schedule`.

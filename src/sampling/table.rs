@@ -65,6 +65,9 @@ pub struct Row {
     pub c_out: f64,
     /// The weight of the conditional over the unconditional prediction; at 1 the conditional alone.
     pub guidance_scale: f64,
+    /// How much of the conditional prediction's spread is restored after guidance: Lin et al. 2024
+    /// (arXiv 2305.08891), eq. 15 and 16. At 0 the guided prediction stays as it is.
+    pub guidance_rescale: f64,
     /// What this row adds to the history.
     pub entry: Entry,
     /// Whether the next row finds the entry in its history.

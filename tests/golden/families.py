@@ -49,7 +49,7 @@ CASES = [
     dict(name="sd2_v_euler_trailing_batch", model="tiny_sd2", sampler="euler", schedule="trailing", height=28, width=44, steps=6,
          guidance_scale=4.0, prompt="a green boat", negative_prompt="", seed=32, batch_size=2),
     dict(name="sd2_ztsnr_euler_trailing", model="tiny_sd2_ztsnr", sampler="euler", schedule="trailing", height=36, width=44, steps=5,
-         guidance_scale=5.0, prompt="a lamp in the dark", negative_prompt="noise", seed=38),
+         guidance_scale=5.0, prompt="a lamp in the dark", negative_prompt="noise", seed=38, guidance_rescale=0.7),
     dict(name="xl_euler_leading", model="tiny_xl", sampler="euler", schedule="leading", height=52, width=36, steps=6,
          guidance_scale=5.0, prompt="an old ship", negative_prompt="fog, rain", seed=33),
     dict(name="xl_dpmpp_2m_karras_zeros", model="tiny_xl", sampler="dpmpp_2m", schedule="karras", height=36, width=60, steps=6,
@@ -145,6 +145,8 @@ def run(case, pipeline):
     init = torch.cat([torch.randn(shape, generator=g) for g in generators])
     # An empty negative prompt is none at all, as in diffusers' examples: zeros, where the model wants them.
     kwargs = {"negative_prompt": case["negative_prompt"] or None} if case["sampler"] != "lcm" else {}
+    if "guidance_rescale" in case:
+        kwargs["guidance_rescale"] = case["guidance_rescale"]
     if isinstance(pipeline, StableDiffusionXLPipeline):
         sizes = {"original_size": "original_size", "target_size": "target_size", "crop": "crops_coords_top_left"}
         kwargs |= {theirs: tuple(case[ours]) for ours, theirs in sizes.items() if ours in case}

@@ -77,6 +77,7 @@ impl Golden {
             .schedule(text("schedule"))
             .seed(self.case["seed"].as_u64().unwrap())
             .batch_size(number("batch_size"));
+        request.guidance_rescale = self.case["guidance_rescale"].as_f64().unwrap_or_default();
         request.original_size = pair("original_size");
         request.crop = pair("crop");
         request.target_size = pair("target_size");

@@ -67,6 +67,18 @@ impl Request {
         self
     }
 
+    /// Sets how much of the conditional prediction's spread is restored after guidance, 0 to 1.
+    pub fn guidance_rescale(mut self, share: f64) -> Self {
+        self.guidance_rescale = share;
+        self
+    }
+
+    /// Sets between which shares of the steps there is guidance, 0 to 1.
+    pub fn guidance_interval(mut self, start: f64, end: f64) -> Self {
+        (self.guidance_start, self.guidance_end) = (start, end);
+        self
+    }
+
     /// Sets how much of the removed noise is replaced each step, 0 to 1.
     pub fn eta(mut self, eta: f64) -> Self {
         self.eta = Some(eta);

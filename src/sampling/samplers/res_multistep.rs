@@ -17,7 +17,7 @@ pub(super) const SAMPLER: Sampler = Sampler {
 
 pub(super) const ANCESTRAL: Sampler = Sampler {
     name: "res_multistep_ancestral",
-    aliases: &[],
+    aliases: &["res_multistep_a"],
     summary: "as res_multistep, with fresh noise each step",
     reference: "Zhang et al. 2023, arXiv 2308.02157",
     space: Space::VarianceExploding,

@@ -122,6 +122,7 @@ impl Trajectory<'_> {
             c_skip: scalings.c_skip,
             c_out: scalings.c_out,
             guidance_scale: self.guidance_scale,
+            guidance_rescale: 0.0,
             entry: Entry::DENOISED,
             remembered: true,
             next: Combination::default(),

@@ -307,3 +307,18 @@ fn a_step_between_equal_levels_leaves_the_latent_alone() {
         }
     }
 }
+
+#[test]
+fn guidance_keeps_to_its_share_of_the_steps() {
+    let options = Options {
+        guidance_interval: [0.25, 0.75],
+        ..Options::default()
+    };
+    let model = stable_diffusion();
+    let epsilon = Prediction::Epsilon;
+    let table = build(&model, epsilon, "heun", "karras", 8, 7.5, &options).unwrap();
+    for row in &table.rows {
+        let expected = if (2..6).contains(&row.step) { 7.5 } else { 1.0 };
+        assert_eq!(row.guidance_scale, expected, "step {}", row.step);
+    }
+}
