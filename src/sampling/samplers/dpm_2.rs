@@ -19,7 +19,7 @@ pub(super) const SAMPLER: Sampler = Sampler {
     grid: Grid::K_DIFFUSION,
     networks: Networks::Betas,
     eta: None,
-    rows,
+    rows: |trajectory| trajectory.rows_of_steps(step_rows),
 };
 
 pub(super) const ANCESTRAL: Sampler = Sampler {
@@ -37,13 +37,8 @@ pub(super) const ANCESTRAL: Sampler = Sampler {
     grid: Grid::K_DIFFUSION,
     networks: Networks::Betas,
     eta: Some(1.0),
-    rows,
+    rows: |trajectory| trajectory.rows_of_steps(step_rows),
 };
-
-fn rows(trajectory: &Trajectory<'_>) -> Vec<Row> {
-    let rows = trajectory.steps().map(|step| step_rows(trajectory, &step));
-    rows.flatten().collect()
-}
 
 /// `x_mid = x + d·(σ_mid − σ)`, `x' = x + d_mid·(σ_down − σ) + σ_up·n`, with `d = (x − D)/σ`.
 fn step_rows(trajectory: &Trajectory<'_>, step: &Step) -> Vec<Row> {

@@ -18,13 +18,8 @@ pub(super) const SAMPLER: Sampler = Sampler {
     grid: Grid::K_DIFFUSION,
     networks: Networks::Betas,
     eta: Some(1.0),
-    rows,
+    rows: |trajectory| trajectory.rows_of_steps(step_rows),
 };
-
-fn rows(trajectory: &Trajectory<'_>) -> Vec<Row> {
-    let rows = trajectory.steps().map(|step| step_rows(trajectory, &step));
-    rows.flatten().collect()
-}
 
 fn step_rows(trajectory: &Trajectory<'_>, step: &Step) -> Vec<Row> {
     let (down, up) = ancestral(step.from, step.to, trajectory.eta);

@@ -98,6 +98,11 @@ impl Trajectory<'_> {
         })
     }
 
+    /// The rows of a sampler that takes each step alone.
+    pub(super) fn rows_of_steps(&self, rows: fn(&Self, &Step) -> Vec<Row>) -> Vec<Row> {
+        self.steps().flat_map(|step| rows(self, &step)).collect()
+    }
+
     /// The place of evaluation at a noise level that is no step's own, a ratio of noise to signal.
     pub(super) fn at(&self, sigma: f64) -> Point {
         let timestep = self.noise_model.timestep(sigma);
