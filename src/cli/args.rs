@@ -169,6 +169,10 @@ pub(super) struct GenerateArgs {
     #[arg(long, value_name = "ETA", value_parser = finite_number, allow_negative_numbers = true)]
     pub(super) eta: Option<f64>,
 
+    /// Layer of the text encoders whose vectors are taken, 1 for the last [default: the model's own]
+    #[arg(long, value_name = "N", value_parser = whole_number, allow_negative_numbers = true)]
+    pub(super) clip_skip: Option<usize>,
+
     /// How much of the unguided spread is restored after guidance, 0 to 1; 0.7 against washed-out pictures
     #[arg(long, value_name = "SHARE", default_value = "0", value_parser = finite_number)]
     #[arg(allow_negative_numbers = true)]

@@ -91,6 +91,7 @@ fn typed_request(args: &GenerateArgs) -> Request {
     request.sigmas = args.sigmas.as_ref().map(|sigmas| sigmas.0.clone());
     request.sigma_rules = args.sigma_rules.map(Into::into);
     request.eta = args.eta;
+    request.clip_skip = args.clip_skip;
     request.guidance_rescale = args.guidance_rescale;
     request.guidance_start = args.guidance_start;
     request.guidance_end = args.guidance_end;

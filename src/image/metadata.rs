@@ -23,6 +23,9 @@ pub struct Parameters<'a> {
     pub guidance_scale: f64,
     /// This picture's own seed.
     pub seed: u64,
+    /// The text encoder's layer whose vectors were taken, counted from 1 for the last; `None` for the
+    /// model's own.
+    pub clip_skip: Option<usize>,
     /// Whose noise the seed stands for, as A1111 calls it: `CPU` or `NV`; `None` for recorded noise.
     pub rng: Option<&'a str>,
     /// The width in pixels.
@@ -54,6 +57,9 @@ impl fmt::Display for Parameters<'_> {
             self.height,
             quoted(self.model),
         )?;
+        if let Some(layer) = self.clip_skip {
+            write!(f, "Clip skip: {layer}, ")?;
+        }
         if let Some(rng) = self.rng {
             write!(f, "RNG: {rng}, ")?;
         }
@@ -105,6 +111,7 @@ mod tests {
         schedule: "leading",
         guidance_scale: 3.5,
         seed: 42,
+        clip_skip: None,
         rng: Some("CPU"),
         width: 128,
         height: 96,

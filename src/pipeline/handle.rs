@@ -149,6 +149,7 @@ impl Pipeline {
     fn prepare(&self, request: &Request) -> Result<(Request, DType, Memory)> {
         let request = request.resolved(self.defaults())?;
         self.model().check_purpose()?;
+        self.model().check_clip_skip(&request)?;
         self.model()
             .latent_size(request.width(), request.height())?;
         self.model().table(&request)?;

@@ -2,7 +2,7 @@
 
 use super::model::Model;
 use super::prompts::Prompts;
-use super::recordings::{Guidance, StepShape};
+use super::recordings::{Guidance, StepShape, TextShape};
 use super::request::{Precision, Request};
 use crate::error::Result;
 use crate::plan::{DispatchReport, Plan, PlanReport};
@@ -128,7 +128,7 @@ impl Model {
             guidance: Guidance::Plain,
         };
         let caps = Caps::unlimited();
-        let mut plans = Vec::from(self.plans(shape, shape.branches, compute, &caps)?);
+        let mut plans = Vec::from(self.plans(shape, own_layers(shape.branches), compute, &caps)?);
         if let Some(encoder) = self.vae_encoder_plan(shape.latent, compute, &caps) {
             plans.push(("vae_encoder", encoder?));
         }
@@ -145,7 +145,11 @@ impl Model {
             latent: self.latent_size(request.width(), request.height())?,
             guidance: Guidance::of(request),
         };
-        let plans = self.plans(shape, prompts.text_count(), compute, caps)?;
+        let texts = TextShape {
+            texts: prompts.text_count(),
+            clip_skip: request.clip_skip,
+        };
+        let plans = self.plans(shape, texts, compute, caps)?;
         let reports: Vec<PlanReport> = plans.iter().map(|(_, plan)| plan.report()).collect();
         Ok(Memory {
             weight_bytes: reports.iter().map(|report| report.weight_bytes).sum(),
@@ -165,7 +169,7 @@ impl Model {
             latent: [8, 8],
             guidance: Guidance::Plain,
         };
-        let plans = self.plans(smallest, 1, DType::F32, &Caps::unlimited())?;
+        let plans = self.plans(smallest, own_layers(1), DType::F32, &Caps::unlimited())?;
         let mut seen = HashSet::new();
         let params = plans.into_iter().flat_map(|(_, plan)| plan.params);
         Ok(params
@@ -176,7 +180,7 @@ impl Model {
     fn plans(
         &self,
         shape: StepShape,
-        texts: usize,
+        texts: TextShape,
         compute: DType,
         caps: &Caps,
     ) -> Result<[(&'static str, Plan); 3]> {
@@ -191,5 +195,13 @@ impl Model {
                 self.vae_decoder_plan(shape.latent, compute, caps)?,
             ),
         ])
+    }
+}
+
+/// So many texts, with the layers that the family takes.
+fn own_layers(texts: usize) -> TextShape {
+    TextShape {
+        texts,
+        clip_skip: None,
     }
 }

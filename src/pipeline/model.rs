@@ -132,6 +132,22 @@ impl Model {
         }
     }
 
+    /// That every text encoder has the layer that a request asks for.
+    ///
+    /// # Errors
+    /// [`Error::Request`] if one has fewer layers.
+    pub(super) fn check_clip_skip(&self, request: &Request) -> Result<()> {
+        let layers = self.text_encoders.iter();
+        let least = layers.map(|encoder| encoder.network.layer_count()).min();
+        match (request.clip_skip, least) {
+            (Some(skip), Some(layers)) if skip > layers => Err(Error::request(
+                "clip_skip",
+                format!("must be 1 to {layers}, the layers of this model, not {skip}"),
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// What the text encoders have after the layers that are used.
     fn unread_ends(&self) -> Vec<String> {
         let encoders = self.text_encoders.iter().zip(&self.config.text_encoders);

@@ -2,7 +2,7 @@
 
 use super::handle::Pipeline;
 use super::model::Model;
-use super::recordings::{StepShape, ends};
+use super::recordings::{StepShape, TextShape, ends};
 use super::request::Precision;
 use crate::error::{Error, Result};
 use crate::gpu::Device;
@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     /// The text encoder for so many chunks of prompts.
-    TextEncoder(usize),
+    TextEncoder(TextShape),
     /// The denoising step.
     Step(StepShape),
     /// The decoder for a latent of that height and width.
@@ -58,7 +58,7 @@ impl Plans {
         }
         let caps = self.device.caps();
         let plan = match key.0 {
-            Part::TextEncoder(texts) => model.text_encoder_plan(texts, key.1, &caps)?,
+            Part::TextEncoder(shape) => model.text_encoder_plan(shape, key.1, &caps)?,
             Part::Step(shape) => model.step_plan(shape, key.1, &caps)?,
             Part::VaeDecoder(latent) => model.vae_decoder_plan(latent, key.1, &caps)?,
         };

@@ -177,8 +177,7 @@ impl<'a> Reading<'a> {
         request.preset = Some(Preset::A1111);
         request.noise = self.read("RNG", noise);
         request.step_noise = self.step_noise(request.noise.as_ref());
-        // 1 stands for all layers, and is not written by A1111 itself.
-        self.read("Clip skip", |text| (text == "1").then_some(()));
+        request.clip_skip = self.read("Clip skip", |text| text.parse().ok());
         (request.sampler, request.schedule) = self.sampler_and_schedule();
         request
     }

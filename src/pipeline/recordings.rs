@@ -23,6 +23,15 @@ pub(crate) struct StepShape {
     pub(crate) guidance: Guidance,
 }
 
+/// The shape of the text encoders' run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct TextShape {
+    /// Chunks of text at once.
+    pub(crate) texts: usize,
+    /// The layer whose vectors are taken, counted from 1 for the last; the family's own if `None`.
+    pub(crate) clip_skip: Option<usize>,
+}
+
 /// What becomes of the branches of a guided step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) enum Guidance {
@@ -93,10 +102,11 @@ impl Model {
     /// ids → embeddings, for so many chunks at once, by all text encoders.
     pub(super) fn text_encoder_plan(
         &self,
-        texts: usize,
+        shape: TextShape,
         compute: DType,
         caps: &Caps,
     ) -> Result<Plan> {
+        let TextShape { texts, clip_skip } = shape;
         let recorder = Recorder::new(compute);
         let [length, _] = self.context_shape();
         let names = ends::IDS.into_iter().zip(ends::TEXT_ENDS);
@@ -105,9 +115,8 @@ impl Model {
             .map(|(encoder, (ids, text_ends))| {
                 let ids = recorder.input(ids, [texts, length], DType::U32);
                 let text_ends = recorder.input(text_ends, [texts, 1], DType::U32);
-                encoder
-                    .network
-                    .forward(ids, text_ends, encoder.skipped_layers)
+                let skipped_layers = clip_skip.map_or(encoder.skipped_layers, |skip| skip - 1);
+                encoder.network.forward(ids, text_ends, skipped_layers)
             })
             .collect();
         let hidden = encodings.iter().map(|encoding| encoding.hidden);

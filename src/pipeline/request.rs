@@ -100,6 +100,9 @@ pub struct Request {
     pub negative_prompt: String,
     /// What brackets and weights in both mean; nothing if nothing says otherwise.
     pub prompt_style: Option<PromptStyle>,
+    /// The text encoders' layer whose vectors are taken: 1 for the last, 2 for the one before it, and
+    /// so on. The model's own where `None`: 1 for Stable Diffusion 1.x, 2 for XL.
+    pub clip_skip: Option<usize>,
     /// Width in pixels: a multiple of the model's latent factor (8), at most [`MAX_SIDE_PX`].
     pub width: Option<usize>,
     /// Height in pixels, likewise.
@@ -167,6 +170,7 @@ impl Default for Request {
             prompt: String::new(),
             negative_prompt: String::new(),
             prompt_style: None,
+            clip_skip: None,
             width: None,
             height: None,
             steps: None,
@@ -223,6 +227,10 @@ impl Request {
             }
         }
         self.check_told_sizes()?;
+        if self.clip_skip == Some(0) {
+            let reason = "must be at least 1, the last layer, not 0";
+            return Err(Error::request("clip_skip", reason));
+        }
         if self.steps == Some(0) {
             return Err(Error::request("steps", "must be at least 1, not 0"));
         }

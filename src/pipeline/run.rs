@@ -8,7 +8,7 @@ use super::noise::RunNoise;
 use super::plans::{Lease, Part, Stage};
 use super::progress::Step;
 use super::prompts::Prompts;
-use super::recordings::{Guidance, StepShape, ends};
+use super::recordings::{Guidance, StepShape, TextShape, ends};
 use super::request::{Noise, Request, Task};
 use super::tasks;
 use super::trace::Trace;
@@ -76,7 +76,10 @@ impl Run {
             latent,
             guidance: Guidance::of(&request),
         };
-        let encoder = Part::TextEncoder(prompts.text_count());
+        let encoder = Part::TextEncoder(TextShape {
+            texts: prompts.text_count(),
+            clip_skip: request.clip_skip,
+        });
         let (step, decoder) = (Part::Step(step_shape), Part::VaeDecoder(latent));
         pipeline
             .plans()
@@ -320,6 +323,7 @@ impl Run {
             schedule: request.schedule.as_deref().unwrap_or_default(),
             guidance_scale: request.guidance_scale.unwrap_or_default(),
             seed,
+            clip_skip: request.clip_skip,
             rng: request.noise.as_ref().and_then(Noise::a1111_name),
             width,
             height,

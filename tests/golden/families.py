@@ -11,6 +11,7 @@ import logging
 import shutil
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 from unittest import mock
 
 import numpy as np
@@ -58,6 +59,8 @@ CASES = [
          guidance_scale=1.0, prompt="a white owl", negative_prompt="", seed=35),
     dict(name="bksdm_euler_linspace", model="tiny_bksdm", sampler="euler", schedule="linspace", height=36, width=28, steps=5,
          guidance_scale=7.0, prompt="a tall tree", negative_prompt="", seed=36),
+    dict(name="bksdm_clip_skip", model="tiny_bksdm", sampler="ddim", schedule="leading", height=28, width=20, steps=4,
+         guidance_scale=1.0, prompt="a stone bridge", negative_prompt="", seed=39, clip_skip=2),  # diffusers skips for the prompt alone
     dict(name="lcm_lcm", model="tiny_lcm", sampler="lcm", schedule="lcm", height=36, width=28, steps=4,
          guidance_scale=8.0, prompt="a blue bird", negative_prompt="", seed=37),
 ]  # fmt: skip
@@ -97,6 +100,9 @@ def make_pipeline(case, networks, tokens):
         pipeline = kind(**parts, force_zeros_for_empty_prompt=True, add_watermarker=False)
     else:
         pipeline = kind(**parts, safety_checker=None, feature_extractor=None, requires_safety_checker=False)
+    if "clip_skip" in case:  # diffusers looks for the norm where transformers before 5 had it
+        norm = SimpleNamespace(final_layer_norm=pipeline.text_encoder.final_layer_norm)
+        object.__setattr__(pipeline.text_encoder, "text_model", norm)
     pipeline.set_progress_bar_config(disable=True)
     pipeline.check_inputs = lambda *_, **__: None  # it asks for multiples of 8, which a 4x VAE does not need
     return pipeline
@@ -116,7 +122,8 @@ def embeddings(case, pipeline, prompt_kwargs):
         out["tokens_2.prompt"] = ids(pipeline.tokenizer_2, case["prompt"])
         values = pipeline.encode_prompt(case["prompt"], device="cpu", do_classifier_free_guidance=guided, negative_prompt=negative)
     else:
-        values = pipeline.encode_prompt(case["prompt"], "cpu", 1, guided, negative_prompt=negative)
+        skip = prompt_kwargs.get("clip_skip")
+        values = pipeline.encode_prompt(case["prompt"], "cpu", 1, guided, negative_prompt=negative, clip_skip=skip)
     out |= {name: value for name, value in zip(names, values) if value is not None}
     if guided:
         out["tokens.negative"] = ids(pipeline.tokenizer, case["negative_prompt"])
@@ -145,6 +152,8 @@ def run(case, pipeline):
     init = torch.cat([torch.randn(shape, generator=g) for g in generators])
     # An empty negative prompt is none at all, as in diffusers' examples: zeros, where the model wants them.
     kwargs = {"negative_prompt": case["negative_prompt"] or None} if case["sampler"] != "lcm" else {}
+    if "clip_skip" in case:
+        kwargs["clip_skip"] = case["clip_skip"] - 1  # diffusers counts the layers left out
     if "guidance_rescale" in case:
         kwargs["guidance_rescale"] = case["guidance_rescale"]
     if isinstance(pipeline, StableDiffusionXLPipeline):

@@ -77,6 +77,8 @@ impl Golden {
             .schedule(text("schedule"))
             .seed(self.case["seed"].as_u64().unwrap())
             .batch_size(number("batch_size"));
+        let clip_skip = self.case["clip_skip"].as_u64();
+        request.clip_skip = clip_skip.map(|layer| usize::try_from(layer).unwrap());
         request.guidance_rescale = self.case["guidance_rescale"].as_f64().unwrap_or_default();
         request.original_size = pair("original_size");
         request.crop = pair("crop");

@@ -79,6 +79,12 @@ impl Request {
         self
     }
 
+    /// Sets the text encoders' layer whose vectors are taken, 1 for the last.
+    pub fn clip_skip(mut self, layer: usize) -> Self {
+        self.clip_skip = Some(layer);
+        self
+    }
+
     /// Sets how much of the removed noise is replaced each step, 0 to 1.
     pub fn eta(mut self, eta: f64) -> Self {
         self.eta = Some(eta);
