@@ -295,3 +295,19 @@ fn sixteen_bit_weights_need_no_feature_of_the_device() {
     let refused = pipeline.generate(&Request::new("a fox").precision(Precision::F16));
     assert!(refused.is_err_and(|error| error.to_string().starts_with("precision")));
 }
+
+#[test]
+fn a_folder_draws_the_picture_of_the_single_file() {
+    // SGM names with fused projections against diffusers' in shards and variants, and the program's
+    // tokenizer against the folder's two.
+    let pixels = |name: &str| {
+        let model = Model::open(data("models").join(name)).expect("the model opens");
+        let request = Request::new("an old ship").negative("fog").size(36, 28);
+        let request = request.steps(3).seed(5).precision(Precision::F32);
+        let pipeline = Pipeline::new(device::best(), model).expect("the weights fit");
+        pipeline.generate(&request).expect("it draws")[0]
+            .pixels()
+            .to_vec()
+    };
+    assert_eq!(pixels("tiny_xl.safetensors"), pixels("tiny_xl_folder"));
+}
