@@ -54,4 +54,4 @@ pub use pipeline::{
 };
 pub use plan::{DispatchReport, PlanReport};
 pub use text::PromptStyle;
-pub use weights::PartInfo;
+pub use weights::{ModelFiles, PartInfo};

@@ -9,6 +9,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Command, CommandFactory, Parser, Subcommand};
 
 use super::manual::{CompletionsArgs, ManArgs};
+use super::model::{ModelArgs, PartArgs};
 use super::output::Pattern;
 use super::replay::ReplayArgs;
 use super::samplers::SamplersArgs;
@@ -60,21 +61,6 @@ pub(super) enum Verb {
     Completions(CompletionsArgs),
     /// Print the manual page, or write all of them into a folder
     Man(ManArgs),
-}
-
-/// Which model.
-#[derive(Debug, Args)]
-pub(super) struct ModelArgs {
-    /// Model to use: a .safetensors file or a diffusers folder
-    ///
-    /// Its family, parts and defaults are read from the file; `aquatint inspect PATH` shows them.
-    #[cfg_attr(
-        feature = "demo-model",
-        doc = " Without it, the small demo model inside this program is used (128×128 emoji)."
-    )]
-    #[arg(short, long, value_name = "PATH")]
-    #[cfg_attr(not(feature = "demo-model"), arg(required = true))]
-    pub(super) model: Option<PathBuf>,
 }
 
 /// How large, how many and how exact: what a plan depends on.
@@ -301,8 +287,11 @@ pub(super) struct InspectArgs {
         doc = " [default: the demo model inside this program]"
     )]
     #[arg(value_name = "FILE")]
-    #[cfg_attr(not(feature = "demo-model"), arg(required = true))]
+    #[cfg_attr(not(feature = "demo-model"), arg(required_unless_present = "unet"))]
     pub(super) file: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) parts: PartArgs,
 
     /// List every tensor with its type and shape
     #[arg(long)]

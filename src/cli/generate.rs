@@ -12,7 +12,7 @@ use super::interrupt::Interrupt;
 use super::output::{self, Facts};
 use super::progress::Progress;
 use super::values::Seed;
-use super::{open_model, print, print_json};
+use super::{print, print_json};
 
 /// The name of the CPU interpreter among devices.
 const REFERENCE: &str = "reference";
@@ -29,7 +29,7 @@ pub(super) fn run(args: &GenerateArgs) -> Outcome {
     let interrupt = Interrupt::listen()?;
     let progress = Progress::new(args.verbosity());
 
-    let model = open_model(args.model.model.as_deref())?;
+    let model = args.model.open()?;
     let model_name = model.name().to_owned();
     let device = open_device(args.device.as_deref())?;
     let pipeline = load(&device, model, &progress, &interrupt)?;

@@ -7,7 +7,7 @@ use aquatint::{PngInfo, Summary};
 
 use super::args::InspectArgs;
 use super::failure::{Failure, Outcome};
-use super::{open_model, picture, print, print_json};
+use super::{model, picture, print, print_json};
 
 /// Describes a file; one that is no whole model is described as well.
 pub(super) fn run(args: &InspectArgs) -> Outcome {
@@ -18,7 +18,7 @@ pub(super) fn run(args: &InspectArgs) -> Outcome {
         }
         return picture::show(path, args.json);
     }
-    let summary = describe(args.file.as_deref())?;
+    let summary = describe(args)?;
     if args.json {
         let mut value = serde_json::to_value(&summary)?;
         if let Some(fields) = value.as_object_mut().filter(|_| !args.tensors) {
@@ -38,10 +38,10 @@ fn is_picture(path: &Path) -> bool {
     PngInfo::recognises(path).unwrap_or(false)
 }
 
-fn describe(file: Option<&Path>) -> Outcome<Summary> {
-    match file {
-        Some(path) => Ok(Summary::open(path)?),
-        None => Ok(open_model(None)?.summary()),
+fn describe(args: &InspectArgs) -> Outcome<Summary> {
+    match args.parts.with(args.file.as_deref()) {
+        Some(files) => Ok(Summary::open(files)?),
+        None => Ok(model::open(None)?.summary()),
     }
 }
 

@@ -9,6 +9,7 @@ mod generate;
 mod inspect;
 mod interrupt;
 mod manual;
+mod model;
 mod output;
 mod picture;
 mod plan;
@@ -20,10 +21,7 @@ mod values;
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write};
-use std::path::Path;
 use std::process::ExitCode;
-
-use aquatint::Model;
 
 use args::Verb;
 use failure::{Failure, Outcome};
@@ -78,23 +76,4 @@ fn print(result: impl fmt::Display) -> Outcome {
 /// Writes a result to stdout as JSON.
 fn print_json(result: &impl serde::Serialize) -> Outcome {
     print(serde_json::to_string_pretty(result)?)
-}
-
-/// The model of `-m`, or the one inside the program.
-fn open_model(path: Option<&Path>) -> Outcome<Model> {
-    match path {
-        Some(path) => Ok(Model::open(path)?),
-        None => demo_model(),
-    }
-}
-
-#[cfg(feature = "demo-model")]
-fn demo_model() -> Outcome<Model> {
-    Ok(Model::demo()?)
-}
-
-#[cfg(not(feature = "demo-model"))]
-fn demo_model() -> Outcome<Model> {
-    let reason = "model: this build has no model inside; give a file or folder with -m PATH";
-    Err(Failure::Usage(reason.to_owned()))
 }

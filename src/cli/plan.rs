@@ -6,11 +6,11 @@ use aquatint::{DispatchReport, PlanOptions};
 
 use super::args::PlanArgs;
 use super::failure::Outcome;
-use super::{open_model, print, print_json};
+use super::{print, print_json};
 
 /// Prints each part's dispatches, work and memory.
 pub(super) fn run(args: &PlanArgs) -> Outcome {
-    let model = open_model(args.model.model.as_deref())?;
+    let model = args.model.open()?;
     let defaults = model.defaults();
     let options = PlanOptions {
         width: args.size.width.unwrap_or(defaults.width),

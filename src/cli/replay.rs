@@ -9,10 +9,11 @@ use serde::Serialize;
 use super::failure::{Failure, Outcome};
 use super::generate::{draw, load, open_device, settings};
 use super::interrupt::Interrupt;
+use super::model::{self, PartArgs};
 use super::output::{Facts, Pattern};
 use super::progress::Progress;
 use super::values::{PrecisionArg, Verbosity};
-use super::{open_model, print, print_json};
+use super::{print, print_json};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -35,6 +36,9 @@ pub(super) struct ReplayArgs {
     /// Model to use, where the picture was not made by the one inside this program
     #[arg(short, long, value_name = "PATH")]
     model: Option<PathBuf>,
+
+    #[command(flatten)]
+    parts: PartArgs,
 
     /// How numbers are stored on the device [default: as the picture says]
     #[arg(long, value_name = "TYPE", value_enum)]
@@ -131,8 +135,8 @@ fn request(recipe: &Recipe, args: &ReplayArgs) -> Outcome<Request> {
 /// The model of `-m`, or the one inside the program where the picture names it.
 fn model(recipe: &Recipe, args: &ReplayArgs, progress: &Progress) -> Outcome<Model> {
     let named = recipe.model.as_deref();
-    if let Some(path) = args.model.as_deref() {
-        let model = open_model(Some(path))?;
+    if let Some(files) = args.parts.with(args.model.as_deref()) {
+        let model = model::open(Some(files))?;
         if let Some(named) = named.filter(|named| *named != model.name()) {
             let given = model.name();
             progress.note(format_args!(
@@ -144,7 +148,7 @@ fn model(recipe: &Recipe, args: &ReplayArgs, progress: &Progress) -> Outcome<Mod
     let made_here = recipe.program == Program::Aquatint;
     if let Some(inside) = named
         .filter(|_| made_here)
-        .and_then(|named| open_model(None).ok().filter(|model| model.name() == named))
+        .and_then(|named| model::open(None).ok().filter(|model| model.name() == named))
     {
         return Ok(inside);
     }

@@ -1,5 +1,6 @@
 //! What a file is that no family knows: the sentence that saves its owner an evening.
 
+use super::sdxl::REFINER;
 use super::{FAMILIES, context_width, markers};
 use crate::error::Error;
 use crate::weights::Weights;
@@ -15,11 +16,16 @@ pub(super) fn explain(weights: &Weights) -> Error {
     }
     let context = context_width(weights);
     let has = |name: &&str| weights.scope("").has(name);
-    // SDXL's parts, where anything is of them; else those of Stable Diffusion 1.x.
+    // SDXL's or its refiner's parts, where anything is of them; else those of Stable Diffusion 1.x.
     let is_xl = [markers::ADD_EMBEDDING, markers::TEXT_ENCODER_2]
         .iter()
         .any(has);
-    let wanted: &[&str] = if is_xl { &markers::XL } else { &markers::ALL };
+    let is_refiner = context == Some(REFINER.unet.cross_attention_dim);
+    let wanted: &[&str] = match (is_xl, is_refiner) {
+        (true, true) => &markers::REFINER,
+        (true, false) => &markers::XL,
+        (false, _) => &markers::ALL,
+    };
     let mut missing = wanted.iter().filter(|name| !has(name)).peekable();
     if missing.peek().is_some() {
         return weights.missing(missing.copied());

@@ -35,6 +35,7 @@ mod markers {
         "text_encoder_2.text_model.embeddings.token_embedding.weight";
     pub(super) const VAE: &str = "vae.decoder.conv_in.weight";
     pub(super) const ALL: [&str; 3] = [UNET, TEXT_ENCODER, VAE];
+    pub(super) const REFINER: [&str; 4] = [UNET, ADD_EMBEDDING, TEXT_ENCODER_2, VAE];
     pub(super) const XL: [&str; 5] = [UNET, ADD_EMBEDDING, TEXT_ENCODER, TEXT_ENCODER_2, VAE];
 }
 
@@ -315,7 +316,7 @@ fn vae_scale_factor(weights: &Weights) -> Result<usize> {
         .checked_pow(doublings)
         .filter(|&factor| factor <= MAX_VAE_SCALE_FACTOR)
         .ok_or_else(|| Error::UnknownModel {
-            path: weights.path().to_owned(),
+            path: weights.path_of("vae").to_owned(),
             reason: format!("a VAE of {levels} levels, where Stable Diffusion's has 4"),
         })
 }
@@ -325,7 +326,7 @@ fn check_levels(weights: &Weights, unet: &UnetConfig) -> Result<()> {
     let levels = weights.scope("unet").count("down_blocks");
     match &unet.heads {
         LevelHeads::Count(PerLevel::Each(heads)) if heads.len() != levels => Err(Error::bad_file(
-            weights.path(),
+            weights.path_of("unet"),
             format!(
                 "unet configuration: the number of heads is given for {} levels, but the file \
                  has {levels}; give one number, or one for each level",

@@ -35,7 +35,7 @@ impl Purpose {
         Self::ALL.into_iter().find(fits).ok_or_else(|| {
             Error::Unsupported(format!(
                 "{}: a UNet of {} that takes {taken} channels; known are {}",
-                weights.path().display(),
+                weights.path_of("unet").display(),
                 family.title,
                 Self::ALL
                     .map(|purpose| format!(

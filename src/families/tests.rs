@@ -214,6 +214,54 @@ fn xl_tensors() -> BTreeMap<&'static str, Vec<usize>> {
 }
 
 #[test]
+fn what_to_add_is_told_by_the_flags() {
+    let only = |tensors: &BTreeMap<&'static str, Vec<usize>>, parts: &[&str]| {
+        let is_there = |name: &&str| {
+            parts
+                .iter()
+                .any(|part| name.starts_with(&format!("{part}.")))
+        };
+        let kept = tensors.iter().filter(|(name, _)| is_there(name));
+        refusal(&file(
+            &kept.map(|(name, shape)| (*name, shape.clone())).collect(),
+            &[],
+        ))
+    };
+    let mut refiner = xl_tensors();
+    refiner.insert(CROSS_ATTENTION, vec![1, 1280]);
+    for (tensors, parts, words) in [
+        (
+            tensors(),
+            &["unet"][..],
+            "a UNet alone; add --vae PATH and --text-encoder PATH, or",
+        ),
+        (
+            tensors(),
+            &["unet", "vae"],
+            "a UNet and a VAE alone; add --text-encoder PATH, or",
+        ),
+        (
+            xl_tensors(),
+            &["unet"],
+            "add --vae PATH, --text-encoder PATH and --text-encoder-2 PATH, or give a full checkpoint",
+        ),
+        (
+            xl_tensors(),
+            &["unet", "vae", "text_encoder"],
+            "it has a UNet, a VAE and a text encoder alone; add --text-encoder-2 PATH, or",
+        ),
+        (
+            refiner,
+            &["unet"],
+            "a UNet alone; add --vae PATH and --text-encoder-2 PATH, or",
+        ),
+    ] {
+        let message = only(&tensors, parts);
+        assert!(message.contains(words), "{message}");
+    }
+}
+
+#[test]
 fn families_are_told_by_their_text_encoders() -> Result<()> {
     let mut sd2 = tensors();
     sd2.insert(CROSS_ATTENTION, vec![1, 1024]);

@@ -84,7 +84,7 @@ pub(super) fn defaults(weights: &Weights, family: Defaults) -> Defaults {
 
 /// The file's name and title, in lower case.
 fn names(weights: &Weights) -> String {
-    let file = weights.path().file_name().unwrap_or_default();
+    let file = weights.path_of("unet").file_name().unwrap_or_default();
     let title = weights.metadata().get("modelspec.title");
     let title = title.map(String::as_str).unwrap_or_default();
     format!("{} {title}", file.to_string_lossy()).to_lowercase()

@@ -13,7 +13,7 @@ use crate::gpu::Device;
 use crate::image::Image;
 use crate::plan::Residency;
 use crate::tensor::DType;
-use std::path::Path;
+use crate::weights::ModelFiles;
 use std::sync::Arc;
 
 /// A model with its weights on a device, ready to be asked for pictures. Cheap to clone.
@@ -34,8 +34,8 @@ impl Pipeline {
     ///
     /// # Errors
     /// As [`Model::open`], and as [`Pipeline::new`].
-    pub fn load(device: &Device, path: impl AsRef<Path>) -> Result<Self> {
-        Self::new(device, Model::open(path)?)
+    pub fn load(device: &Device, files: impl Into<ModelFiles>) -> Result<Self> {
+        Self::new(device, Model::open(files)?)
     }
 
     /// Puts a model's weights on the device.

@@ -6,9 +6,8 @@ use crate::error::{Error, Result};
 use crate::families::{self, Defaults, ModelConfig, Purpose};
 use crate::networks::{ClipTextEncoder, Unet, VaeDecoder, VaeEncoder};
 use crate::sampling::{self, Table};
-use crate::weights::Weights;
+use crate::weights::{ModelFiles, Weights};
 use std::collections::HashSet;
-use std::path::Path;
 use std::sync::Arc;
 
 /// Parts of a checkpoint of which making a picture uses every tensor, but for the end of a text
@@ -34,14 +33,15 @@ pub struct Model {
 }
 
 impl Model {
-    /// Opens a checkpoint: a safetensors file, or a folder as diffusers writes it. The family is
-    /// read from the file; no code in it is ever run.
+    /// Opens a checkpoint: a safetensors file, or a folder as diffusers writes it; or several files
+    /// that make up a model, as [`ModelFiles`] has them. The family is read from the files; no code
+    /// in them is ever run.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::BadFile`], [`Error::UnknownModel`], [`Error::MissingTensor`],
     /// [`Error::TensorMismatch`] or [`Error::Unsupported`], each with what to do.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        Self::from_weights(Weights::open(path)?)
+    pub fn open(files: impl Into<ModelFiles>) -> Result<Self> {
+        Self::from_weights(Weights::open(files)?)
     }
 
     /// The small model that comes with the crate: 128×128 pixels, 189 things, 14 backgrounds.
@@ -122,7 +122,7 @@ impl Model {
         {
             None => Ok(()),
             Some(name) => Err(Error::UnknownModel {
-                path: self.weights.path().to_owned(),
+                path: self.weights.path_of(name).to_owned(),
                 reason: format!(
                     "{} has no place in the network that the file describes: a layer before it is \
                      missing; get the file again",
@@ -202,7 +202,7 @@ impl Model {
             other => Err(Error::Unsupported(format!(
                 "{} {other}, and pictures from text are all that can be asked for so far; use a \
                  plain checkpoint",
-                self.weights.path().display()
+                self.weights.path_of("unet").display()
             ))),
         }
     }

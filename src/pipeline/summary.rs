@@ -3,11 +3,11 @@
 use super::model::Model;
 use crate::error::Result;
 use crate::families::{Defaults, Purpose, SchedulerConfig};
-use crate::weights::{PartInfo, Weights};
+use crate::weights::{ModelFiles, PartInfo, Weights};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What a checkpoint is and holds, and what it lacks for a picture.
 #[derive(Clone, Debug, Serialize)]
@@ -52,13 +52,13 @@ pub struct TensorSummary {
 }
 
 impl Summary {
-    /// Describes a file, also one that is no whole model.
+    /// Describes a file, or the files of a model, also where it is no whole one.
     ///
     /// # Errors
     /// [`crate::Error::Io`], [`crate::Error::BadFile`], or [`crate::Error::UnknownModel`] where not
     /// one tensor is known.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let weights = Weights::open(path)?;
+    pub fn open(files: impl Into<ModelFiles>) -> Result<Self> {
+        let weights = Weights::open(files)?;
         Ok(match Model::from_weights(weights.clone()) {
             Ok(model) => model.summary(),
             Err(error) => Self {

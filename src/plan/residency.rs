@@ -92,7 +92,7 @@ impl Residency {
         self.weights
             .bytes(&param.name)
             .ok_or_else(|| Error::MissingTensor {
-                path: self.weights.path().to_owned(),
+                path: self.weights.path_of(&param.name).to_owned(),
                 names: vec![param.name.to_string()],
                 advice: "the file changed while it was in use; load it again".into(),
             })

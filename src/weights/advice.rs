@@ -24,12 +24,39 @@ const KINDS: &[(&str, &str)] = &[
     ("encoder.block.", "a T5 text encoder"),
 ];
 
-/// The parts that a full checkpoint has, with words for each alone.
-const PARTS: &[(&str, &str)] = &[
-    ("unet", "a UNet"),
-    ("vae", "a VAE"),
-    ("text_encoder", "a text encoder"),
+/// Every part, with words for it and the flag that gives it apart.
+const PARTS: &[(&str, &str, &str)] = &[
+    ("unet", "a UNet", "--unet PATH"),
+    ("vae", "a VAE", "--vae PATH"),
+    ("text_encoder", "a text encoder", "--text-encoder PATH"),
+    (
+        "text_encoder_2",
+        "a second text encoder",
+        "--text-encoder-2 PATH",
+    ),
 ];
+
+/// The parts that every family has, or another in their place.
+const USUAL_PARTS: [&str; 3] = ["unet", "vae", "text_encoder"];
+
+/// A part in words: `a VAE`.
+pub(super) fn words(part: &str) -> &'static str {
+    row(part).map_or("another part", |(_, words, _)| words)
+}
+
+/// The flag that gives a part: `--vae PATH`.
+pub(super) fn flag(part: &str) -> &'static str {
+    row(part).map_or("-m PATH", |(.., flag)| flag)
+}
+
+/// Whether that is a part's name.
+pub(super) fn is_part(name: &str) -> bool {
+    row(name).is_some()
+}
+
+fn row(part: &str) -> Option<&'static (&'static str, &'static str, &'static str)> {
+    PARTS.iter().find(|(name, ..)| *name == part)
+}
 
 /// What a file seems to be, from its own names; `None` where these say nothing special.
 pub(super) fn kind<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Option<&'static str> {
@@ -40,34 +67,49 @@ pub(super) fn kind<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Option<&
         .map(|(_, kind)| *kind)
 }
 
-/// Advice for a tensor of `part` that is missing, from the parts that are there.
-pub(super) fn for_missing(part: &str, present: &[&str], kind: Option<&str>) -> String {
+/// Advice for tensors of the parts `wanted` that are missing, from the parts that are there.
+pub(super) fn for_missing(wanted: &[&str], present: &[&str], kind: Option<&str>) -> String {
     if let Some(kind) = kind {
         return format!("it looks like {kind}; give a full checkpoint of a known family");
     }
-    let lacking: Vec<_> = PARTS
-        .iter()
-        .map(|(part, _)| *part)
-        .filter(|part| !present.contains(part))
+    let mut named = present.iter().chain(wanted);
+    let has_text = named.any(|part| part.starts_with("text_encoder"));
+    let is_usual = |part: &&str| match *part {
+        "text_encoder" => !has_text,
+        part => USUAL_PARTS.contains(&part),
+    };
+    let is_lacking =
+        |part: &&str| !present.contains(part) && (wanted.contains(part) || is_usual(part));
+    let parts = || PARTS.iter().map(|(part, ..)| *part);
+    let lacking: Vec<_> = parts().filter(is_lacking).map(flag).collect();
+    let there: Vec<_> = parts()
+        .filter(|part| present.contains(part))
+        .map(words)
         .collect();
-    let alone: Vec<_> = PARTS
-        .iter()
-        .filter(|(part, _)| present.contains(part))
-        .map(|(_, words)| *words)
-        .collect();
-    match (&alone[..], &lacking[..]) {
+    match (&there[..], &lacking[..]) {
         (_, []) => format!(
-            "it has all parts, but not all of {part}: it is damaged or of another family; \
-             compare with `aquatint inspect`, or get the file again"
+            "it has all parts, but not all of {}: it is damaged or of another family; \
+             compare with `aquatint inspect`, or get the file again",
+            listed(wanted)
         ),
         ([], _) => "it has no known part; give a full checkpoint".to_owned(),
         ([one], lacking) => format!(
-            "it looks like {one} alone; give a full checkpoint, which also has {}",
-            lacking.join(" and ")
+            "it looks like {one} alone; add {}, or give a full checkpoint",
+            listed(lacking)
         ),
-        (_, lacking) => format!(
-            "it has no {}; give a full checkpoint",
-            lacking.join(" and no ")
+        (there, lacking) => format!(
+            "it has {} alone; add {}, or give a full checkpoint",
+            listed(there),
+            listed(lacking)
         ),
+    }
+}
+
+/// `one, another and a third`
+pub(super) fn listed(items: &[&str]) -> String {
+    match items {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [all_but_last @ .., last] => format!("{} and {last}", all_but_last.join(", ")),
     }
 }

@@ -60,6 +60,16 @@ pub(super) fn read(folder: &Path) -> Result<Folder> {
     Ok(Folder { parts, configs })
 }
 
+/// The files of one part, and its configuration: of a part's folder, or of a whole one that has it.
+pub(super) fn read_part(folder: &Path, part: &str) -> Result<(Vec<PathBuf>, Option<Value>)> {
+    let whole = folder.join(part);
+    let folder = if whole.is_dir() { &whole } else { folder };
+    let stem = PARTS.iter().find(|(name, _)| *name == part);
+    let stem = stem.map_or("model", |(_, stem)| stem);
+    let files = shards::weight_files(folder, stem)?;
+    Ok((files, read_json(&folder.join("config.json"))?))
+}
+
 /// A JSON file's object, `None` if there is no such file.
 pub(crate) fn read_json(path: &Path) -> Result<Option<Value>> {
     let Some(text) = read_text(path, MAX_CONFIG_BYTES)? else {

@@ -1,6 +1,6 @@
 //! What a checkpoint holds, in words: for `inspect`, and for errors about what it lacks.
 
-use super::{Weights, advice};
+use super::{Weights, advice, part_of};
 use crate::error::Error;
 use crate::tensor::Shape;
 use serde::{Serialize, Serializer};
@@ -75,23 +75,20 @@ impl Weights {
 
     /// The error for tensors that are missing: the first five names, and what the file looks like.
     pub(crate) fn missing<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Error {
-        let mut names = names.into_iter();
-        let shown: Vec<String> = names
-            .by_ref()
-            .take(SHOWN_NAMES)
-            .map(str::to_owned)
-            .collect();
-        let more = match names.count() {
+        let names: Vec<&str> = names.into_iter().collect();
+        let shown = names.iter().take(SHOWN_NAMES);
+        let more = match names.len().saturating_sub(SHOWN_NAMES) {
             0 => String::new(),
             more => format!("and {more} more are missing; "),
         };
+        let mut wanted: Vec<&str> = names.iter().map(|name| part_of(name)).collect();
+        wanted.dedup();
         let present = self.parts();
         let present: Vec<_> = present.iter().map(|part| part.name.as_str()).collect();
-        let part = shown.first().map_or("", |name| part_of(name));
-        let advice = advice::for_missing(part, &present, self.looks_like());
+        let advice = advice::for_missing(&wanted, &present, self.looks_like());
         Error::MissingTensor {
-            path: self.path().to_owned(),
-            names: shown,
+            path: self.path_of(wanted.first().unwrap_or(&"")).to_owned(),
+            names: shown.map(|name| (*name).to_owned()).collect(),
             advice: format!("{more}{advice}"),
         }
     }
@@ -105,11 +102,6 @@ impl Weights {
             .map(|stored| stored.file_name.as_str());
         advice::kind(known.chain(self.leftovers().iter().map(String::as_str)))
     }
-}
-
-/// The part in front of a full name.
-fn part_of(name: &str) -> &str {
-    name.split('.').next().unwrap_or(name)
 }
 
 fn axes<S: Serializer>(shape: &Shape, serializer: S) -> std::result::Result<S::Ok, S::Error> {

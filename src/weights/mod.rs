@@ -5,7 +5,10 @@
 //! `unet.conv_in.weight`. The bytes stay in the file until they are uploaded.
 
 mod advice;
+mod apart;
+mod builder;
 mod disguise;
+mod files;
 mod folder;
 mod header;
 mod inventory;
@@ -16,16 +19,16 @@ mod shards;
 mod source;
 mod view;
 
+pub use files::ModelFiles;
 pub(crate) use folder::{read_json, read_text};
 pub use inventory::PartInfo;
 pub(crate) use names::Naming;
 pub(crate) use scope::Scope;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::tensor::{DType, Layout, Param, Shape};
-use header::{StoredType, quoted};
-use inventory::SHOWN_NAMES;
-use names::Known;
+use builder::Builder;
+use header::StoredType;
 use serde_json::Value;
 use source::Source;
 use std::collections::BTreeMap;
@@ -33,9 +36,6 @@ use std::fmt;
 use std::ops::{Bound, Range};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// The metadata entry of single files that holds their configurations, by part.
-const CONFIG_ENTRY: &str = "config";
 
 /// The longest tensor whose values are read for what they say of the model.
 const MAX_READ_VALUES: usize = 1 << 16;
@@ -49,6 +49,8 @@ pub(crate) struct Weights {
 struct Inner {
     path: PathBuf,
     is_folder: bool,
+    /// The files or folders of the parts that were given apart.
+    apart: BTreeMap<&'static str, PathBuf>,
     sources: Vec<Source>,
     tensors: BTreeMap<Arc<str>, Stored>,
     leftovers: Vec<String>,
@@ -72,29 +74,13 @@ struct Stored {
 }
 
 impl Weights {
-    /// Opens a `.safetensors` file or a diffusers folder and checks it; reads headers, not weights.
+    /// Opens the files of a model and checks them; reads headers, not weights.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be read, [`Error::BadFile`] if it is damaged or something else,
-    /// [`Error::UnknownModel`] if it is sound but none of its tensors is known.
-    pub(crate) fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        let metadata = std::fs::metadata(path).map_err(|error| Error::io(path, error))?;
-        let mut builder = Builder::new(path);
-        if metadata.is_dir() {
-            let folder = folder::read(path)?;
-            for (part, files) in folder.parts {
-                for file in files {
-                    builder.add(Source::open(&file)?, Some(part))?;
-                }
-            }
-            builder.inner.is_folder = true;
-            builder.inner.configs = folder.configs;
-        } else {
-            builder.add(Source::open(path)?, None)?;
-            builder.read_config()?;
-        }
-        builder.finish()
+    /// [`crate::Error::Io`] if one cannot be read, [`crate::Error::BadFile`] if it is damaged or something else,
+    /// [`crate::Error::UnknownModel`] if it is sound but none of its tensors is known.
+    pub(crate) fn open(files: impl Into<ModelFiles>) -> Result<Self> {
+        Builder::open(&files.into())
     }
 
     /// Opens a single file that is part of the program; `name` stands for its path in messages.
@@ -104,21 +90,26 @@ impl Weights {
     #[cfg(any(test, feature = "demo-model"))]
     pub(crate) fn from_static(name: &str, bytes: &'static [u8]) -> Result<Self> {
         let mut builder = Builder::new(Path::new(name));
-        builder.add(Source::of_static(name, bytes), None)?;
-        builder.read_config()?;
+        builder.add_file(Source::of_static(name, bytes))?;
         builder.finish()
     }
 
     /// No checkpoint at all, for plans without weights.
     pub(crate) fn none() -> Self {
         Self {
-            inner: Arc::new(Builder::new(Path::new("no checkpoint")).inner),
+            inner: Arc::new(Inner::empty(Path::new("no checkpoint"))),
         }
     }
 
-    /// The file or folder, or the name of static bytes.
+    /// The file or folder that the model is called by, or the name of static bytes.
     pub(crate) fn path(&self) -> &Path {
         &self.inner.path
+    }
+
+    /// The file or folder of a part, or of the part that a tensor is of.
+    pub(crate) fn path_of(&self, name: &str) -> &Path {
+        let apart = self.inner.apart.get(part_of(name));
+        apart.unwrap_or(&self.inner.path)
     }
 
     /// The folder, if this is one of diffusers; tokenizer files are found there.
@@ -155,7 +146,7 @@ impl Weights {
     /// being read, the system ends this process. Use them up soon after this call.
     ///
     /// # Errors
-    /// [`Error::MissingTensor`] if there is no such tensor, [`Error::BadFile`] if the file shrank.
+    /// [`crate::Error::MissingTensor`] if there is no such tensor, [`crate::Error::BadFile`] if the file shrank.
     pub(crate) fn checked_bytes(&self, name: &str) -> Result<&[u8]> {
         let stored = self.find(name)?;
         self.inner.sources[stored.source].read(stored.range.clone())
@@ -265,6 +256,28 @@ impl Weights {
     }
 }
 
+impl Inner {
+    fn empty(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            is_folder: false,
+            apart: BTreeMap::new(),
+            sources: Vec::new(),
+            tensors: BTreeMap::new(),
+            leftovers: Vec::new(),
+            markers: BTreeMap::new(),
+            metadata: BTreeMap::new(),
+            configs: BTreeMap::new(),
+            naming: Naming::Diffusers,
+        }
+    }
+}
+
+/// The part in front of a full name.
+fn part_of(name: &str) -> &str {
+    name.split('.').next().unwrap_or(name)
+}
+
 impl fmt::Debug for Weights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Weights")
@@ -273,130 +286,6 @@ impl fmt::Debug for Weights {
             .field("tensors", &self.inner.tensors.len())
             .field("leftovers", &self.inner.leftovers.len())
             .finish()
-    }
-}
-
-/// Collects the files of a checkpoint.
-struct Builder {
-    inner: Inner,
-}
-
-impl Builder {
-    fn new(path: &Path) -> Self {
-        Self {
-            inner: Inner {
-                path: path.to_owned(),
-                is_folder: false,
-                sources: Vec::new(),
-                tensors: BTreeMap::new(),
-                leftovers: Vec::new(),
-                markers: BTreeMap::new(),
-                metadata: BTreeMap::new(),
-                configs: BTreeMap::new(),
-                naming: Naming::Diffusers,
-            },
-        }
-    }
-
-    /// Checks a file and takes in its tensors; `part` says that all of it is that part.
-    fn add(&mut self, source: Source, part: Option<&str>) -> Result<()> {
-        let header = header::parse(source.all()).map_err(|reason| source.bad(reason))?;
-        let names: Vec<&str> = header
-            .entries
-            .iter()
-            .map(|entry| entry.name.as_str())
-            .collect();
-        let translation = names::translate(&names, part);
-        if translation.has_ldm {
-            self.inner.naming = Naming::Ldm;
-        }
-        let leftovers = translation
-            .leftovers
-            .iter()
-            .map(|&index| names[index].to_owned());
-        self.inner.leftovers.extend(leftovers);
-
-        let index = self.inner.sources.len();
-        let whole = |entry: &header::Entry| Stored {
-            source: index,
-            range: entry.range.clone(),
-            file_name: entry.name.clone(),
-            dtype: entry.dtype,
-            shape: entry.shape,
-            transposed: false,
-        };
-        for (marker, entry) in translation.markers {
-            self.inner
-                .markers
-                .insert(marker, whole(&header.entries[entry]));
-        }
-        for Known { name, entry, view } in translation.known {
-            let entry = &header.entries[entry];
-            let stored = view.of(whole(entry)).map_err(|reason| source.bad(reason))?;
-            if let Some(other) = self.inner.tensors.insert(name.into(), stored) {
-                return Err(source.bad(format!(
-                    "holds the same weight twice, as {} and {}; save it again with one of them",
-                    quoted(&other.file_name),
-                    quoted(&entry.name)
-                )));
-            }
-        }
-        for (key, value) in header.metadata {
-            self.inner.metadata.entry(key).or_insert(value);
-        }
-        self.inner.sources.push(source);
-        Ok(())
-    }
-
-    /// Takes the configurations out of a single file's metadata.
-    fn read_config(&mut self) -> Result<()> {
-        let Some(text) = self.inner.metadata.get(CONFIG_ENTRY) else {
-            return Ok(());
-        };
-        let config = folder::parse_object(text).map_err(|reason| {
-            Error::bad_file(
-                &self.inner.path,
-                format!(
-                    "has a malformed {CONFIG_ENTRY:?} entry in its metadata ({reason}); \
-                     save it again without it, or with a JSON object"
-                ),
-            )
-        })?;
-        if let Value::Object(parts) = config {
-            self.inner.configs.extend(parts);
-        }
-        Ok(())
-    }
-
-    /// The checkpoint, if anything in it is known.
-    fn finish(mut self) -> Result<Weights> {
-        self.inner.leftovers.sort();
-        let weights = Weights {
-            inner: Arc::new(self.inner),
-        };
-        if !weights.inner.tensors.is_empty() {
-            return Ok(weights);
-        }
-        let reason = match (weights.looks_like(), weights.leftovers()) {
-            (Some(kind), _) => format!("it looks like {kind}; give a checkpoint of a known family"),
-            (None, []) => "it holds no weights; give a full checkpoint".to_owned(),
-            (None, leftovers) => {
-                let shown: Vec<_> = leftovers
-                    .iter()
-                    .take(SHOWN_NAMES)
-                    .map(|name| quoted(name))
-                    .collect();
-                format!(
-                    "none of its {} tensors is known ({}, …); give a checkpoint of a known family",
-                    leftovers.len(),
-                    shown.join(", ")
-                )
-            }
-        };
-        Err(Error::UnknownModel {
-            path: weights.inner.path.clone(),
-            reason,
-        })
     }
 }
 

@@ -51,6 +51,9 @@ pub(super) struct Known {
 }
 
 /// Prefixes of single files, and the part that follows them; the first that fits counts.
+///
+/// Those of `text_encoders.` are Stable Diffusion 3's and what ComfyUI (0.3, `sd.py`, `CLIPSave`)
+/// writes for encoders saved together or without a checkpoint; `clip_h` is Stable Diffusion 2's.
 const PREFIXES: &[(&str, &str)] = &[
     ("model.diffusion_model.", "unet"),
     ("first_stage_model.", "vae"),
@@ -59,6 +62,19 @@ const PREFIXES: &[(&str, &str)] = &[
     ("conditioner.embedders.0.transformer.", "text_encoder"),
     ("conditioner.embedders.0.model.", "text_encoder_2"),
     ("conditioner.embedders.1.model.", "text_encoder_2"),
+    ("diffusion_model.", "unet"),
+    ("text_encoders.clip_l.transformer.", "text_encoder"),
+    ("text_encoders.clip_h.transformer.", "text_encoder"),
+    ("text_encoders.clip_g.transformer.", "text_encoder_2"),
+    ("text_encoders.clip_l.", "text_encoder"),
+    ("text_encoders.clip_h.", "text_encoder"),
+    ("text_encoders.clip_g.", "text_encoder_2"),
+    ("clip_l.transformer.", "text_encoder"),
+    ("clip_h.transformer.", "text_encoder"),
+    ("clip_g.transformer.", "text_encoder_2"),
+    ("clip_l.", "text_encoder"),
+    ("clip_h.", "text_encoder"),
+    ("clip_g.", "text_encoder_2"),
     ("unet.", "unet"),
     ("vae.", "vae"),
     ("text_encoder.", "text_encoder"),
@@ -262,11 +278,7 @@ const TABLES: &[(&str, Naming, &[Row])] = &[
 
 /// Translates a file's names; `part` says that the whole file is that part, as in a diffusers folder.
 pub(super) fn translate(names: &[&str], part: Option<&str>) -> Translation {
-    let present: BTreeSet<&str> = names.iter().copied().collect();
-    let bare = part.or_else(|| {
-        let mut parts = BARE_PARTS.iter();
-        parts.find_map(|&(marker, part)| present.contains(marker).then_some(part))
-    });
+    let bare = part.or_else(|| bare_part(names));
     let split = |name| match bare {
         Some(part) => Some((part, name)),
         None => split_part(name),
@@ -307,6 +319,18 @@ pub(super) fn translate(names: &[&str], part: Option<&str>) -> Translation {
         }
     }
     translation
+}
+
+/// The part that all of a file is, without any prefix; `None` of files of several parts.
+pub(super) fn bare_part(names: &[&str]) -> Option<&'static str> {
+    let present: BTreeSet<&str> = names.iter().copied().collect();
+    let mut parts = BARE_PARTS.iter();
+    parts.find_map(|&(marker, part)| present.contains(marker).then_some(part))
+}
+
+/// The part that a name's prefix tells.
+pub(super) fn part_in(name: &str) -> Option<&'static str> {
+    split_part(name).map(|(part, _)| part)
 }
 
 fn split_part(name: &str) -> Option<(&'static str, &str)> {

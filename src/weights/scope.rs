@@ -83,7 +83,7 @@ impl Scope {
 
     /// The error for something at this place that is not supported, with the file's name.
     pub(crate) fn unsupported(&self, reason: impl Display) -> Error {
-        let file = self.weights.path().display();
+        let file = self.weights.path_of(&self.path).display();
         Error::Unsupported(format!("{file}: {}: {reason}", self.path))
     }
 
@@ -103,7 +103,7 @@ impl Scope {
     /// Why the stored tensor cannot be the weight that was asked for.
     fn mismatch(&self, name: &str, shape: Shape) -> Result<Error> {
         let found = self.weights.find(name)?;
-        let path = self.weights.path();
+        let path = self.weights.path_of(name);
         let code = found.dtype.code().to_lowercase();
         if found.dtype.is_tiny_float() {
             return Ok(Error::Unsupported(format!(

@@ -1,8 +1,9 @@
 use super::*;
+use crate::error::Error;
 use safetensors::tensor::{Dtype, TensorView};
 use std::fs;
 
-const DEMO: &str = concat!(
+pub(super) const DEMO: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/models/demo/tiny-emoji-sd.safetensors"
 );
@@ -12,7 +13,7 @@ pub(super) fn tensor_file(tensors: &[(&str, &str, &[usize])]) -> Vec<u8> {
     file_with(tensors, &[])
 }
 
-fn file_with(tensors: &[(&str, &str, &[usize])], metadata: &[(&str, &str)]) -> Vec<u8> {
+pub(super) fn file_with(tensors: &[(&str, &str, &[usize])], metadata: &[(&str, &str)]) -> Vec<u8> {
     let views = tensors.iter().map(|(name, dtype, shape)| {
         let dtype: Dtype = serde_json::from_value((*dtype).into()).unwrap();
         let bytes = shape.iter().product::<usize>() * dtype.bitsize() / 8;
@@ -35,7 +36,7 @@ pub(super) fn open_bytes(bytes: &[u8]) -> Result<Weights> {
     Weights::open(file.path())
 }
 
-fn demo() -> Weights {
+pub(super) fn demo() -> Weights {
     Weights::open(DEMO).unwrap()
 }
 
@@ -212,7 +213,7 @@ fn a_vae_alone_says_so_when_the_unet_is_asked_for() {
     );
     assert!(
         error.contains(
-            "looks like a VAE alone; give a full checkpoint, which also has unet and text_encoder"
+            "looks like a VAE alone; add --unet PATH and --text-encoder PATH, or give a full checkpoint"
         ),
         "{error}"
     );

@@ -8,6 +8,7 @@ mod device;
 mod goldens;
 mod layering;
 mod manual;
+mod parts;
 mod plan;
 mod program;
 mod prompts;

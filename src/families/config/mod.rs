@@ -263,7 +263,12 @@ fn prediction_in_metadata(weights: &Weights) -> Result<Option<Prediction>> {
     let known = PREDICTIONS.iter().find(|(name, _)| name == given);
     match known {
         Some((_, prediction)) => Ok(Some(*prediction)),
-        None => Err(unknown_choice(weights.path(), key, given, PREDICTIONS)),
+        None => Err(unknown_choice(
+            weights.path_of("unet"),
+            key,
+            given,
+            PREDICTIONS,
+        )),
     }
 }
 

@@ -27,7 +27,7 @@ pub(in crate::families) struct Part<'w> {
 
 impl<'w> Part<'w> {
     pub(in crate::families) fn of(weights: &'w Weights, name: &'static str) -> Result<Self> {
-        let (path, json) = (weights.path(), weights.config(name));
+        let (path, json) = (weights.path_of(name), weights.config(name));
         match json {
             Some(other) if !other.is_object() => Err(Error::bad_file(
                 path,

@@ -1,0 +1,97 @@
+//! Which model: the flags that say it, and how it is opened.
+
+use std::path::{Path, PathBuf};
+
+use aquatint::{Model, ModelFiles};
+use clap::Args;
+
+use super::failure::Outcome;
+
+/// Which model.
+#[derive(Debug, Args)]
+pub(super) struct ModelArgs {
+    /// Model to use: a .safetensors file or a diffusers folder
+    ///
+    /// Its family, parts and defaults are read from the file; `aquatint inspect PATH` shows them.
+    #[cfg_attr(
+        feature = "demo-model",
+        doc = " Without it, the small demo model inside this program is used (128×128 emoji)."
+    )]
+    #[arg(short, long, value_name = "PATH")]
+    #[cfg_attr(not(feature = "demo-model"), arg(required_unless_present = "unet"))]
+    pub(super) model: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) parts: PartArgs,
+}
+
+impl ModelArgs {
+    /// Opens what was asked for.
+    pub(super) fn open(&self) -> Outcome<Model> {
+        open(self.parts.with(self.model.as_deref()))
+    }
+}
+
+/// Parts of a model that are given apart from it.
+#[derive(Debug, Args)]
+pub(super) struct PartArgs {
+    /// VAE to use in place of the model's own: a .safetensors file or a folder
+    ///
+    /// As for the other parts, a whole model will do, of which the part is taken. Parts without -m
+    /// make up a model alone.
+    #[arg(long, value_name = "PATH")]
+    pub(super) vae: Option<PathBuf>,
+
+    /// UNet to use in place of the model's own
+    #[arg(long, visible_alias = "diffusion-model", value_name = "PATH")]
+    pub(super) unet: Option<PathBuf>,
+
+    /// Text encoder to use in place of the model's own; of SDXL the first, CLIP-L
+    #[arg(long, visible_alias = "clip_l", value_name = "PATH")]
+    pub(super) text_encoder: Option<PathBuf>,
+
+    /// SDXL's second text encoder, OpenCLIP-G, to use in place of the model's own
+    #[arg(long = "text-encoder-2", visible_alias = "clip_g", value_name = "PATH")]
+    pub(super) text_encoder_2: Option<PathBuf>,
+}
+
+impl PartArgs {
+    /// A model's files with these parts; `None` if nothing was given at all.
+    pub(super) fn with(&self, model: Option<&Path>) -> Option<ModelFiles> {
+        let files = model.map(ModelFiles::new);
+        type With = fn(ModelFiles, &PathBuf) -> ModelFiles;
+        let parts: [(&Option<PathBuf>, With); 4] = [
+            (&self.vae, |files, path| files.vae(path)),
+            (&self.unet, |files, path| files.unet(path)),
+            (&self.text_encoder, |files, path| files.text_encoder(path)),
+            (&self.text_encoder_2, |files, path| {
+                files.text_encoder_2(path)
+            }),
+        ];
+        let given = parts
+            .iter()
+            .filter_map(|(path, with)| Some((path.as_ref()?, with)));
+        given.fold(files, |files, (path, with)| {
+            Some(with(files.unwrap_or_default(), path))
+        })
+    }
+}
+
+/// The model of these files, or the one inside the program.
+pub(super) fn open(files: Option<ModelFiles>) -> Outcome<Model> {
+    match files {
+        Some(files) => Ok(Model::open(files)?),
+        None => demo(),
+    }
+}
+
+#[cfg(feature = "demo-model")]
+fn demo() -> Outcome<Model> {
+    Ok(Model::demo()?)
+}
+
+#[cfg(not(feature = "demo-model"))]
+fn demo() -> Outcome<Model> {
+    let reason = "model: this build has no model inside; give a file or folder with -m PATH";
+    Err(super::failure::Failure::Usage(reason.to_owned()))
+}
