@@ -113,6 +113,49 @@ fn clip_may_lack_its_outer_name() {
     );
 }
 
+#[test]
+fn a_unet_may_lack_the_outermost_of_its_prefixes() {
+    let file = published("ldm_sdxl_base_unet");
+    let without = file.iter().map(|(name, shape)| {
+        let name = name.strip_prefix("model.").expect("all have it");
+        (name.to_owned(), shape.clone())
+    });
+    assert_eq!(
+        translated(&without.collect(), None),
+        translated(&file, None)
+    );
+}
+
+/// ComfyUI's names, as its loaders and `CLIPSave` have them.
+#[test]
+fn prefixes_of_parts_saved_without_a_checkpoint_are_known() {
+    for (prefix, list, part) in [
+        (
+            "text_encoders.clip_l.transformer.",
+            "clip_l_hf",
+            "text_encoder",
+        ),
+        ("clip_l.transformer.", "clip_l_hf", "text_encoder"),
+        ("clip_l.", "clip_l_hf", "text_encoder"),
+        (
+            "text_encoders.clip_g.transformer.",
+            "clip_g_hf_sdxl_text_encoder_2",
+            "text_encoder_2",
+        ),
+        (
+            "clip_g.transformer.",
+            "clip_g_hf_sdxl_text_encoder_2",
+            "text_encoder_2",
+        ),
+        ("clip_g.", "clip_g_hf_sdxl_text_encoder_2", "text_encoder_2"),
+    ] {
+        let (ours, leftovers, _) = translated(&prefixed(prefix, published(list)), None);
+        assert_eq!(leftovers, [""; 0], "{prefix}");
+        let wanted = translated(&published(list), Some(part)).0;
+        assert_eq!(ours, wanted, "{prefix}");
+    }
+}
+
 /// The text encoders of a single file that belong to a part, beside those of the list.
 fn text_encoder_of(file: &str, part: &str) -> (Shapes, Vec<String>) {
     let (ours, leftovers, _) = translated(&published(file), None);
