@@ -1,5 +1,7 @@
 //! Single forward passes against diffusers: every network alone, at odd sizes.
 
+mod full_size;
+
 use super::latent::LatentShape;
 use super::model::Model;
 use super::recordings::ends;
@@ -51,11 +53,12 @@ fn model(name: &str) -> Model {
 struct Golden(Vec<u8>);
 
 impl Golden {
-    fn read(model: &str) -> Self {
-        Self(
-            std::fs::read(data(&format!("networks/{model}.safetensors")))
-                .expect("the golden is there"),
-        )
+    fn of(model: &str) -> Self {
+        Self::read(&data(&format!("networks/{model}.safetensors")))
+    }
+
+    fn read(path: &Path) -> Self {
+        Self(std::fs::read(path).expect("the golden is there"))
     }
 
     fn has(&self, name: &str) -> bool {
@@ -109,90 +112,91 @@ fn run(device: &Device, model: &Model, plan: Result<Plan>, inputs: &[(&str, Vec<
     runner
 }
 
-fn assert_close(what: &str, found: &[f32], expected: &[f32]) {
-    assert_eq!(found.len(), expected.len(), "{what}");
+/// ‖found − expected‖ / ‖expected‖
+fn difference(found: &[f32], expected: &[f32]) -> f64 {
+    assert_eq!(found.len(), expected.len());
     let square = |value: f32| f64::from(value).powi(2);
     let difference: f64 = found.iter().zip(expected).map(|(a, b)| square(a - b)).sum();
     let size: f64 = expected.iter().map(|b| square(*b)).sum();
-    let error = (difference / size).sqrt();
+    (difference / size).sqrt()
+}
+
+fn assert_close(what: &str, error: f64) {
     assert!(error < TOLERANCE, "{what} differs by {error:.2e}");
+}
+
+/// How far one pass of the UNet is from the recorded one.
+fn unet_difference(device: &Device, model: &Model, golden: &Golden) -> f64 {
+    let (shape, sample) = golden.picture("unet.sample");
+    let (context_shape, context) = golden.values("unet.context");
+    let (_, timestep) = golden.values("unet.timestep");
+    let [channels, height, width] = shape.chw;
+    let recorder = Recorder::new(DType::F32);
+    let input = |name: &str, shape: &[usize]| recorder.input(name, Shape::new(shape), DType::F32);
+    let recorded = |name: &str| {
+        golden
+            .has(name)
+            .then(|| input(name, &golden.values(name).0))
+    };
+    let output = model.unet.forward(UnetInputs {
+        sample: input("sample", &[shape.batch, height, width, channels]),
+        timestep: input(ends::TIMESTEP, &[shape.batch]),
+        context: input(ends::CONTEXT, &context_shape),
+        added: recorded("unet.pooled")
+            .zip(recorded("unet.time_ids"))
+            .map(|(pooled, time_ids)| AddedInputs { pooled, time_ids }),
+        guidance: recorded("unet.guidance"),
+    });
+    recorder.output("output", output);
+    let plan = recorder
+        .finish()
+        .and_then(|recording| Plan::lower(recording, &device.caps()));
+    let mut inputs = vec![
+        ("sample", shape.channels_last(&sample)),
+        (ends::TIMESTEP, timestep),
+        (ends::CONTEXT, context),
+    ];
+    let others = ["unet.pooled", "unet.time_ids", "unet.guidance"];
+    let others = others.into_iter().filter(|name| golden.has(name));
+    inputs.extend(others.map(|name| (name, golden.values(name).1)));
+    let runner = run(device, model, plan, &inputs);
+    let found = pollster::block_on(runner.read("output")).expect("it reads");
+    let (shape, expected) = golden.picture("unet.output");
+    difference(&shape.channels_first(&found), &expected)
+}
+
+/// How far one pass of the VAE's decoder is from the recorded one.
+fn vae_decoder_difference(device: &Device, model: &Model, golden: &Golden) -> f64 {
+    let (shape, latents) = golden.picture("vae.latents");
+    let [_, height, width] = shape.chw;
+    let plan = model.vae_decoder_plan([height, width], DType::F32, &device.caps());
+    let latents = [(ends::LATENT, shape.channels_last(&latents))];
+    let runner = run(device, model, plan, &latents);
+    let found = pollster::block_on(runner.read(ends::DECODED)).expect("it reads");
+    let (picture, expected) = golden.picture("vae.decoded");
+    difference(&picture.channels_first(&found), &expected)
 }
 
 #[test]
 fn the_unet_agrees_with_diffusers() {
     for (name, device) in cases(&[&MODELS[..], &UNETS].concat()) {
-        let (model, golden) = (model(name), Golden::read(name));
-        let (shape, sample) = golden.picture("unet.sample");
-        let (context_shape, context) = golden.values("unet.context");
-        let (_, timestep) = golden.values("unet.timestep");
-        let [channels, height, width] = shape.chw;
-        let recorder = Recorder::new(DType::F32);
-        let input =
-            |name: &str, shape: &[usize]| recorder.input(name, Shape::new(shape), DType::F32);
-        let recorded = |name: &str| {
-            golden
-                .has(name)
-                .then(|| input(name, &golden.values(name).0))
-        };
-        let output = model.unet.forward(UnetInputs {
-            sample: input("sample", &[shape.batch, height, width, channels]),
-            timestep: input(ends::TIMESTEP, &[shape.batch]),
-            context: input(ends::CONTEXT, &context_shape),
-            added: recorded("unet.pooled")
-                .zip(recorded("unet.time_ids"))
-                .map(|(pooled, time_ids)| AddedInputs { pooled, time_ids }),
-            guidance: recorded("unet.guidance"),
-        });
-        recorder.output("output", output);
-        let plan = recorder
-            .finish()
-            .and_then(|recording| Plan::lower(recording, &device.caps()));
-        let mut inputs = vec![
-            ("sample", shape.channels_last(&sample)),
-            (ends::TIMESTEP, timestep),
-            (ends::CONTEXT, context),
-        ];
-        let others = ["unet.pooled", "unet.time_ids", "unet.guidance"];
-        let others = others.into_iter().filter(|name| golden.has(name));
-        inputs.extend(others.map(|name| (name, golden.values(name).1)));
-        let runner = run(&device, &model, plan, &inputs);
-        let found = pollster::block_on(runner.read("output")).expect("it reads");
-        let (shape, expected) = golden.picture("unet.output");
-        assert_close(
-            &format!("{name}: unet.output"),
-            &shape.channels_first(&found),
-            &expected,
-        );
+        let error = unet_difference(&device, &model(name), &Golden::of(name));
+        assert_close(&format!("{name}: unet.output"), error);
     }
 }
 
 #[test]
 fn the_vae_decoder_agrees_with_diffusers() {
     for (name, device) in cases(&MODELS) {
-        let (model, golden) = (model(name), Golden::read(name));
-        let (shape, latents) = golden.picture("vae.latents");
-        let [_, height, width] = shape.chw;
-        let plan = model.vae_decoder_plan([height, width], DType::F32, &device.caps());
-        let runner = run(
-            &device,
-            &model,
-            plan,
-            &[(ends::LATENT, shape.channels_last(&latents))],
-        );
-        let found = pollster::block_on(runner.read(ends::DECODED)).expect("it reads");
-        let (picture, expected) = golden.picture("vae.decoded");
-        assert_close(
-            &format!("{name}: vae.decoded"),
-            &picture.channels_first(&found),
-            &expected,
-        );
+        let error = vae_decoder_difference(&device, &model(name), &Golden::of(name));
+        assert_close(&format!("{name}: vae.decoded"), error);
     }
 }
 
 #[test]
 fn the_vae_encoder_agrees_with_diffusers() {
     for (name, device) in cases(&MODELS) {
-        let (model, golden) = (model(name), Golden::read(name));
+        let (model, golden) = (model(name), Golden::of(name));
         let (picture, image) = golden.picture("vae.image");
         let (moments, expected) = golden.picture("vae.moments");
         let [channels, height, width] = moments.chw;
@@ -211,11 +215,8 @@ fn the_vae_encoder_agrees_with_diffusers() {
         let (mean, log_variance) = expected.split_at(expected.len() / 2);
         for (end, expected) in [(ends::MEAN, mean), (ends::LOG_VARIANCE, log_variance)] {
             let found = pollster::block_on(runner.read(end)).expect("it reads");
-            assert_close(
-                &format!("{name}: {end}"),
-                &half.channels_first(&found),
-                expected,
-            );
+            let error = difference(&half.channels_first(&found), expected);
+            assert_close(&format!("{name}: {end}"), error);
         }
     }
 }
