@@ -69,6 +69,15 @@ pub enum Error {
         reason: String,
     },
 
+    /// No model of this name was found where models are looked for, or more than one.
+    #[error("{reason}")]
+    NoSuchModel {
+        /// The name.
+        name: String,
+        /// The nearest names, the models of that name, or where was looked; and what to do.
+        reason: String,
+    },
+
     /// A model file lacks tensors that its family needs.
     #[error("{}: missing tensor {}; {advice}", path.display(), names.join(", "))]
     MissingTensor {

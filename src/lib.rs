@@ -32,7 +32,9 @@ mod families;
 pub mod fuzzing;
 mod gpu;
 mod image;
+mod library;
 mod lock;
+mod nearest;
 mod networks;
 mod nn;
 mod ops;
@@ -47,6 +49,7 @@ pub use error::{Error, Result};
 pub use families::{BetaSchedule, Defaults, Purpose, SchedulerConfig};
 pub use gpu::{AdapterInfo, Device, DeviceOptions};
 pub use image::{Difference, Image, PARAMETERS_KEYWORD, Parameters, PngInfo, REQUEST_KEYWORD};
+pub use library::{Library, LibraryFile, LibraryModel, ModelKind, Place, PlaceOrigin};
 pub use pipeline::{
     BatchNoise, LoadProgress, MAX_BATCH_SIZE, MAX_SIDE_PX, Memory, Model, ModelReport, Noise,
     Pipeline, PlanOptions, Precision, Preset, Program, Recipe, Request, Run, Step, StepNoise,

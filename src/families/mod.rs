@@ -233,6 +233,16 @@ pub(crate) fn recognise(weights: &Weights) -> Result<&'static Family> {
     family.copied().ok_or_else(|| foreign::explain(weights))
 }
 
+/// Finds the family of a checkpoint and what its UNet was trained for, by its tensors alone.
+///
+/// # Errors
+/// As [`recognise`]; [`Error::Unsupported`] if the UNet takes channels of another use.
+pub(crate) fn identify(weights: &Weights) -> Result<(&'static Family, Purpose)> {
+    let family = recognise(weights)?;
+    let latent_channels = latent_channels(weights).unwrap_or(family.vae.latent_channels);
+    Ok((family, Purpose::of(weights, family, latent_channels)?))
+}
+
 /// Finds the family of a checkpoint and reads its configuration.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! Finding an entry by a name that a person typed.
 
 use crate::error::{Error, Result};
+use crate::nearest::edit_distance;
 
 /// Something that is chosen by name.
 pub(super) trait Entry {
@@ -68,32 +69,9 @@ pub(super) fn normalise(name: &str) -> String {
     plain.take(LONGEST_NAME).collect()
 }
 
-/// How many insertions, deletions and replacements of a character lead from `a` to `b` (Levenshtein).
-fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn edit_distance_counts_single_character_changes() {
-        assert_eq!(edit_distance("kitten", "sitting"), 3);
-        assert_eq!(edit_distance("", "heun"), 4);
-        assert_eq!(edit_distance("euler", "euler"), 0);
-    }
 
     #[test]
     fn names_are_compared_without_case_spaces_or_plus_signs() {

@@ -7,6 +7,7 @@
 mod advice;
 mod apart;
 mod builder;
+mod contents;
 mod disguise;
 mod files;
 mod folder;
@@ -20,6 +21,7 @@ mod source;
 mod view;
 
 pub use files::ModelFiles;
+pub(crate) use contents::{Addition, Contents};
 pub(crate) use folder::{read_json, read_text};
 pub use inventory::PartInfo;
 pub(crate) use names::Naming;

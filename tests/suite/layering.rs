@@ -8,10 +8,10 @@ use std::fs;
 use std::path::Path;
 
 /// Single files that every room may use.
-const FREE: [&str; 2] = ["error", "lock"];
+const FREE: [&str; 3] = ["error", "lock", "nearest"];
 
 /// What each room may use, besides itself and what `FREE` names. A room uses rooms above it only.
-const ROOMS: [(&str, &[&str]); 15] = [
+const ROOMS: [(&str, &[&str]); 16] = [
     ("tensor", &[]),
     ("sampling", &[]),
     ("image", &[]),
@@ -24,6 +24,8 @@ const ROOMS: [(&str, &[&str]); 15] = [
     ("networks", &["tensor", "weights", "ops", "nn"]),
     ("plan", &["tensor", "gpu", "weights", "ops"]),
     ("families", &["sampling", "weights", "networks"]),
+    // Says what files are, and opens none of them.
+    ("library", &["weights", "families"]),
     (
         "pipeline",
         &[
