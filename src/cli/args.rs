@@ -10,6 +10,7 @@ use clap::{Args, Command, CommandFactory, Parser, Subcommand};
 
 use super::manual::{CompletionsArgs, ManArgs};
 use super::model::{ModelArgs, PartArgs};
+use super::models::ModelsArgs;
 use super::output::Pattern;
 use super::replay::ReplayArgs;
 use super::samplers::SamplersArgs;
@@ -55,6 +56,8 @@ pub(super) enum Verb {
     Replay(ReplayArgs),
     /// Say what a picture would cost in work and memory, without drawing it
     Plan(PlanArgs),
+    /// List the models on this machine, and say where they are looked for
+    Models(ModelsArgs),
     /// List the samplers and schedules, with their names in other programs
     Samplers(SamplersArgs),
     /// Print a completion script for a shell
@@ -281,7 +284,7 @@ pub(super) struct DevicesArgs {
 /// The arguments of `inspect`.
 #[derive(Debug, Args)]
 pub(super) struct InspectArgs {
-    /// A .safetensors file or a diffusers folder, which need not be a whole model; or a PNG picture
+    /// A .safetensors file or a diffusers folder, which need not be a whole model, or the name of one; or a PNG picture
     #[cfg_attr(
         feature = "demo-model",
         doc = " [default: the demo model inside this program]"

@@ -53,7 +53,9 @@ impl Failure {
     /// 2 for usage, 130 for Ctrl-C, 1 for the rest.
     pub(super) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::Usage(_) | Self::Library(Error::Request { .. }) => USAGE,
+            Self::Usage(_) | Self::Library(Error::Request { .. } | Error::NoSuchModel { .. }) => {
+                USAGE
+            }
             Self::Cancelled => CANCELLED,
             _ => 1,
         })

@@ -39,7 +39,7 @@ fn is_picture(path: &Path) -> bool {
 }
 
 fn describe(args: &InspectArgs) -> Outcome<Summary> {
-    match args.parts.with(args.file.as_deref()) {
+    match args.parts.with(args.file.as_deref())? {
         Some(files) => Ok(Summary::open(files)?),
         None => Ok(model::open(None)?.summary()),
     }

@@ -10,6 +10,7 @@ mod inspect;
 mod interrupt;
 mod manual;
 mod model;
+mod models;
 mod output;
 mod picture;
 mod plan;
@@ -34,6 +35,7 @@ pub(crate) fn run(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(Verb::Inspect(args)) => inspect::run(&args),
         Ok(Verb::Replay(args)) => replay::run(&args),
         Ok(Verb::Samplers(args)) => samplers::run(&args),
+        Ok(Verb::Models(args)) => models::run(&args),
         Ok(Verb::Completions(args)) => manual::completions(&args, args::command()),
         Ok(Verb::Man(args)) => manual::man(&args, args::command()),
         Ok(Verb::Plan(args)) => plan::run(&args),

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use aquatint::{Model, ModelFiles};
+use aquatint::{Library, Model, ModelFiles};
 use clap::Args;
 
 use super::failure::Outcome;
@@ -10,14 +10,14 @@ use super::failure::Outcome;
 /// Which model.
 #[derive(Debug, Args)]
 pub(super) struct ModelArgs {
-    /// Model to use: a .safetensors file or a diffusers folder
+    /// Model to use: a .safetensors file, a diffusers folder, or a name that `aquatint models` lists
     ///
-    /// Its family, parts and defaults are read from the file; `aquatint inspect PATH` shows them.
+    /// Its family, parts and defaults are read from the file; `aquatint inspect MODEL` shows them.
     #[cfg_attr(
         feature = "demo-model",
         doc = " Without it, the small demo model inside this program is used (128×128 emoji)."
     )]
-    #[arg(short, long, value_name = "PATH")]
+    #[arg(short, long, value_name = "MODEL")]
     #[cfg_attr(not(feature = "demo-model"), arg(required_unless_present = "unet"))]
     pub(super) model: Option<PathBuf>,
 
@@ -28,7 +28,7 @@ pub(super) struct ModelArgs {
 impl ModelArgs {
     /// Opens what was asked for.
     pub(super) fn open(&self) -> Outcome<Model> {
-        open(self.parts.with(self.model.as_deref()))
+        open(self.parts.with(self.model.as_deref())?)
     }
 }
 
@@ -56,9 +56,11 @@ pub(super) struct PartArgs {
 }
 
 impl PartArgs {
-    /// A model's files with these parts; `None` if nothing was given at all.
-    pub(super) fn with(&self, model: Option<&Path>) -> Option<ModelFiles> {
-        let files = model.map(ModelFiles::new);
+    /// The files of a model, given by path or name, with these parts; `None` if nothing was given
+    /// at all.
+    pub(super) fn with(&self, model: Option<&Path>) -> Outcome<Option<ModelFiles>> {
+        let files = model.map(Library::locate).transpose()?;
+        let files = files.map(ModelFiles::new);
         type With = fn(ModelFiles, &PathBuf) -> ModelFiles;
         let parts: [(&Option<PathBuf>, With); 4] = [
             (&self.vae, |files, path| files.vae(path)),
@@ -71,9 +73,9 @@ impl PartArgs {
         let given = parts
             .iter()
             .filter_map(|(path, with)| Some((path.as_ref()?, with)));
-        given.fold(files, |files, (path, with)| {
+        Ok(given.fold(files, |files, (path, with)| {
             Some(with(files.unwrap_or_default(), path))
-        })
+        }))
     }
 }
 
@@ -92,6 +94,7 @@ fn demo() -> Outcome<Model> {
 
 #[cfg(not(feature = "demo-model"))]
 fn demo() -> Outcome<Model> {
-    let reason = "model: this build has no model inside; give a file or folder with -m PATH";
+    let reason =
+        "model: this build has no model inside; give a file, a folder or a name with -m MODEL";
     Err(super::failure::Failure::Usage(reason.to_owned()))
 }

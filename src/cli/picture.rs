@@ -93,7 +93,7 @@ fn settings(request: &Request) -> Outcome<Vec<(String, String)>> {
 }
 
 /// A text of a file without what a terminal would obey; further lines are set in.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     let lines = text.lines().map(|line| {
         line.chars()
             .flat_map(|c| {

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use aquatint::{AdapterInfo, Difference, Image, Model, Noise, PngInfo, Program, Recipe, Request};
+use aquatint::{
+    AdapterInfo, Difference, Error, Image, Library, Model, Noise, PngInfo, Program, Recipe, Request,
+};
 use clap::Args;
 use serde::Serialize;
 
@@ -33,8 +35,10 @@ pub(super) struct ReplayArgs {
     #[arg(value_name = "PICTURE")]
     picture: PathBuf,
 
-    /// Model to use, where the picture was not made by the one inside this program
-    #[arg(short, long, value_name = "PATH")]
+    /// Model to use: a path or a name [default: what the picture names]
+    ///
+    /// A name in a picture is looked up among the models that `aquatint models` lists.
+    #[arg(short, long, value_name = "MODEL")]
     model: Option<PathBuf>,
 
     #[command(flatten)]
@@ -132,10 +136,11 @@ fn request(recipe: &Recipe, args: &ReplayArgs) -> Outcome<Request> {
     Ok(request)
 }
 
-/// The model of `-m`, or the one inside the program where the picture names it.
+/// The model of `-m`, or the one that the picture names: inside the program, or among those on this
+/// machine. Its name never becomes part of a path, since the picture may come from anybody.
 fn model(recipe: &Recipe, args: &ReplayArgs, progress: &Progress) -> Outcome<Model> {
     let named = recipe.model.as_deref();
-    if let Some(files) = args.parts.with(args.model.as_deref()) {
+    if let Some(files) = args.parts.with(args.model.as_deref())? {
         let model = model::open(Some(files))?;
         if let Some(named) = named.filter(|named| *named != model.name()) {
             let given = model.name();
@@ -152,15 +157,33 @@ fn model(recipe: &Recipe, args: &ReplayArgs, progress: &Progress) -> Outcome<Mod
     {
         return Ok(inside);
     }
+    let found = named.map(on_this_machine);
+    if let Some(Ok(path)) = found {
+        progress.note(format_args!("model {}", path.display()));
+        return Ok(Model::open(path)?);
+    }
+    let not_found = found.and_then(Result::err);
+    Err(Failure::Usage(unknown_model(recipe, args, not_found)))
+}
+
+/// The file or folder of a model of this name.
+fn on_this_machine(named: &str) -> Result<PathBuf, Error> {
+    Library::open()?.find(named).map(Path::to_owned)
+}
+
+/// What the picture says of its model, why that was not found, and what to do.
+fn unknown_model(recipe: &Recipe, args: &ReplayArgs, not_found: Option<Error>) -> String {
     let hash = recipe.model_hash.as_deref();
     let hash = hash.map_or(String::new(), |hash| format!(", hash {hash}"));
-    let by = named.map_or("a model that it does not name".to_owned(), |named| {
-        format!("the model {named:?}{hash}")
-    });
+    let by = match recipe.model.as_deref() {
+        Some(named) => format!("the model {named:?}{hash}"),
+        None => "a model that it does not name".to_owned(),
+    };
+    let reason = not_found.map_or(String::new(), |reason| format!(" ({reason})"));
     let picture = args.picture.display();
-    Err(Failure::Usage(format!(
-        "model: {picture} was made with {by}; give its file or folder with -m PATH"
-    )))
+    format!(
+        "model: {picture} was made with {by}; give its file, folder or name with -m MODEL{reason}"
+    )
 }
 
 /// Everything that a program would want to know: what `--json` prints.

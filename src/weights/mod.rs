@@ -20,8 +20,8 @@ mod shards;
 mod source;
 mod view;
 
-pub use files::ModelFiles;
 pub(crate) use contents::{Addition, Contents};
+pub use files::ModelFiles;
 pub(crate) use folder::{read_json, read_text};
 pub use inventory::PartInfo;
 pub(crate) use names::Naming;

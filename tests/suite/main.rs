@@ -8,6 +8,7 @@ mod device;
 mod goldens;
 mod layering;
 mod manual;
+mod models;
 mod parts;
 mod plan;
 mod program;

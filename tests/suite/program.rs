@@ -10,9 +10,15 @@ use std::time::{Duration, Instant};
 /// Small and short: 64×64 pixels, two steps. The picture is no good, and need not be.
 pub(crate) const QUICK: [&str; 6] = ["-W", "64", "-H", "64", "--steps", "2"];
 
-/// The program, without arguments yet.
+/// The program, without arguments yet, and without the models and settings of whoever runs the tests.
 pub(crate) fn aquatint() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_aquatint"))
+    let nowhere = std::env::temp_dir().join("aquatint-tests-have-no-home");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_aquatint"));
+    command
+        .env_remove("AQUATINT_MODELS")
+        .env("XDG_DATA_HOME", &nowhere)
+        .env("XDG_CONFIG_HOME", &nowhere);
+    command
 }
 
 /// A run to its end.

@@ -216,11 +216,11 @@ fn a_model_that_is_not_at_hand_is_named() {
     let parameters = format!("{settings}, Model hash: 6ce0161689, Model: v1-5-pruned-emaonly");
     let (folder, picture) = saying(&parameters);
     let output = run_in(folder.path(), &[&["replay", picture]]);
-    let words = ["model", "v1-5-pruned-emaonly", "6ce0161689", "-m PATH"];
+    let words = ["model", "v1-5-pruned-emaonly", "6ce0161689", "-m MODEL"];
     assert_refused(&output, 2, &words);
     let (folder, picture) = saying(settings);
     let output = run_in(folder.path(), &[&["replay", picture]]);
-    assert_refused(&output, 2, &["does not name", "-m PATH"]);
+    assert_refused(&output, 2, &["does not name", "-m MODEL"]);
 }
 
 #[test]
