@@ -3,7 +3,7 @@
 
 use crate::image::{Image, PARAMETERS_KEYWORD, PngInfo};
 use crate::pipeline::Recipe;
-use crate::text::{PromptStyle, Tokenizer};
+use crate::text::{Edits, PromptStyle, Tokenizer, split_joined};
 use std::io::Cursor;
 use std::path::Path;
 use std::sync::LazyLock;
@@ -43,6 +43,16 @@ fn recipe(info: &PngInfo) {
         drop(recipe.request.check());
         let json = serde_json::to_string(&recipe).expect("a recipe is plain data");
         assert!(!json.is_empty());
+    }
+}
+
+/// Splits a text at `AND` and follows its changes through a few steps.
+pub fn edits(text: &str) {
+    for part in split_joined(text) {
+        let edits = Edits::parse(&part.text);
+        let first = edits.text_at(0, 4);
+        let constant = (1..4).all(|evaluation| edits.text_at(evaluation, 4) == first);
+        assert!(constant || !edits.is_constant());
     }
 }
 

@@ -1,6 +1,9 @@
-//! A text on its way to token ids.
+//! A text as a prompt of every style.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|text: &str| aquatint::fuzzing::tokenizer(text));
+fuzz_target!(|text: &str| {
+    aquatint::fuzzing::edits(text);
+    aquatint::fuzzing::tokenizer(text);
+});

@@ -113,10 +113,23 @@ pub(super) struct GenerateArgs {
     #[arg(allow_hyphen_values = true)]
     pub(super) negative_prompt: String,
 
+    /// What the second text encoder reads, of models with two (XL) [default: the prompt]
+    #[arg(long = "prompt-2", value_name = "TEXT", allow_hyphen_values = true)]
+    pub(super) prompt_2: Option<String>,
+
+    /// What the second text encoder reads of what to keep out [default: the negative prompt]
+    #[arg(
+        long = "negative-prompt-2",
+        value_name = "TEXT",
+        allow_hyphen_values = true
+    )]
+    pub(super) negative_prompt_2: Option<String>,
+
     /// Whose brackets and weights the prompts have [default: plain, or as --preset says]
     ///
     /// plain takes the text as it is and cuts it where the text encoder ends, as diffusers does.
-    /// a1111 and comfy read (word:1.3) and go on in further chunks.
+    /// a1111 and comfy read (word:1.3) and go on in further chunks; a1111 also reads [word], BREAK,
+    /// prompts joined by AND, [from:to:when] and [one|another].
     #[arg(long, value_name = "PROGRAM", value_enum)]
     pub(super) prompt_style: Option<PromptStyleArg>,
 

@@ -79,6 +79,8 @@ pub(super) fn run(args: &GenerateArgs) -> Outcome {
 fn typed_request(args: &GenerateArgs) -> Request {
     let mut request = Request::new(&args.prompt);
     request.negative_prompt = args.negative_prompt.clone();
+    request.prompt_2 = args.prompt_2.clone();
+    request.negative_prompt_2 = args.negative_prompt_2.clone();
     request.prompt_style = args.prompt_style.map(Into::into);
     request.width = args.size.width;
     request.height = args.size.height;

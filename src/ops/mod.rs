@@ -31,7 +31,7 @@ pub(crate) use conv2d::{Conv2d, Conv2dGeometry, Padding};
 pub(crate) use group_norm::GroupNorm;
 pub(crate) use layer_norm::LayerNorm;
 pub(crate) use linear::Linear;
-pub(crate) use sampler_step::{RowField, STATE_SLOTS};
+pub(crate) use sampler_step::{MAX_BRANCHES, RowField, STATE_SLOTS};
 pub(crate) use timestep_embedding::TimestepEmbedding;
 
 use crate::tensor::{Dispatch, Io, Lanes};

@@ -3,7 +3,7 @@
 use super::handle::Pipeline;
 use super::model::Model;
 use super::plans::{Lease, Stage};
-use super::prompts::{Prompts, Role};
+use super::prompts::{Branch, Prompts, Role};
 use super::recordings::ends;
 use super::request::Request;
 use super::text_encoder::TextEncoder;
@@ -20,14 +20,60 @@ const NEGATIVE_AESTHETIC_SCORE: f32 = 2.5;
 /// What the network is told of the prompts.
 #[derive(Debug)]
 pub(super) struct Conditioning {
-    /// `[branches·N, chunks·L, C]`, the negative prompt's first.
-    pub(super) context: Vec<f32>,
-    /// The prompts as wholes, `[branches·N, P]`; empty where the network is not told.
-    pub(super) pooled: Vec<f32>,
+    branches: Vec<Branch>,
+    /// What the text encoders say of each text.
+    encoded: Vec<Encoded>,
+    batch_size: usize,
     /// Sizes and the like, `[branches·N, T]`; empty where the network is not told.
     pub(super) time_ids: Vec<f32>,
     /// What the user should know of it.
     pub(super) warnings: Vec<String>,
+}
+
+/// What the text encoders say of one text.
+#[derive(Debug)]
+struct Encoded {
+    /// `[chunks·L, C]`
+    hidden: Vec<f32>,
+    /// `[P]`, or nothing.
+    pooled: Vec<f32>,
+}
+
+impl Conditioning {
+    /// Evaluations of the network for all pictures.
+    pub(super) fn evaluations(&self) -> usize {
+        self.branches.len() * self.batch_size
+    }
+
+    /// Whether a row is told something else than the one before it.
+    pub(super) fn changes_at(&self, row: usize) -> bool {
+        let mut texts = self.branches.iter().map(|branch| &branch.texts);
+        row > 0 && texts.any(|texts| texts[row] != texts[row - 1])
+    }
+
+    /// What a row is told of tokens, `[branches·N, chunks·L, C]`, the negative prompt's first.
+    pub(super) fn context(&self, row: usize) -> Vec<f32> {
+        self.of_branches(row, |encoded| &encoded.hidden)
+    }
+
+    /// What a row is told of the prompts as wholes, `[branches·N, P]`; empty where the network is not
+    /// told.
+    pub(super) fn pooled(&self, row: usize) -> Vec<f32> {
+        self.of_branches(row, |encoded| &encoded.pooled)
+    }
+
+    /// The weights of the branches after the first, times a guidance scale.
+    pub(super) fn guidance(&self, scale: f64) -> impl Iterator<Item = f64> {
+        let followed = self.branches.iter().skip(1);
+        followed.map(move |branch| scale * branch.weight)
+    }
+
+    fn of_branches(&self, row: usize, part: fn(&Encoded) -> &Vec<f32>) -> Vec<f32> {
+        let texts = self.branches.iter().map(|branch| branch.texts[row]);
+        let values = texts.map(|text| part(&self.encoded[text]));
+        let repeated = values.flat_map(|values| values.repeat(self.batch_size));
+        repeated.collect()
+    }
 }
 
 /// Encodes the prompts of a resolved request with the borrowed text encoders.
@@ -43,28 +89,17 @@ pub(super) async fn condition(
     if let Some(trace) = trace {
         record(trace, model, prompts, &encoded);
     }
-    let repeated = |of: fn(&Encoded) -> &Vec<f32>| {
-        let each = encoded.iter().map(of);
-        each.flat_map(|values| values.repeat(request.batch_size))
-            .collect()
-    };
+    let branches = prompts.branches();
+    let time_ids = branches
+        .iter()
+        .flat_map(|branch| time_ids(model, request, branch.role).repeat(request.batch_size));
     Ok(Conditioning {
-        context: repeated(|encoded| &encoded.hidden),
-        pooled: repeated(|encoded| &encoded.pooled),
-        time_ids: prompts
-            .roles()
-            .flat_map(|role| time_ids(model, request, role).repeat(request.batch_size))
-            .collect(),
+        branches: branches.to_vec(),
+        encoded,
+        batch_size: request.batch_size,
+        time_ids: time_ids.collect(),
         warnings: prompts.warnings(),
     })
-}
-
-/// What the text encoders say of one prompt.
-struct Encoded {
-    /// `[chunks·L, C]`
-    hidden: Vec<f32>,
-    /// `[P]`, or nothing.
-    pooled: Vec<f32>,
 }
 
 /// Runs the text encoders; in f32 if f16 overflows and may.
@@ -94,7 +129,7 @@ async fn encode(
     let chunks = prompts.chunk_count();
     let [length, width] = model.context_shape();
     let pooled_width = pooled.len() / prompts.text_count();
-    let encoded = prompts.iter().enumerate().map(|(n, prompt)| {
+    let encoded = prompts.texts().iter().enumerate().map(|(n, prompt)| {
         let of = |values: &[f32], start: usize, len: usize| match prompt.zeroed {
             true => vec![0.0; len],
             false => values[start..][..len].to_vec(),
@@ -175,24 +210,29 @@ fn time_ids(model: &Model, request: &Request, role: Role) -> Vec<f32> {
     }
 }
 
-/// Keeps what was read and said of the prompts, the positive one first.
+/// Keeps what was read and said of the texts. The names of the second one on a side of the guidance
+/// end in `.1`, and so on.
 fn record(trace: &mut Trace, model: &Model, prompts: &Prompts, encoded: &[Encoded]) {
     let [length, width] = model.context_shape();
     let shape = [1, prompts.chunk_count() * length, width];
-    for (prompt, encoded) in prompts.iter().zip(encoded).rev() {
-        for (name, reading) in prompt.role.ids_names().iter().zip(&prompt.readings) {
-            let ids: Vec<u32> = reading
-                .chunks
-                .iter()
-                .flat_map(|c| &c.ids)
-                .copied()
-                .collect();
-            trace.add_ids(name, &ids);
-        }
-        let [hidden, pooled] = prompt.role.embeds_names();
-        trace.add(hidden, &shape, &encoded.hidden);
-        if !encoded.pooled.is_empty() {
-            trace.add(pooled, &[1, encoded.pooled.len()], &encoded.pooled);
+    for role in [Role::Prompt, Role::Negative] {
+        let texts = prompts.texts().iter().zip(encoded);
+        let texts = texts.filter(|(text, _)| text.role == role).enumerate();
+        for (n, (text, encoded)) in texts {
+            let name = |name: &str| match n {
+                0 => name.to_owned(),
+                n => format!("{name}.{n}"),
+            };
+            for (ids_name, reading) in role.ids_names().into_iter().zip(&text.readings) {
+                let ids = reading.chunks.iter().flat_map(|chunk| &chunk.ids);
+                let ids: Vec<u32> = ids.copied().collect();
+                trace.add_ids(&name(ids_name), &ids);
+            }
+            let [hidden, pooled] = role.embeds_names();
+            trace.add(name(hidden), &shape, &encoded.hidden);
+            if !encoded.pooled.is_empty() {
+                trace.add(name(pooled), &[1, encoded.pooled.len()], &encoded.pooled);
+            }
         }
     }
 }

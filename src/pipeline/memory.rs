@@ -137,18 +137,9 @@ impl Model {
 
     /// What a resolved request takes.
     pub(super) fn memory(&self, request: &Request, compute: DType, caps: &Caps) -> Result<Memory> {
-        let prompts = Prompts::read(self, request)?;
-        let shape = StepShape {
-            batch: request.batch_size,
-            branches: self.branches(request),
-            chunks: prompts.chunk_count(),
-            latent: self.latent_size(request.width(), request.height())?,
-            guidance: Guidance::of(request),
-        };
-        let texts = TextShape {
-            texts: prompts.text_count(),
-            clip_skip: request.clip_skip,
-        };
+        let prompts = Prompts::read(self, request, &self.table(request)?)?;
+        let shape = StepShape::of(self, request, &prompts)?;
+        let texts = TextShape::of(request, &prompts);
         let plans = self.plans(shape, texts, compute, caps)?;
         let reports: Vec<PlanReport> = plans.iter().map(|(_, plan)| plan.report()).collect();
         Ok(Memory {

@@ -164,16 +164,6 @@ impl Model {
         ends.collect()
     }
 
-    /// Evaluations of the network for each picture: 2 with guidance, 1 without or where the network
-    /// is told the scale.
-    pub(super) fn branches(&self, request: &Request) -> usize {
-        if self.unet.embeds_guidance() || request.guidance_scale == Some(1.0) {
-            1
-        } else {
-            2
-        }
-    }
-
     /// The number of vectors, and their width, that the UNet attends to.
     pub(super) fn context_shape(&self) -> [usize; 2] {
         let encoders = || self.text_encoders.iter().map(|encoder| &encoder.network);

@@ -4,13 +4,16 @@ use super::model::Model;
 use super::request::Request;
 use crate::error::{Error, Result};
 use crate::families::EmptyNegative;
-use crate::text::{Chunk, PromptStyle, Reading};
+use crate::ops::MAX_BRANCHES;
+use crate::sampling::Table;
+use crate::text::{Chunk, Edits, Joined, MAX_WEIGHT, PromptStyle, Reading, split_joined};
+use std::collections::{BTreeSet, HashMap};
 
-/// The most chunks to which prompts of different lengths are repeated until both are as long.
+/// The most chunks to which prompts of different lengths are repeated until all are as long.
 const MAX_REPEATED_CHUNKS: usize = 64;
 
-/// One of the two prompts.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// On which side of the guidance a prompt stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Role {
     Negative,
     Prompt,
@@ -55,7 +58,7 @@ impl Role {
     }
 }
 
-/// A prompt as each text encoder reads it.
+/// A text as each text encoder reads it.
 #[derive(Debug)]
 pub(super) struct Read {
     pub(super) role: Role,
@@ -65,10 +68,22 @@ pub(super) struct Read {
     pub(super) zeroed: bool,
 }
 
+/// What the network is told in one of its evaluations for each picture.
+#[derive(Clone, Debug)]
+pub(super) struct Branch {
+    pub(super) role: Role,
+    /// How far it leads away from the first branch, times the guidance scale.
+    pub(super) weight: f64,
+    /// For each row of the table, which of the texts it is.
+    pub(super) texts: Vec<usize>,
+}
+
 /// What the network is told, the negative prompt first; without guidance that is left alone.
 #[derive(Debug)]
 pub(super) struct Prompts {
     style: PromptStyle,
+    branches: Vec<Branch>,
+    /// Each text once.
     read: Vec<Read>,
     chunk_count: usize,
     /// The empty prompt for each text encoder, where weights lead away from it; else nothing.
@@ -76,50 +91,36 @@ pub(super) struct Prompts {
 }
 
 impl Prompts {
-    /// Reads the prompts of a resolved request.
+    /// Reads the prompts of a resolved request, as they are at each row of its table.
     ///
     /// # Errors
-    /// As [`crate::text::Tokenizer::read`], and [`Error::Request`] if the prompts' lengths do not go
-    /// together.
-    pub(super) fn read(model: &Model, request: &Request) -> Result<Self> {
+    /// As [`crate::text::Tokenizer::read`]; [`Error::Request`] if the prompts' lengths do not go
+    /// together or too many are joined, and [`Error::Unsupported`] if the model cannot follow several.
+    pub(super) fn read(model: &Model, request: &Request, table: &Table) -> Result<Self> {
         let style = request.prompt_style.unwrap_or_default();
-        let prompts = [
-            (Role::Negative, &request.negative_prompt),
-            (Role::Prompt, &request.prompt),
-        ];
-        let [length, _] = model.context_shape();
-        let told = prompts
-            .into_iter()
-            .skip(prompts.len() - model.branches(request));
-        let read = told.map(|(role, prompt)| {
-            let encoders = model.text_encoders.iter();
-            let readings = encoders.map(|encoder| {
-                let tokenizer = &encoder.tokenizer;
-                tokenizer.read(style, role.field(), prompt, length)
-            });
-            Ok(Read {
-                role,
-                readings: readings.collect::<Result<_>>()?,
-                // ComfyUI reads the empty prompt like any other.
-                zeroed: role == Role::Negative
-                    && prompt.is_empty()
-                    && style != PromptStyle::Comfy
-                    && model.config.empty_negative == EmptyNegative::Zeros,
-            })
-        });
-        let mut read: Vec<Read> = read.collect::<Result<_>>()?;
-        let empty = || {
-            let encoders = model.text_encoders.iter();
-            encoders.map(|encoder| encoder.tokenizer.empty_chunk(length))
+        let mut reader = Reader {
+            model,
+            style,
+            length: model.context_shape()[0],
+            read: Vec::new(),
+            known: HashMap::new(),
         };
-        let chunk_count = level(&mut read, style, &empty().collect::<Vec<_>>())?;
+        let told = told(model, request)?.into_iter();
+        let branches = told.map(|told| reader.branch(&told, table));
+        let branches = branches.collect::<Result<_>>()?;
+        let (length, mut read) = (reader.length, reader.read);
+        let chunk_count = level(&mut read)?;
         let is_weighted = chunks_of(&read).any(Chunk::is_weighted);
+        let encoders = model.text_encoders.iter();
         Ok(Self {
             style,
+            branches,
             read,
             chunk_count,
             empty: match style {
-                PromptStyle::Comfy if is_weighted => empty().collect(),
+                PromptStyle::Comfy if is_weighted => encoders
+                    .map(|encoder| encoder.tokenizer.empty_chunk(length))
+                    .collect(),
                 _ => Vec::new(),
             },
         })
@@ -130,27 +131,27 @@ impl Prompts {
         self.style
     }
 
-    /// The prompts, the negative one first.
-    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &Read> + DoubleEndedIterator {
-        self.read.iter()
+    /// The texts, each once.
+    pub(super) fn texts(&self) -> &[Read] {
+        &self.read
     }
 
-    /// Which prompts there are, the negative one first.
-    pub(super) fn roles(&self) -> impl Iterator<Item = Role> {
-        self.read.iter().map(|read| read.role)
+    /// What each evaluation is told, the negative prompt first.
+    pub(super) fn branches(&self) -> &[Branch] {
+        &self.branches
     }
 
-    /// Chunks of each prompt.
+    /// Chunks of each text.
     pub(super) fn chunk_count(&self) -> usize {
         self.chunk_count
     }
 
-    /// Chunks of all prompts.
+    /// Chunks of all texts.
     pub(super) fn weighed_count(&self) -> usize {
         self.read.len() * self.chunk_count
     }
 
-    /// What a text encoder reads in all: the prompts' chunks, then the empty prompt if needed.
+    /// What a text encoder reads in all: the texts' chunks, then the empty prompt if needed.
     pub(super) fn text_count(&self) -> usize {
         self.weighed_count() + usize::from(!self.empty.is_empty())
     }
@@ -172,44 +173,196 @@ impl Prompts {
     }
 }
 
+/// A prompt that the network is told, with what changes in it from step to step.
+struct Told {
+    role: Role,
+    weight: f64,
+    /// One for each text encoder.
+    edits: Vec<Edits>,
+}
+
+/// What the network is told of a request, the negative prompt first. It is left out where the
+/// prompt is followed just as it is, and where the network itself was taught guidance.
+fn told(model: &Model, request: &Request) -> Result<Vec<Told>> {
+    let joined = joined(request)?;
+    let encoders = model.text_encoders.len();
+    check_second(encoders, request, joined.len())?;
+    let is_a1111 = request.prompt_style == Some(PromptStyle::A1111);
+    let told = |role, weight, text: &str, second: Option<&String>| {
+        let texts = (0..encoders).map(|i| match second {
+            Some(second) if i > 0 => second,
+            _ => text,
+        });
+        let edits = texts.map(|text| match is_a1111 {
+            true => Edits::parse(text),
+            false => Edits::none(text),
+        });
+        Told {
+            role,
+            weight,
+            edits: edits.collect(),
+        }
+    };
+    let is_taught = model.unet.embeds_guidance();
+    if is_taught && joined.len() > 1 {
+        return Err(Error::Unsupported(
+            "prompts joined by AND with a model that was taught guidance; use one prompt".into(),
+        ));
+    }
+    let is_as_is =
+        request.guidance_scale == Some(1.0) && joined.iter().map(|part| part.weight).eq([1.0]);
+    let negative = (!is_taught && !is_as_is).then(|| {
+        let second = request.negative_prompt_2.as_ref();
+        told(Role::Negative, 0.0, &request.negative_prompt, second)
+    });
+    let second = request.prompt_2.as_ref();
+    let followed = joined
+        .iter()
+        .map(|part| told(Role::Prompt, part.weight, &part.text, second));
+    Ok(negative.into_iter().chain(followed).collect())
+}
+
+/// The prompts that are followed side by side.
+fn joined(request: &Request) -> Result<Vec<Joined>> {
+    let joined = match request.prompt_style {
+        Some(PromptStyle::A1111) => split_joined(&request.prompt),
+        _ => vec![Joined::alone(&request.prompt)],
+    };
+    let most = MAX_BRANCHES - 1;
+    if joined.len() > most {
+        let reason = format!(
+            "joins {} prompts by AND, at most {most} are possible",
+            joined.len()
+        );
+        return Err(Error::request("prompt", reason));
+    }
+    let allowed = -MAX_WEIGHT..=MAX_WEIGHT;
+    match joined.iter().find(|part| !allowed.contains(&part.weight)) {
+        Some(part) => Err(Error::request(
+            "prompt",
+            format!(
+                "ends with a weight of {} after {:?}; weights are numbers from -{MAX_WEIGHT} to \
+                 {MAX_WEIGHT}",
+                part.weight, part.text
+            ),
+        )),
+        None => Ok(joined),
+    }
+}
+
+/// That prompts of their own for the second text encoder have one to read them.
+fn check_second(encoders: usize, request: &Request, joined: usize) -> Result<()> {
+    let second = [
+        ("prompt_2", &request.prompt_2),
+        ("negative_prompt_2", &request.negative_prompt_2),
+    ];
+    let given = second.iter().find(|(_, text)| text.is_some());
+    match given {
+        Some((field, _)) if encoders < 2 => Err(Error::request(
+            field,
+            "is for models with two text encoders, such as Stable Diffusion XL; leave it out",
+        )),
+        _ if request.prompt_2.is_some() && joined > 1 => Err(Error::request(
+            "prompt_2",
+            "cannot stand beside prompts joined by AND; leave it out",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Reads texts, each once.
+struct Reader<'a> {
+    model: &'a Model,
+    style: PromptStyle,
+    length: usize,
+    read: Vec<Read>,
+    known: HashMap<(Role, Vec<String>), usize>,
+}
+
+impl Reader<'_> {
+    fn branch(&mut self, told: &Told, table: &Table) -> Result<Branch> {
+        let rows = table.rows.len();
+        let evaluations = counted_evaluations(table);
+        let at = |row| {
+            told.edits
+                .iter()
+                .map(move |edits| edits.text_at(row, evaluations))
+        };
+        let texts = if told.edits.iter().all(Edits::is_constant) {
+            vec![self.text(told.role, at(0).collect())?; rows]
+        } else {
+            let texts = (0..rows).map(|row| self.text(told.role, at(row).collect()));
+            texts.collect::<Result<_>>()?
+        };
+        Ok(Branch {
+            role: told.role,
+            weight: told.weight,
+            texts,
+        })
+    }
+
+    /// The place of a text among those read.
+    fn text(&mut self, role: Role, texts: Vec<String>) -> Result<usize> {
+        if let Some(&at) = self.known.get(&(role, texts.clone())) {
+            return Ok(at);
+        }
+        let readings = self.model.text_encoders.iter().zip(&texts);
+        let readings = readings.map(|(encoder, text)| {
+            let tokenizer = &encoder.tokenizer;
+            tokenizer.read(self.style, role.field(), text, self.length)
+        });
+        self.read.push(Read {
+            role,
+            readings: readings.collect::<Result<_>>()?,
+            // ComfyUI reads the empty prompt like any other.
+            zeroed: role == Role::Negative
+                && texts.iter().all(String::is_empty)
+                && self.style != PromptStyle::Comfy
+                && self.model.config.empty_negative == EmptyNegative::Zeros,
+        });
+        self.known.insert((role, texts), self.read.len() - 1);
+        Ok(self.read.len() - 1)
+    }
+}
+
+/// The evaluations that AUTOMATIC1111 counts on: twice the steps for a sampler that evaluates twice a
+/// step, even if the last one does not (`modules/sd_samplers.py`, `total_steps`).
+fn counted_evaluations(table: &Table) -> usize {
+    let steps = table.step_count().max(1);
+    steps * ((2 * table.rows.len() + steps) / (2 * steps))
+}
+
 fn chunks_of(read: &[Read]) -> impl Iterator<Item = &Chunk> {
     let readings = read.iter().flat_map(|read| &read.readings);
     readings.flat_map(|reading| &reading.chunks)
 }
 
-/// Makes all prompts of as many chunks, and says how many: AUTOMATIC1111 appends empty prompts
-/// (`modules/sd_samplers_cfg_denoiser.py`, `pad_cond`), ComfyUI repeats what there is, which leaves
-/// attention as it was (`comfy/conds.py`, `CONDCrossAttn.concat`).
-fn level(read: &mut [Read], style: PromptStyle, empty: &[Chunk]) -> Result<usize> {
+/// Makes all texts of as many chunks, and says how many, by repeating what there is: that leaves
+/// attention as it was. ComfyUI does it (`comfy/conds.py`, `CONDCrossAttn.concat`); AUTOMATIC1111
+/// evaluates prompts of different lengths apart (`modules/sd_samplers_cfg_denoiser.py`), which comes
+/// to the same.
+fn level(read: &mut [Read]) -> Result<usize> {
     let counts = || {
         let readings = read.iter().flat_map(|read| &read.readings);
         readings.map(|reading| reading.chunks.len())
     };
     let longest = counts().max().unwrap_or(1);
-    let count = match style {
-        PromptStyle::Comfy => counts().fold(1, lcm),
-        _ => longest,
-    };
+    let count = counts().fold(1, |count, next| {
+        lcm(count, next).min(MAX_REPEATED_CHUNKS + 1)
+    });
     if count > longest.max(MAX_REPEATED_CHUNKS) {
-        let counts: Vec<String> = counts().map(|count| count.to_string()).collect();
+        let counts: BTreeSet<usize> = counts().collect();
+        let counts: Vec<String> = counts.iter().map(usize::to_string).collect();
         let reason = format!(
-            "and the negative prompt are of {} chunks, which would be repeated until both are of \
-             {count}, at most {MAX_REPEATED_CHUNKS}; make them of like length, or use another \
-             --prompt-style",
-            counts.join(" and ")
+            "and what goes with it are of {} chunks, which would be repeated until all are of more \
+             than {MAX_REPEATED_CHUNKS}; make them of like length",
+            counts.join(", ")
         );
         return Err(Error::request("prompt", reason));
     }
-    for read in read {
-        for (reading, empty) in read.readings.iter_mut().zip(empty) {
-            match style {
-                PromptStyle::Comfy => {
-                    let repeated = reading.chunks.iter().cycle().take(count);
-                    reading.chunks = repeated.cloned().collect();
-                }
-                _ => reading.chunks.resize(count, empty.clone()),
-            }
-        }
+    for reading in read.iter_mut().flat_map(|read| &mut read.readings) {
+        let repeated = reading.chunks.iter().cycle().take(count);
+        reading.chunks = repeated.cloned().collect();
     }
     Ok(count)
 }

@@ -1,8 +1,9 @@
 //! The plans of a model, recorded at one shape: text encoder, denoising step, decoder.
 
 use super::model::Model;
+use super::prompts::Prompts;
 use super::request::Request;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::networks::{AddedInputs, UnetInputs};
 use crate::ops::{RowField, STATE_SLOTS};
 use crate::plan::Plan;
@@ -13,7 +14,7 @@ use crate::tensor::{Caps, DType, Recorder};
 pub(crate) struct StepShape {
     /// Pictures.
     pub(crate) batch: usize,
-    /// Evaluations of the network for each: 2 with guidance, else 1.
+    /// Evaluations of the network for each: 2 with guidance, more with joined prompts, else 1.
     pub(crate) branches: usize,
     /// Chunks of each prompt: the context is so many times as long as a text encoder's text.
     pub(crate) chunks: usize,
@@ -30,6 +31,39 @@ pub(crate) struct TextShape {
     pub(crate) texts: usize,
     /// The layer whose vectors are taken, counted from 1 for the last; the family's own if `None`.
     pub(crate) clip_skip: Option<usize>,
+}
+
+impl StepShape {
+    /// What a resolved request needs.
+    ///
+    /// # Errors
+    /// As [`Model::latent_size`], and [`Error::Unsupported`] if what becomes of the branches is not
+    /// defined for as many as there are.
+    pub(super) fn of(model: &Model, request: &Request, prompts: &Prompts) -> Result<Self> {
+        let (branches, guidance) = (prompts.branches().len(), Guidance::of(request));
+        if guidance == Guidance::Rescaled && branches > 2 {
+            return Err(Error::Unsupported(
+                "rescaled guidance with prompts joined by AND; use one of the two".into(),
+            ));
+        }
+        Ok(Self {
+            batch: request.batch_size,
+            branches,
+            chunks: prompts.chunk_count(),
+            latent: model.latent_size(request.width(), request.height())?,
+            guidance,
+        })
+    }
+}
+
+impl TextShape {
+    /// What a resolved request needs.
+    pub(super) fn of(request: &Request, prompts: &Prompts) -> Self {
+        Self {
+            texts: prompts.text_count(),
+            clip_skip: request.clip_skip,
+        }
+    }
 }
 
 /// What becomes of the branches of a guided step.

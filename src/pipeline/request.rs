@@ -98,7 +98,12 @@ pub struct Request {
     pub prompt: String,
     /// What is not to be seen.
     pub negative_prompt: String,
-    /// What brackets and weights in both mean; nothing if nothing says otherwise.
+    /// What the second text encoder is told is to be seen, of models that have two; the prompt where
+    /// `None`.
+    pub prompt_2: Option<String>,
+    /// What the second text encoder is told is not to be seen; the negative prompt where `None`.
+    pub negative_prompt_2: Option<String>,
+    /// What brackets and weights in them mean; nothing if nothing says otherwise.
     pub prompt_style: Option<PromptStyle>,
     /// The text encoders' layer whose vectors are taken: 1 for the last, 2 for the one before it, and
     /// so on. The model's own where `None`: 1 for Stable Diffusion 1.x, 2 for XL.
@@ -169,6 +174,8 @@ impl Default for Request {
             task: Task::default(),
             prompt: String::new(),
             negative_prompt: String::new(),
+            prompt_2: None,
+            negative_prompt_2: None,
             prompt_style: None,
             clip_skip: None,
             width: None,
@@ -206,10 +213,12 @@ impl Request {
     /// [`Error::Request`] with the field, what is allowed and what was given.
     pub fn check(&self) -> Result<()> {
         for (field, text) in [
-            ("prompt", &self.prompt),
-            ("negative_prompt", &self.negative_prompt),
+            ("prompt", Some(&self.prompt)),
+            ("negative_prompt", Some(&self.negative_prompt)),
+            ("prompt_2", self.prompt_2.as_ref()),
+            ("negative_prompt_2", self.negative_prompt_2.as_ref()),
         ] {
-            if text.len() > MAX_PROMPT_BYTES {
+            if let Some(text) = text.filter(|text| text.len() > MAX_PROMPT_BYTES) {
                 let reason = format!(
                     "must be at most {MAX_PROMPT_BYTES} bytes, not {}; shorten it",
                     text.len()

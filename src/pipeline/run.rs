@@ -8,13 +8,13 @@ use super::noise::RunNoise;
 use super::plans::{Lease, Part, Stage};
 use super::progress::Step;
 use super::prompts::Prompts;
-use super::recordings::{Guidance, StepShape, TextShape, ends};
+use super::recordings::{StepShape, TextShape, ends};
 use super::request::{Noise, Request, Task};
 use super::tasks;
 use super::trace::Trace;
 use crate::error::{Error, Result};
 use crate::image::{Image, PARAMETERS_KEYWORD, Parameters, REQUEST_KEYWORD};
-use crate::ops::{RowField, STATE_SLOTS};
+use crate::ops::{MAX_BRANCHES, RowField, STATE_SLOTS};
 use crate::sampling::{Combination, Row, Table};
 use crate::tensor::DType;
 
@@ -68,19 +68,10 @@ impl Run {
         let first = match request.task {
             Task::TextToImage => tasks::text_to_image::prepare(&table, &mut noise, shape),
         };
-        let prompts = Prompts::read(model, &request)?;
-        let step_shape = StepShape {
-            batch: request.batch_size,
-            branches: model.branches(&request),
-            chunks: prompts.chunk_count(),
-            latent,
-            guidance: Guidance::of(&request),
-        };
-        let encoder = Part::TextEncoder(TextShape {
-            texts: prompts.text_count(),
-            clip_skip: request.clip_skip,
-        });
-        let (step, decoder) = (Part::Step(step_shape), Part::VaeDecoder(latent));
+        let prompts = Prompts::read(model, &request, &table)?;
+        let encoder = Part::TextEncoder(TextShape::of(&request, &prompts));
+        let step = Part::Step(StepShape::of(model, &request, &prompts)?);
+        let decoder = Part::VaeDecoder(latent);
         pipeline
             .plans()
             .keep_only(&[encoder, step, decoder].map(|part| (part, compute)));
@@ -173,12 +164,16 @@ impl Run {
             if !noise.is_empty() {
                 runner.write(ends::NOISE, &noise)?;
             }
-            runner.write(ends::ROW, &row_values(row))?;
+            if self.conditioning.changes_at(self.row) {
+                self.write_conditioning()?;
+            }
+            let guidance = self.conditioning.guidance(row.guidance_scale);
+            runner.write(ends::ROW, &row_values(row, guidance))?;
             #[expect(
                 clippy::cast_possible_truncation,
                 reason = "timesteps are small numbers"
             )]
-            let timesteps = vec![row.timestep as f32; self.evaluations()];
+            let timesteps = vec![row.timestep as f32; self.conditioning.evaluations()];
             runner.write(ends::TIMESTEP, &timesteps)?;
             if self.step.run().await? {
                 return Ok(());
@@ -216,23 +211,25 @@ impl Run {
         let runner = self.step.runner();
         runner.write(ends::STATE, state)?;
         runner.write(ends::NOISE, &vec![0.0; self.shape.len()])?;
-        runner.write(ends::CONTEXT, &self.conditioning.context)?;
+        self.write_conditioning()?;
         if !self.conditioning.time_ids.is_empty() {
-            runner.write(ends::POOLED, &self.conditioning.pooled)?;
             runner.write(ends::TIME_IDS, &self.conditioning.time_ids)?;
         }
         if self.pipeline.model().unet.embeds_guidance() {
-            runner.write(
-                ends::GUIDANCE,
-                &vec![self.embedded_guidance(); self.evaluations()],
-            )?;
+            let scales = vec![self.embedded_guidance(); self.conditioning.evaluations()];
+            runner.write(ends::GUIDANCE, &scales)?;
         }
         Ok(())
     }
 
-    /// Evaluations of the network for all pictures.
-    fn evaluations(&self) -> usize {
-        self.pipeline.model().branches(&self.request) * self.shape.batch
+    /// Writes what the next row is told of the prompts.
+    fn write_conditioning(&self) -> Result<()> {
+        let runner = self.step.runner();
+        runner.write(ends::CONTEXT, &self.conditioning.context(self.row))?;
+        if !self.conditioning.time_ids.is_empty() {
+            runner.write(ends::POOLED, &self.conditioning.pooled(self.row))?;
+        }
+        Ok(())
     }
 
     /// The guidance scale as networks are told it: 0 is none.
@@ -351,14 +348,13 @@ impl Run {
     }
 }
 
-/// A row as the device gets it.
-fn row_values(row: &Row) -> Vec<f32> {
+/// A row as the device gets it, with the weights of the branches after the first.
+fn row_values(row: &Row, guidance: impl Iterator<Item = f64>) -> Vec<f32> {
     let mut values = [0.0; RowField::COUNT];
     let fields = [
         (RowField::CIn, row.c_in),
         (RowField::CSkip, row.c_skip),
         (RowField::COut, row.c_out),
-        (RowField::Guidance, row.guidance_scale),
         (RowField::Rescale, row.guidance_rescale),
         (RowField::EntryX, row.entry.x),
         (RowField::EntryDenoised, row.entry.denoised),
@@ -366,6 +362,10 @@ fn row_values(row: &Row) -> Vec<f32> {
     ];
     for (field, value) in fields {
         values[field as usize] = value;
+    }
+    let weights = values[RowField::Guidance as usize..][..MAX_BRANCHES - 1].iter_mut();
+    for (value, weight) in weights.zip(guidance) {
+        *value = weight;
     }
     // Without a combination of its own the saved latent stays.
     let unchanged = Combination {

@@ -1,11 +1,22 @@
-//! What people type around words: weights, breaks and escapes.
+//! What people type around words: weights, breaks, escapes, and what changes from step to step.
 
 mod a1111;
 mod comfy;
-mod unsupported;
+mod edits;
+mod joined;
+
+pub(crate) use edits::Edits;
+pub(crate) use joined::{Joined, split as split_joined};
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
+
+/// Extra networks of AUTOMATIC1111, which would be drawn as words, with what they are.
+const NETWORKS: [(&str, &str); 3] = [
+    ("<lora:", "LoRA"),
+    ("<lyco:", "LyCORIS"),
+    ("<hypernet:", "hypernetworks"),
+];
 
 /// The largest weight of a word, either way: far beyond what any model answers sensibly.
 pub(crate) const MAX_WEIGHT: f64 = 100.0;
@@ -21,7 +32,10 @@ pub enum PromptStyle {
     #[default]
     Plain,
     /// As in AUTOMATIC1111: `(word)` weighs 1.1, `[word]` 1/1.1, `(word:1.3)` 1.3, each times what
-    /// is around it; `BREAK` begins another chunk. The mean of each chunk is kept.
+    /// is around it; `BREAK` begins another chunk. The mean of each chunk is kept. `AND` joins
+    /// prompts that are followed side by side, each as strongly as `:1.2` at its end says;
+    /// `[from:to:when]` changes words after a step or, with a point, a share of the steps, and
+    /// `[one|another]` takes turns.
     A1111,
     /// As in ComfyUI: `(word)` weighs 1.1 times what is around it, `(word:1.3)` just 1.3; weights
     /// lead away from the empty prompt.
@@ -47,11 +61,10 @@ pub(crate) enum Piece {
 ///
 /// # Errors
 /// [`Error::Request`] if a weight is no number or beyond [`MAX_WEIGHT`], or brackets are nested
-/// deeper than [`MAX_NESTING`]; [`Error::Unsupported`] for syntax that has a meaning in that style
-/// and none here.
+/// deeper than [`MAX_NESTING`]; [`Error::Unsupported`] for extra networks.
 pub(crate) fn parse(style: PromptStyle, field: &'static str, prompt: &str) -> Result<Vec<Piece>> {
     if style != PromptStyle::Plain {
-        unsupported::check(style, prompt)?;
+        check_networks(prompt)?;
     }
     let parsed = match style {
         PromptStyle::Plain => Ok(vec![Piece::Text {
@@ -66,6 +79,16 @@ pub(crate) fn parse(style: PromptStyle, field: &'static str, prompt: &str) -> Re
         Ok(pieces)
     });
     checked.map_err(|reason| Error::request(field, reason))
+}
+
+fn check_networks(prompt: &str) -> Result<()> {
+    match NETWORKS.iter().find(|(tag, _)| prompt.contains(tag)) {
+        Some((tag, what)) => Err(Error::Unsupported(format!(
+            "{what} ({tag}…>) in prompts; remove it, or use --prompt-style plain to have it read as \
+             words"
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn check_weight(piece: &Piece) -> std::result::Result<(), String> {

@@ -55,6 +55,8 @@ CASES = [
          guidance_scale=5.0, prompt="an old ship", negative_prompt="fog, rain", seed=33),
     dict(name="xl_dpmpp_2m_karras_zeros", model="tiny_xl", sampler="dpmpp_2m", schedule="karras", height=36, width=60, steps=6,
          guidance_scale=6.0, prompt="two apples on a table", negative_prompt="", seed=34, original_size=[20, 30], crop=[4, 8], target_size=[64, 48]),
+    dict(name="xl_ddim_second_prompts", model="tiny_xl", sampler="ddim", schedule="trailing", height=36, width=28, steps=4,
+         guidance_scale=5.0, prompt="a red barn", negative_prompt="", seed=40, prompt_2="in the snow", negative_prompt_2="people"),
     dict(name="xl_euler_ancestral_one_step", model="tiny_xl", sampler="euler_ancestral", schedule="trailing", height=44, width=44, steps=1,
          guidance_scale=1.0, prompt="a white owl", negative_prompt="", seed=35),
     dict(name="bksdm_euler_linspace", model="tiny_bksdm", sampler="euler", schedule="linspace", height=36, width=28, steps=5,
@@ -119,8 +121,11 @@ def embeddings(case, pipeline, prompt_kwargs):
     names = ["prompt_embeds", "negative_prompt_embeds"]
     if isinstance(pipeline, StableDiffusionXLPipeline):
         names += ["pooled_prompt_embeds", "negative_pooled_prompt_embeds"]
-        out["tokens_2.prompt"] = ids(pipeline.tokenizer_2, case["prompt"])
-        values = pipeline.encode_prompt(case["prompt"], device="cpu", do_classifier_free_guidance=guided, negative_prompt=negative)
+        out["tokens_2.prompt"] = ids(pipeline.tokenizer_2, case.get("prompt_2", case["prompt"]))
+        second = {name: case.get(name) for name in ("prompt_2", "negative_prompt_2")}
+        if second["negative_prompt_2"]:
+            negative = negative or ""  # told something, neither encoder's part is zeros
+        values = pipeline.encode_prompt(case["prompt"], device="cpu", do_classifier_free_guidance=guided, negative_prompt=negative, **second)
     else:
         skip = prompt_kwargs.get("clip_skip")
         values = pipeline.encode_prompt(case["prompt"], "cpu", 1, guided, negative_prompt=negative, clip_skip=skip)
@@ -128,7 +133,7 @@ def embeddings(case, pipeline, prompt_kwargs):
     if guided:
         out["tokens.negative"] = ids(pipeline.tokenizer, case["negative_prompt"])
         if "pooled_prompt_embeds" in out:
-            out["tokens_2.negative"] = ids(pipeline.tokenizer_2, case["negative_prompt"])
+            out["tokens_2.negative"] = ids(pipeline.tokenizer_2, case.get("negative_prompt_2", case["negative_prompt"]))
     return out
 
 
@@ -159,6 +164,9 @@ def run(case, pipeline):
     if isinstance(pipeline, StableDiffusionXLPipeline):
         sizes = {"original_size": "original_size", "target_size": "target_size", "crop": "crops_coords_top_left"}
         kwargs |= {theirs: tuple(case[ours]) for ours, theirs in sizes.items() if ours in case}
+        kwargs |= {name: case[name] for name in ("prompt_2", "negative_prompt_2") if name in case}
+        if "negative_prompt_2" in case:
+            kwargs["negative_prompt"] = case["negative_prompt"]
 
     def keep(_pipeline, _step, _timestep, values):
         kept.append(values["latents"].clone())

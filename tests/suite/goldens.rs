@@ -80,6 +80,9 @@ impl Golden {
         let clip_skip = self.case["clip_skip"].as_u64();
         request.clip_skip = clip_skip.map(|layer| usize::try_from(layer).unwrap());
         request.guidance_rescale = self.case["guidance_rescale"].as_f64().unwrap_or_default();
+        let second = |field: &str| self.case[field].as_str().map(str::to_owned);
+        request.prompt_2 = second("prompt_2");
+        request.negative_prompt_2 = second("negative_prompt_2");
         request.original_size = pair("original_size");
         request.crop = pair("crop");
         request.target_size = pair("target_size");

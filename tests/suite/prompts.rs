@@ -1,4 +1,4 @@
-//! What the network is told of prompts with weights and of long ones.
+//! What the network is told of prompts with weights, of long, joined and changing ones.
 //!
 //! The vectors of a weighted prompt are computed here from those of plain ones, by the formulas of
 //! A1111 (`modules/sd_emphasis.py`) and ComfyUI (`comfy/sd1_clip.py`).
@@ -72,7 +72,7 @@ fn a1111s_weights_keep_the_mean_of_all_vectors() {
 }
 
 #[test]
-fn a_prompt_of_three_chunks_is_encoded_whole_and_the_negative_one_padded() {
+fn a_prompt_of_three_chunks_is_encoded_whole_and_the_negative_one_repeated() {
     for style in [PromptStyle::A1111, PromptStyle::Comfy] {
         let mut long = request(style, &"cat ".repeat(151));
         long.negative_prompt = "dog".into();
@@ -86,27 +86,81 @@ fn a_prompt_of_three_chunks_is_encoded_whole_and_the_negative_one_padded() {
         );
         assert_close(&values[2 * chunk..], &vectors(PromptStyle::Plain, "cat").0);
 
-        // A1111 appends empty prompts, ComfyUI repeats what there is.
-        let filling = match style {
-            PromptStyle::Comfy => "dog",
-            _ => "",
-        };
+        // Which leaves attention as it was.
         let (_, negative) = trace.values("negative_prompt_embeds").unwrap();
-        assert_close(&negative[..chunk], &vectors(PromptStyle::Plain, "dog").0);
-        assert_close(
-            &negative[2 * chunk..],
-            &vectors(PromptStyle::Plain, filling).0,
-        );
+        for chunk in negative.chunks_exact(chunk) {
+            assert_close(chunk, &vectors(PromptStyle::Plain, "dog").0);
+        }
         let memory = |request| pipeline().memory(request).unwrap().activation_bytes;
         assert!(memory(&long) > memory(&request(style, "cat")));
     }
+}
+
+/// The latents after the only step of Euler's method from the same noise.
+fn one_step(prompt: &str, guidance_scale: f64) -> Vec<f32> {
+    let request = request(PromptStyle::A1111, prompt).negative("blurry");
+    let trace = traced(&request.sampler("euler").guidance_scale(guidance_scale));
+    trace.values("step.000.latents").unwrap().1
+}
+
+#[test]
+fn joined_prompts_lead_away_from_the_negative_one_side_by_side() {
+    // Such a step is linear in the network's output, and so in the guidance.
+    let unguided = one_step("a cat", 0.0);
+    let (cat, dog) = (one_step("a cat", 4.0), one_step(" a dog", 4.0));
+    let towards = |guided: &[f32], i: usize| guided[i] - unguided[i];
+    let want: Vec<f32> = (0..cat.len())
+        .map(|i| unguided[i] + 0.75 * towards(&cat, i) - 0.5 * towards(&dog, i))
+        .collect();
+    let got = one_step("a cat :0.75 AND a dog:-0.5", 4.0);
+    let largest = want
+        .iter()
+        .fold(0.0, |most: f32, value| most.max(value.abs()));
+    let scaled = |values: &[f32]| -> Vec<f32> { values.iter().map(|x| x / largest).collect() };
+    assert_close(&scaled(&got), &scaled(&want));
+    assert!(got != cat && got != dog);
+    // With no guidance beyond the prompts' own weights, the negative one still counts.
+    assert!(one_step("a cat AND a dog", 1.0) != one_step("a cat", 1.0));
+}
+
+#[test]
+fn words_change_when_the_prompt_says_so() {
+    let latents = |prompt: &str| -> Vec<Vec<f32>> {
+        let request = request(PromptStyle::A1111, prompt).steps(4);
+        let trace = traced(&request.sampler("euler"));
+        let of_step = |step| trace.values(&format!("step.{step:03}.latents")).unwrap().1;
+        (0..4).map(of_step).collect()
+    };
+    let (cat, changed) = (latents("a cat"), latents("a [cat:dog:2]"));
+    // As in A1111, the evaluation that follows the second step is the last to see what was before.
+    assert_eq!(changed[..3], cat[..3]);
+    assert!(changed[3] != cat[3]);
+    assert_eq!(latents("a [cat:dog:0.5]"), changed);
+    assert_eq!(latents("a [cat:dog:9]"), cat);
+    assert_eq!(latents("a [cat:dog:0]"), latents("a dog"));
+
+    let trace = traced(&request(PromptStyle::A1111, "a [cat|dog]").steps(3));
+    let dog = vectors(PromptStyle::Plain, "a dog").0;
+    assert_close(&trace.values("prompt_embeds.1").unwrap().1, &dog);
+    assert!(trace.values("prompt_embeds.2").is_none());
+}
+
+#[test]
+fn a_second_prompt_needs_a_second_text_encoder() {
+    let error = pipeline().memory(&request(PromptStyle::Plain, "a cat").negative_2("a dog"));
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.contains("negative_prompt_2") && error.contains("two text encoders"),
+        "{error}"
+    );
 }
 
 #[test]
 fn what_a_prompt_cannot_ask_for_is_known_before_the_first_step() {
     for (prompt, want) in [
         ("a <lora:x:1>", "LoRA"),
-        ("a AND b", "AND"),
+        ("AND ".repeat(8).as_str(), "9 prompts"),
+        ("a AND b :101", "weight"),
         ("(a:1000)", "weight"),
     ] {
         let error = pipeline().memory(&request(PromptStyle::A1111, prompt));

@@ -19,6 +19,18 @@ impl Request {
         self
     }
 
+    /// Sets what the second text encoder is told is to be seen.
+    pub fn prompt_2(mut self, prompt: impl Into<String>) -> Self {
+        self.prompt_2 = Some(prompt.into());
+        self
+    }
+
+    /// Sets what the second text encoder is told is not to be seen.
+    pub fn negative_2(mut self, prompt: impl Into<String>) -> Self {
+        self.negative_prompt_2 = Some(prompt.into());
+        self
+    }
+
     /// Sets what brackets and weights in the prompts mean.
     pub fn prompt_style(mut self, style: PromptStyle) -> Self {
         self.prompt_style = Some(style);
