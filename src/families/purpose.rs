@@ -34,7 +34,8 @@ impl Purpose {
         let fits = |purpose: &Self| purpose.unet_channels(latent_channels) == taken;
         Self::ALL.into_iter().find(fits).ok_or_else(|| {
             Error::Unsupported(format!(
-                "{}: a UNet of {} that takes {taken} channels; known are {}",
+                "{}: a UNet of {} that takes {taken} channels, beside a VAE whose latents have \
+                 {latent_channels}; known are {}",
                 weights.path_of("unet").display(),
                 family.title,
                 Self::ALL

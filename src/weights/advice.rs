@@ -21,6 +21,7 @@ const KINDS: &[(&str, &str)] = &[
     ("joint_blocks.", "an SD 3 model"),
     ("double_blocks.", "a FLUX model"),
     ("single_transformer_blocks.", "a FLUX model"),
+    (".norm1_context.", "an SD 3 model"),
     ("encoder.block.", "a T5 text encoder"),
 ];
 
