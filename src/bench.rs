@@ -1,12 +1,12 @@
 //! The benches' door to what is private: single operations and the denoising step, as plans that
-//! are run again and again. No part of what versions promise; `benches/` is its only user.
+//! are run again and again, and the way to the device without a file. No part of what versions promise; `benches/` is its only user.
 
-use crate::error::Result;
-use crate::gpu::Device;
+use crate::error::{Error, Result};
+use crate::gpu::{Device, StagingRing};
 use crate::ops::{Conv2d, Conv2dGeometry, GroupNorm, LayerNorm, Linear, Mask, Padding, RowField};
 use crate::pipeline::{Guidance, Model, Precision, StepShape, ends};
 use crate::plan::{Plan, PlanReport, Residency, Runner};
-use crate::tensor::{DType, Recorder, Shape, Tensor};
+use crate::tensor::{DType, Layout, Param, Recorder, Shape, Tensor};
 use crate::weights::Weights;
 use std::fmt;
 use std::sync::Arc;
@@ -245,6 +245,28 @@ impl Replay {
     pub fn wait(&self) -> Result<()> {
         self.runner.wait()
     }
+}
+
+/// Fills as much of the device as a model's weights take, weight by weight, with bytes that are in
+/// memory already and lie as they shall: what loading takes where files cost nothing.
+///
+/// # Errors
+/// [`crate::Error::OutOfMemory`], [`crate::Error::DeviceLost`], [`crate::Error::Gpu`];
+/// [`crate::Error::Unsupported`] for the interpreter, which copies nothing.
+pub fn copy_weights(device: &Device, model: &Model) -> Result<()> {
+    let gpu = device.gpu();
+    let gpu = gpu.ok_or_else(|| Error::Unsupported("a copy to the interpreter".into()))?;
+    let params = model.params()?;
+    let bytes = vec![1; params.iter().map(Param::size_bytes).max().unwrap_or(0)];
+    let total = params.iter().map(|param| param.size_bytes() as u64).sum();
+    let mut ring = StagingRing::new(gpu, total);
+    let mut buffers = Vec::with_capacity(params.len());
+    for mut param in params {
+        param.layout = Layout::AsStored;
+        let upload = ring.upload(&param, &bytes[..param.size_bytes()]);
+        buffers.push(pollster::block_on(upload)?);
+    }
+    ring.finish()
 }
 
 /// Values all over −1..1, by Weyl's sequence. Zeros would not do: a device that clocks by its power

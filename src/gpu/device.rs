@@ -184,7 +184,22 @@ impl Gpu {
     /// # Errors
     /// [`Error::DeviceLost`] or [`Error::Gpu`] if the driver reported a fault.
     pub(crate) fn wait(&self) -> Result<()> {
-        let waited = self.device.poll(wgpu::PollType::wait_indefinitely());
+        self.poll(wgpu::PollType::wait_indefinitely())
+    }
+
+    /// Waits until these commands are done, and those submitted before them.
+    ///
+    /// # Errors
+    /// As [`Gpu::wait`].
+    pub(super) fn wait_for(&self, commands: wgpu::SubmissionIndex) -> Result<()> {
+        self.poll(wgpu::PollType::Wait {
+            submission_index: Some(commands),
+            timeout: None,
+        })
+    }
+
+    fn poll(&self, until: wgpu::PollType) -> Result<()> {
+        let waited = self.device.poll(until);
         self.check()?;
         waited
             .map(|_| ())

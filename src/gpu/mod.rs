@@ -1,6 +1,7 @@
 //! The device: adapters, buffers, kernels, transfers. The only place that knows wgpu.
 
 mod adapter;
+mod arrange;
 mod buffer;
 mod cache;
 mod device;

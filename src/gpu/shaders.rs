@@ -1,14 +1,10 @@
 //! The shaders' texts, and their assembly into modules.
 
 /// Every shader by name.
-pub(super) static SHADERS: [(&str, &str); 20] = [
+pub(super) static SHADERS: [(&str, &str); 19] = [
     ("activation", include_str!("../../shaders/activation.wgsl")),
     ("attention", include_str!("../../shaders/attention.wgsl")),
     ("binary", include_str!("../../shaders/binary.wgsl")),
-    (
-        "channels_last",
-        include_str!("../../shaders/channels_last.wgsl"),
-    ),
     ("concat", include_str!("../../shaders/concat.wgsl")),
     ("conv2d", include_str!("../../shaders/conv2d.wgsl")),
     (

@@ -1,10 +1,11 @@
 //! The staging ring: large uploads in bounded memory.
 
+use super::arrange::Arranged;
 use super::buffer::{Buffer, whole_words};
 use super::device::Gpu;
-use super::encode::{Bound, CommandList};
+use super::transfer::Mapping;
 use crate::error::{Error, Result};
-use crate::tensor::{Const, DType, Dispatch, Lanes, Layout, Operand, Param, View};
+use crate::tensor::Param;
 
 /// Mapped buffers that take turns: two are on their way while one is filled.
 const BUFFERS: usize = 3;
@@ -14,8 +15,14 @@ const BUFFER_BYTES: u64 = 32 << 20;
 /// One buffer of the ring.
 struct Stage {
     buffer: Buffer,
-    /// Whether the CPU may write to it.
-    mapped: bool,
+    /// Its way back, once it was sent; `None` while the CPU may write to it.
+    sent: Option<Sent>,
+}
+
+/// The commands that read a stage, and the mapping that follows them.
+struct Sent {
+    commands: wgpu::SubmissionIndex,
+    mapping: Mapping,
 }
 
 /// A copy from the stage being filled.
@@ -34,7 +41,7 @@ pub(crate) struct StagingRing<'a> {
     current: usize,
     filled: u64,
     copies: Vec<Copy>,
-    scratch: Option<Buffer>,
+    scratch: Vec<u8>,
 }
 
 impl<'a> StagingRing<'a> {
@@ -47,34 +54,18 @@ impl<'a> StagingRing<'a> {
             current: 0,
             filled: 0,
             copies: Vec::new(),
-            scratch: None,
+            scratch: Vec::new(),
         }
     }
 
-    /// Copies a weight's bytes, as stored, into a new buffer; a convolution's are laid out channels
-    /// last on the way, by the GPU.
+    /// Copies a weight's bytes into a new buffer; a convolution's are laid out channels last on the
+    /// way. The CPU does it: it touches the bytes anyway, and no pass over them on the device follows.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`], [`Error::DeviceLost`], [`Error::Gpu`].
     pub(crate) async fn upload(&mut self, param: &Param, bytes: &[u8]) -> Result<Buffer> {
-        let size = bytes.len() as u64;
-        let target = self.gpu.storage(&param.name, size).await?;
-        let Some(moved) = Moved::of(param) else {
-            self.copy(bytes, &target).await?;
-            return Ok(target);
-        };
-        let scratch = self.scratch(size).await?;
-        self.copy(bytes, &scratch).await?;
-        self.flush()?;
-        let whole = |buffer: &Buffer| Bound {
-            buffer: buffer.clone(),
-            bytes: 0..whole_words(size),
-        };
-        let dispatch = moved.dispatch(param);
-        let bound = vec![whole(&scratch), whole(&target)];
-        CommandList::new(self.gpu, &[(&dispatch, bound, 0)])
-            .await?
-            .submit(self.gpu)?;
+        let target = self.gpu.storage(&param.name, bytes.len() as u64).await?;
+        self.copy(&Arranged::new(param, bytes), &target).await?;
         Ok(target)
     }
 
@@ -87,27 +78,22 @@ impl<'a> StagingRing<'a> {
         self.gpu.wait()
     }
 
-    /// Memory for a weight on its way to another layout; one piece serves all of them in turn.
-    async fn scratch(&mut self, bytes: u64) -> Result<Buffer> {
-        match &self.scratch {
-            Some(buffer) if buffer.inner.size() >= bytes => Ok(buffer.clone()),
-            _ => {
-                let buffer = self.gpu.storage("weights in another layout", bytes).await?;
-                self.scratch = Some(buffer.clone());
-                Ok(buffer)
-            }
-        }
-    }
-
-    async fn copy(&mut self, bytes: &[u8], target: &Buffer) -> Result<()> {
+    async fn copy(&mut self, bytes: &Arranged<'_>, target: &Buffer) -> Result<()> {
         let mut done = 0;
         while done < bytes.len() {
-            if self.filled + 4 > self.stage_bytes {
-                self.flush()?;
-            }
             self.ready().await?;
             let room = usize::try_from(self.stage_bytes - self.filled).unwrap_or(usize::MAX);
-            let part = &bytes[done..bytes.len().min(done + room)];
+            let part = bytes.part(done, room);
+            if part.is_empty() {
+                if self.copies.is_empty() {
+                    return Err(Error::Unsupported(format!(
+                        "a weight of which one row takes more than {} MiB",
+                        self.stage_bytes >> 20
+                    )));
+                }
+                self.flush()?;
+                continue;
+            }
             let padded = whole_words(part.len() as u64);
             let stage = &self.stages[self.current].buffer;
             let mut range = stage
@@ -115,7 +101,9 @@ impl<'a> StagingRing<'a> {
                 .slice(self.filled..self.filled + padded)
                 .get_mapped_range_mut()
                 .map_err(|error| Error::Gpu(error.to_string()))?;
-            range.slice(..part.len()).copy_from_slice(part);
+            bytes.write(part.clone(), &mut self.scratch, |at, piece| {
+                range.slice(at..at + piece.len()).copy_from_slice(piece);
+            });
             self.copies.push(Copy {
                 from: self.filled,
                 to: target.clone(),
@@ -123,12 +111,12 @@ impl<'a> StagingRing<'a> {
                 bytes: padded,
             });
             self.filled += padded.next_multiple_of(wgpu::MAP_ALIGNMENT);
-            done += part.len();
+            done = part.end;
         }
         Ok(())
     }
 
-    /// Makes the current stage writable.
+    /// Makes the current stage writable: waits for the commands that read it, not for later ones.
     async fn ready(&mut self) -> Result<()> {
         if self.stages.len() <= self.current {
             let usage = wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
@@ -136,15 +124,11 @@ impl<'a> StagingRing<'a> {
                 .gpu
                 .allocate("the staging ring", self.stage_bytes, usage, true)
                 .await?;
-            self.stages.push(Stage {
-                buffer,
-                mapped: true,
-            });
+            self.stages.push(Stage { buffer, sent: None });
         }
-        let stage = &mut self.stages[self.current];
-        if !stage.mapped {
-            self.gpu.map(&stage.buffer, wgpu::MapMode::Write).await?;
-            stage.mapped = true;
+        if let Some(Sent { commands, mapping }) = self.stages[self.current].sent.take() {
+            self.gpu.wait_for(commands)?;
+            mapping.done().await?;
         }
         Ok(())
     }
@@ -156,7 +140,6 @@ impl<'a> StagingRing<'a> {
         }
         let stage = &mut self.stages[self.current];
         stage.buffer.inner.unmap();
-        stage.mapped = false;
         let mut encoder = self
             .gpu
             .device
@@ -170,48 +153,11 @@ impl<'a> StagingRing<'a> {
         {
             encoder.copy_buffer_to_buffer(&stage.buffer.inner, from, &to.inner, at, bytes);
         }
-        self.gpu.queue.submit([encoder.finish()]);
+        let commands = self.gpu.queue.submit([encoder.finish()]);
+        let mapping = Mapping::of(&stage.buffer, wgpu::MapMode::Write);
+        stage.sent = Some(Sent { commands, mapping });
         self.current = (self.current + 1) % BUFFERS;
         self.filled = 0;
         self.gpu.check()
-    }
-}
-
-/// How a weight's elements move on their way to the device: within each of its outputs, a matrix of
-/// channels and taps is transposed.
-pub(super) struct Moved {
-    channels: usize,
-    taps: usize,
-}
-
-impl Moved {
-    /// How `param` is laid out anew; `None` where it is not, as a convolution of one pixel.
-    pub(super) fn of(param: &Param) -> Option<Self> {
-        let dim = |axis| param.shape.dim(axis);
-        let (channels, taps) = match param.layout {
-            Layout::AsStored => return None,
-            Layout::Transposed => (dim(1), dim(0)),
-            Layout::ChannelsLast => (dim(3), dim(1) * dim(2)),
-        };
-        (channels > 1 && taps > 1).then_some(Self { channels, taps })
-    }
-
-    /// The dispatch that does it.
-    pub(super) fn dispatch(&self, param: &Param) -> Dispatch {
-        let bits = 8 * param.dtype.size_bytes();
-        let words = (param.shape.len() * bits).div_ceil(32);
-        let view = View {
-            shape: param.shape,
-            dtype: DType::U32,
-        };
-        Dispatch::new("channels_last", Lanes::One)
-            .constant("ELEMENT_BITS", Const::U32(if bits == 32 { 32 } else { 16 }))
-            .param("count", words)
-            .param("elements", param.shape.len())
-            .param("in_channels", self.channels)
-            .param("taps", self.taps)
-            .groups(words.div_ceil(64))
-            .read("x", Operand::Input(0), DType::U32, Lanes::One)
-            .write("y", view, Lanes::One)
     }
 }

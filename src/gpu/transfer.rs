@@ -55,15 +55,10 @@ impl Gpu {
 
     /// Maps the whole buffer.
     pub(super) async fn map(&self, buffer: &Buffer, mode: wgpu::MapMode) -> Result<()> {
-        let mapping = Mapping::default();
-        let answer = mapping.clone();
-        buffer
-            .inner
-            .slice(..)
-            .map_async(mode, move |result| answer.resolve(result));
+        let mapping = Mapping::of(buffer, mode);
         // On native backends nothing happens unless somebody polls; in browsers this does nothing.
         self.wait()?;
-        mapping.await.map_err(|error| Error::Gpu(error.to_string()))
+        mapping.done().await
     }
 }
 
@@ -75,9 +70,28 @@ type Answer = (
 
 /// The answer to `map_async`, as a future.
 #[derive(Clone, Default)]
-struct Mapping(Arc<Mutex<Answer>>);
+pub(super) struct Mapping(Arc<Mutex<Answer>>);
 
 impl Mapping {
+    /// Asks for the whole buffer.
+    pub(super) fn of(buffer: &Buffer, mode: wgpu::MapMode) -> Self {
+        let mapping = Self::default();
+        let answer = mapping.clone();
+        buffer
+            .inner
+            .slice(..)
+            .map_async(mode, move |result| answer.resolve(result));
+        mapping
+    }
+
+    /// Waits for the answer.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] with the driver's reason.
+    pub(super) async fn done(self) -> Result<()> {
+        self.await.map_err(|error| Error::Gpu(error.to_string()))
+    }
+
     fn resolve(&self, result: std::result::Result<(), wgpu::BufferAsyncError>) {
         let mut state = lock(&self.0);
         state.0 = Some(result);

@@ -152,7 +152,7 @@ impl Model {
     }
 
     /// Every weight that making a picture needs, each once.
-    pub(super) fn params(&self) -> Result<Vec<Param>> {
+    pub(crate) fn params(&self) -> Result<Vec<Param>> {
         let smallest = StepShape {
             batch: 1,
             branches: 1,

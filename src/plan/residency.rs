@@ -9,6 +9,10 @@ use crate::weights::Weights;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+/// How much of the files the system is asked for ahead of the upload: what a fast disk reads in some
+/// 20 ms, so that it never rests.
+const READ_AHEAD_BYTES: usize = 64 << 20;
+
 /// The weights of one checkpoint on one device, shared by every plan of it.
 #[derive(Debug)]
 pub(crate) struct Residency {
@@ -29,8 +33,8 @@ impl Residency {
         }
     }
 
-    /// Uploads what of `params` is not on the device yet, through bounded memory. `progress` hears
-    /// the bytes of each weight as it is done.
+    /// Uploads what of `params` is not on the device yet, in the files' order and through bounded
+    /// memory. `progress` hears the bytes of each weight as it is done.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`], [`Error::DeviceLost`], or the file's errors.
@@ -42,19 +46,28 @@ impl Residency {
         let Some(gpu) = self.device.gpu() else {
             return Ok(());
         };
-        let missing: Vec<&Param> = {
+        let mut missing: Vec<&Param> = {
             let buffers = lock(&self.buffers);
             params
                 .iter()
                 .filter(|param| !buffers.contains_key(&param.name))
                 .collect()
         };
+        missing.sort_by_key(|param| self.weights.place(&param.name));
         let total = missing.iter().map(|param| param.size_bytes() as u64).sum();
         let mut ring = StagingRing::new(gpu, total);
-        for param in missing {
+        let (mut coming, mut ahead_bytes) = (missing.iter(), 0);
+        for param in &missing {
+            while ahead_bytes < READ_AHEAD_BYTES
+                && let Some(next) = coming.next()
+            {
+                self.weights.read_ahead(&next.name);
+                ahead_bytes += next.size_bytes();
+            }
             let buffer = ring.upload(param, self.bytes(param)?).await?;
             self.weights.drop_behind(&param.name);
             lock(&self.buffers).insert(param.name.clone(), buffer);
+            ahead_bytes -= param.size_bytes();
             progress(param.size_bytes() as u64);
         }
         ring.finish()
@@ -127,7 +140,7 @@ mod tests {
     use crate::tensor::{DType, View};
     use safetensors::tensor::{Dtype, TensorView};
 
-    /// What `shaders/channels_last.wgsl` does, against the same on the CPU.
+    /// What the staging ring does to bytes, against the interpreter's values.
     #[test]
     fn convolution_weights_are_laid_out_channels_last() {
         let Some(device) = testing::device() else {

@@ -10,7 +10,7 @@ pub(crate) enum Layout {
     AsStored,
     /// A matrix that the file has the other way round.
     Transposed,
-    /// A convolution's `[O, I, KH, KW]` turned into `[O, KH, KW, I]`, by the GPU on upload.
+    /// A convolution's `[O, I, KH, KW]` turned into `[O, KH, KW, I]` on upload.
     ChannelsLast,
 }
 

@@ -154,6 +154,20 @@ impl Weights {
         self.inner.sources[stored.source].read(stored.range.clone())
     }
 
+    /// Where a tensor lies: the file's number, and the first byte. Files are read fastest in this
+    /// order.
+    pub(crate) fn place(&self, name: &str) -> Option<(usize, usize)> {
+        let stored = self.inner.tensors.get(name)?;
+        Some((stored.source, stored.range.start))
+    }
+
+    /// Lets the system read a tensor while there is still something else to do.
+    pub(crate) fn read_ahead(&self, name: &str) {
+        if let Some(stored) = self.inner.tensors.get(name) {
+            self.inner.sources[stored.source].read_ahead(stored.range.clone());
+        }
+    }
+
     /// Lets the system take a tensor's pages back, after its upload.
     pub(crate) fn drop_behind(&self, name: &str) {
         if let Some(stored) = self.inner.tensors.get(name) {

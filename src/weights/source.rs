@@ -100,6 +100,25 @@ impl Source {
             .ok_or_else(|| self.bad(format!("has no bytes {range:?}; load it again")))
     }
 
+    /// Lets the system fetch the pages that `range` touches, without waiting for them. By itself it
+    /// fetches some 100 KB at a time, and the disk rests while they are used up.
+    #[cfg(unix)]
+    pub(super) fn read_ahead(&self, range: Range<usize>) {
+        let Bytes::Mapped { map, .. } = &self.bytes else {
+            return;
+        };
+        let end = range.end.min(map.len());
+        let start = range.start.min(end);
+        let advised = map.advise_range(memmap2::Advice::WillNeed, start, end - start);
+        if advised.is_err() {
+            // Advice only: the pages then come when they are read.
+        }
+    }
+
+    /// Lets the system fetch pages, where there is a call for it: not here.
+    #[cfg(not(unix))]
+    pub(super) fn read_ahead(&self, _range: Range<usize>) {}
+
     /// Lets the system take back the pages that `range` touches; they can be read again.
     ///
     /// Neighbours share the first and the last page, and read them again: left alone, two pages for
@@ -150,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn dropped_pages_read_the_same_again() {
+    fn pages_asked_for_and_dropped_read_the_same_again() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let content: Vec<u8> = (0..=250).cycle().take(500_001).collect();
         std::fs::write(file.path(), &content).unwrap();
@@ -162,6 +181,7 @@ mod tests {
             65_536..131_072,
             5..5,
         ] {
+            source.read_ahead(range.clone());
             assert_eq!(source.read(range.clone()).unwrap(), &content[range.clone()]);
             source.drop_behind(range.clone());
             assert_eq!(source.read(range.clone()).unwrap(), &content[range]);

@@ -2,9 +2,8 @@
 
 use crate::gpu::prelude::prelude;
 use crate::gpu::shaders::assemble;
-use crate::gpu::staging::Moved;
 use crate::ops::samples::{self, WeightTypes};
-use crate::tensor::{Caps, DType, Dispatch, Io, Layout, NodeKind, Param, Recorder, Recording};
+use crate::tensor::{Caps, DType, Dispatch, Io, NodeKind, Recorder, Recording};
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
@@ -17,8 +16,7 @@ pub(super) struct Variant {
     pub(super) source: String,
 }
 
-/// What every operation asks for, over all types that its operands may have, and what weights go
-/// through on their way to the device. One of each text.
+/// What every operation asks for, over all types that its operands may have. One of each text.
 pub(super) fn variants() -> &'static [Variant] {
     static VARIANTS: OnceLock<Vec<Variant>> = OnceLock::new();
     VARIANTS.get_or_init(|| {
@@ -58,10 +56,6 @@ fn dispatches(caps: &Caps) -> Vec<Dispatch> {
             dispatches.extend(lowered(&recording, caps));
         }
     }
-    dispatches.extend(stored.map(|dtype| {
-        let moved = Moved::of(&window(dtype)).expect("it has channels and taps");
-        moved.dispatch(&window(dtype))
-    }));
     dispatches
 }
 
@@ -85,15 +79,4 @@ fn lowered(recording: &Recording, caps: &Caps) -> Vec<Dispatch> {
         _ => None,
     });
     dispatches.flatten().collect()
-}
-
-/// A convolution's weight as a file has it.
-fn window(dtype: DType) -> Param {
-    let stored = Param {
-        name: "weight".into(),
-        shape: [5, 3, 3, 3].into(),
-        dtype,
-        layout: Layout::AsStored,
-    };
-    stored.channels_last()
 }
