@@ -9,7 +9,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Command, CommandFactory, Parser, Subcommand};
 
 use super::manual::{CompletionsArgs, ManArgs};
-use super::model::{ModelArgs, PartArgs};
+use super::model::{ModelArgs, PartArgs, RefinerArgs};
 use super::models::ModelsArgs;
 use super::output::Pattern;
 use super::replay::ReplayArgs;
@@ -101,6 +101,14 @@ pub(super) struct GenerateArgs {
 
     #[command(flatten)]
     pub(super) model: ModelArgs,
+
+    #[command(flatten)]
+    pub(super) refiner: RefinerArgs,
+
+    /// Share of the noise after which the refiner takes over [default: 0.8]
+    #[arg(long, value_name = "SHARE", value_parser = finite_number, requires = "refiner")]
+    #[arg(allow_negative_numbers = true)]
+    pub(super) refiner_start: Option<f64>,
 
     /// What to keep out of the picture; needs a guidance scale other than 1
     #[arg(

@@ -31,8 +31,9 @@ pub(super) fn run(args: &GenerateArgs) -> Outcome {
 
     let model = args.model.open()?;
     let model_name = model.name().to_owned();
+    let refiner = args.refiner.open()?;
     let device = open_device(args.device.as_deref())?;
-    let pipeline = load(&device, model, &progress, &interrupt)?;
+    let pipeline = load(&device, model, refiner, &progress, &interrupt)?;
     let load_ms = milliseconds(started);
 
     let request = pipeline.resolve(&request)?;
@@ -97,6 +98,7 @@ fn typed_request(args: &GenerateArgs) -> Request {
     request.guidance_rescale = args.guidance_rescale;
     request.guidance_start = args.guidance_start;
     request.guidance_end = args.guidance_end;
+    request.refiner_start = args.refiner_start;
     request.original_size = args.original_size;
     request.crop = args.crop;
     request.target_size = args.target_size;
@@ -120,20 +122,28 @@ pub(super) fn open_device(typed: Option<&str>) -> Outcome<Device> {
     }
 }
 
-/// Puts a model on a device behind a progress bar.
+/// Puts a model on a device behind a progress bar, and a refiner after it, if there is one.
 pub(super) fn load(
     device: &Device,
     model: Model,
+    refiner: Option<Model>,
     progress: &Progress,
     interrupt: &Interrupt,
 ) -> Outcome<Pipeline> {
-    let bar = progress.loading();
-    let pipeline = Pipeline::with_progress(device, model, &mut |loaded| {
-        interrupt.exit_if_asked();
-        bar.show(&loaded);
-    })?;
-    interrupt.check()?;
-    Ok(pipeline)
+    let load = |model| -> Outcome<Pipeline> {
+        let bar = progress.loading();
+        let pipeline = Pipeline::with_progress(device, model, &mut |loaded| {
+            interrupt.exit_if_asked();
+            bar.show(&loaded);
+        })?;
+        interrupt.check()?;
+        Ok(pipeline)
+    };
+    let pipeline = load(model)?;
+    match refiner {
+        Some(refiner) => Ok(pipeline.with_refiner(load(refiner)?)?),
+        None => Ok(pipeline),
+    }
 }
 
 /// The resolved settings in one line, so that a picture can be made again.
@@ -145,8 +155,11 @@ pub(super) fn settings(request: &Request, model: &str, device: &AdapterInfo) -> 
         1 => String::new(),
         count => format!(" · {count} pictures"),
     };
+    let refined = request.refiner_start;
+    let refined = refined.map_or(String::new(), |start| format!(", refined from {start}"));
     format!(
-        "{model} · {}×{}{pictures} · {} steps {}/{} · guidance {} · seed {} · {device_name}{software}",
+        "{model} · {}×{}{pictures} · {} steps {}/{}{refined} · guidance {} · seed {} · \
+         {device_name}{software}",
         request.width.expect(RESOLVED),
         request.height.expect(RESOLVED),
         request.steps.expect(RESOLVED),

@@ -79,6 +79,22 @@ impl PartArgs {
     }
 }
 
+/// Which model does the last steps.
+#[derive(Debug, Args)]
+pub(super) struct RefinerArgs {
+    /// Model that does the last steps, such as SDXL's refiner: a path or a name, as for -m
+    #[arg(long, value_name = "MODEL")]
+    pub(super) refiner: Option<PathBuf>,
+}
+
+impl RefinerArgs {
+    /// Opens what was asked for.
+    pub(super) fn open(&self) -> Outcome<Option<Model>> {
+        let path = self.refiner.as_deref().map(Library::locate).transpose()?;
+        Ok(path.map(Model::open).transpose()?)
+    }
+}
+
 /// The model of these files, or the one inside the program.
 pub(super) fn open(files: Option<ModelFiles>) -> Outcome<Model> {
     match files {

@@ -63,6 +63,9 @@ fn description(
         let model = recipe.model.as_deref().unwrap_or("not named");
         let hash = recipe.model_hash.iter().map(|hash| format!(" ({hash})"));
         line("model", &format!("{model}{}", hash.collect::<String>()));
+        if let Some(refiner) = &recipe.refiner {
+            line("refiner", refiner);
+        }
         for (name, value) in settings(&recipe.request)? {
             line(&name, &value);
         }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::failure::{Failure, Outcome};
 use super::generate::{draw, load, open_device, settings};
 use super::interrupt::Interrupt;
-use super::model::{self, PartArgs};
+use super::model::{self, PartArgs, RefinerArgs};
 use super::output::{Facts, Pattern};
 use super::progress::Progress;
 use super::values::{PrecisionArg, Verbosity};
@@ -43,6 +43,9 @@ pub(super) struct ReplayArgs {
 
     #[command(flatten)]
     parts: PartArgs,
+
+    #[command(flatten)]
+    refiner: RefinerArgs,
 
     /// How numbers are stored on the device [default: as the picture says]
     #[arg(long, value_name = "TYPE", value_enum)]
@@ -89,8 +92,9 @@ pub(super) fn run(args: &ReplayArgs) -> Outcome {
     }
     let model = model(&recipe, args, &progress)?;
     let model_name = model.name().to_owned();
+    let refiner = refiner(&recipe, args)?;
     let device = open_device(args.device.as_deref())?;
-    let pipeline = load(&device, model, &progress, &interrupt)?;
+    let pipeline = load(&device, model, refiner, &progress, &interrupt)?;
     let request = pipeline.resolve(&request)?;
     progress.note(settings(&request, &model_name, device.info()));
 
@@ -164,6 +168,24 @@ fn model(recipe: &Recipe, args: &ReplayArgs, progress: &Progress) -> Outcome<Mod
     }
     let not_found = found.and_then(Result::err);
     Err(Failure::Usage(unknown_model(recipe, args, not_found)))
+}
+
+/// The refiner of `--refiner`, or the one that the picture names, if one took part.
+fn refiner(recipe: &Recipe, args: &ReplayArgs) -> Outcome<Option<Model>> {
+    let given = args.refiner.open()?;
+    if given.is_some() || recipe.request.refiner_start.is_none() {
+        return Ok(given);
+    }
+    let found = recipe.refiner.as_deref().map(on_this_machine);
+    if let Some(Ok(path)) = found {
+        return Ok(Some(Model::open(path)?));
+    }
+    let picture = args.picture.display();
+    let named = recipe.refiner.as_deref().unwrap_or("that it does not name");
+    Err(Failure::Usage(format!(
+        "refiner: the last steps of {picture} were made with the refiner {named}; give its file, \
+         folder or name with --refiner MODEL"
+    )))
 }
 
 /// The file or folder of a model of this name.

@@ -52,6 +52,15 @@ impl Device {
         })
     }
 
+    /// Whether both are handles of one open device.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (&self.backend, &other.backend) {
+            (Backend::Gpu(one), Backend::Gpu(other)) => Arc::ptr_eq(one, other),
+            (Backend::Reference(_), Backend::Reference(_)) => true,
+            _ => false,
+        }
+    }
+
     /// Opens a device as `options` say.
     ///
     /// # Errors

@@ -34,6 +34,8 @@ pub struct Parameters<'a> {
     pub height: usize,
     /// The model's name.
     pub model: &'a str,
+    /// The name of the model that did the last steps, and after which share of the noise.
+    pub refiner: Option<(&'a str, f64)>,
 }
 
 impl fmt::Display for Parameters<'_> {
@@ -57,6 +59,13 @@ impl fmt::Display for Parameters<'_> {
             self.height,
             quoted(self.model),
         )?;
+        if let Some((refiner, start)) = self.refiner {
+            write!(
+                f,
+                "Refiner: {}, Refiner switch at: {start}, ",
+                quoted(refiner)
+            )?;
+        }
         if let Some(layer) = self.clip_skip {
             write!(f, "Clip skip: {layer}, ")?;
         }
@@ -116,6 +125,7 @@ mod tests {
         width: 128,
         height: 96,
         model: "tiny-emoji-sd",
+        refiner: None,
     };
 
     #[test]

@@ -1,6 +1,5 @@
 //! From prompts to what the network is told.
 
-use super::handle::Pipeline;
 use super::model::Model;
 use super::plans::{Lease, Stage};
 use super::prompts::{Branch, Prompts, Role};
@@ -76,18 +75,18 @@ impl Conditioning {
     }
 }
 
-/// Encodes the prompts of a resolved request with the borrowed text encoders.
+/// Encodes the prompts of a resolved request with the borrowed text encoders. The names in a trace
+/// begin with the text beside it.
 pub(super) async fn condition(
-    pipeline: &Pipeline,
+    model: &Model,
     request: &Request,
     prompts: &Prompts,
     encoders: Lease,
-    trace: Option<&mut Trace>,
+    trace: Option<(&str, &mut Trace)>,
 ) -> Result<Conditioning> {
-    let model = pipeline.model();
     let encoded = encode(encoders, model, request, prompts).await?;
-    if let Some(trace) = trace {
-        record(trace, model, prompts, &encoded);
+    if let Some((scope, trace)) = trace {
+        record(scope, trace, model, prompts, &encoded);
     }
     let branches = prompts.branches();
     let time_ids = branches
@@ -212,7 +211,7 @@ fn time_ids(model: &Model, request: &Request, role: Role) -> Vec<f32> {
 
 /// Keeps what was read and said of the texts. The names of the second one on a side of the guidance
 /// end in `.1`, and so on.
-fn record(trace: &mut Trace, model: &Model, prompts: &Prompts, encoded: &[Encoded]) {
+fn record(scope: &str, trace: &mut Trace, model: &Model, prompts: &Prompts, encoded: &[Encoded]) {
     let [length, width] = model.context_shape();
     let shape = [1, prompts.chunk_count() * length, width];
     for role in [Role::Prompt, Role::Negative] {
@@ -220,8 +219,8 @@ fn record(trace: &mut Trace, model: &Model, prompts: &Prompts, encoded: &[Encode
         let texts = texts.filter(|(text, _)| text.role == role).enumerate();
         for (n, (text, encoded)) in texts {
             let name = |name: &str| match n {
-                0 => name.to_owned(),
-                n => format!("{name}.{n}"),
+                0 => format!("{scope}{name}"),
+                n => format!("{scope}{name}.{n}"),
             };
             for (ids_name, reading) in role.ids_names().into_iter().zip(&text.readings) {
                 let ids = reading.chunks.iter().flat_map(|chunk| &chunk.ids);

@@ -4,6 +4,7 @@ use super::memory::Memory;
 use super::model::Model;
 use super::plans::Plans;
 use super::progress::LoadProgress;
+use super::refiner::{self, Planned};
 use super::request::{Precision, Request};
 use super::run::Run;
 use super::trace::Trace;
@@ -20,6 +21,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Pipeline {
     inner: Arc<Inner>,
+    /// Does the last steps.
+    refiner: Option<Box<Pipeline>>,
 }
 
 #[derive(Debug)]
@@ -76,6 +79,7 @@ impl Pipeline {
                 model,
                 plans,
             }),
+            refiner: None,
         })
     }
 
@@ -140,6 +144,16 @@ impl Pipeline {
         self.start(request)?.finish()
     }
 
+    /// What does the last steps, if anything else does.
+    pub fn refiner(&self) -> Option<&Self> {
+        self.refiner.as_deref()
+    }
+
+    pub(super) fn joined_by(self, refiner: Self) -> Self {
+        let refiner = Some(Box::new(refiner));
+        Self { refiner, ..self }
+    }
+
     pub(super) fn plans(&self) -> &Plans {
         &self.inner.plans
     }
@@ -147,12 +161,22 @@ impl Pipeline {
     /// A request checked and filled in, the type in which its activations are stored, and what that
     /// takes: all that is known before a run.
     fn prepare(&self, request: &Request) -> Result<(Request, DType, Memory)> {
-        let request = request.resolved(self.defaults())?;
-        self.model().check_purpose()?;
-        self.model().check_clip_skip(&request)?;
-        self.model()
-            .latent_size(request.width(), request.height())?;
-        self.model().table(&request)?;
+        let mut request = request.resolved(self.defaults())?;
+        match (self.refiner(), request.refiner_start) {
+            (Some(_), None) => request.refiner_start = Some(refiner::DEFAULT_START),
+            (None, Some(start)) => {
+                let reason =
+                    format!("is {start}, but there is no refiner; give one, or leave it out");
+                return Err(Error::request("refiner_start", reason));
+            }
+            _ => (),
+        }
+        for pipeline in [self].into_iter().chain(self.refiner()) {
+            let model = pipeline.model();
+            model.check_purpose()?;
+            model.check_clip_skip(&request)?;
+            model.latent_size(request.width(), request.height())?;
+        }
         request.to_json()?;
         let (compute, memory) = self.fit(&request)?;
         Ok((request, compute, memory))
@@ -162,7 +186,8 @@ impl Pipeline {
     /// adapters have small bindings: what is too large for one in f32 may fit in f16.
     fn fit(&self, request: &Request) -> Result<(DType, Memory)> {
         let caps = self.device().caps();
-        let fit = |compute| Ok((compute, self.model().memory(request, compute, &caps)?));
+        let planned = self.planned(request)?;
+        let fit = |compute| Ok((compute, self.cost(request, &planned, compute)?));
         let compute = request.precision.compute_on(self.device())?;
         match fit(compute) {
             Err(Error::Unsupported(_)) if request.precision == Precision::Auto && caps.f16 => {
@@ -170,5 +195,19 @@ impl Pipeline {
             }
             fitted => fitted,
         }
+    }
+
+    /// What a resolved request takes of both models.
+    fn cost(&self, request: &Request, planned: &Planned<'_>, compute: DType) -> Result<Memory> {
+        let caps = self.device().caps();
+        let own = self
+            .model()
+            .memory(request, &planned.table, compute, &caps)?;
+        let Some(hand_over) = &planned.hand_over else {
+            return Ok(own);
+        };
+        let request = hand_over.refiner.as_refiner(request);
+        let refiner = hand_over.refiner.model();
+        Ok(own.with(refiner.memory(&request, &planned.table, compute, &caps)?))
     }
 }

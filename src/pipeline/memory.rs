@@ -6,6 +6,7 @@ use super::recordings::{Guidance, StepShape, TextShape};
 use super::request::{Precision, Request};
 use crate::error::Result;
 use crate::plan::{DispatchReport, Plan, PlanReport};
+use crate::sampling::Table;
 use crate::tensor::{Caps, DType, Param};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
@@ -45,6 +46,14 @@ impl Memory {
     /// Weights and activations.
     pub fn total_bytes(&self) -> u64 {
         self.weight_bytes + self.activation_bytes
+    }
+
+    /// Both together.
+    pub(super) fn with(self, other: Self) -> Self {
+        Self {
+            weight_bytes: self.weight_bytes + other.weight_bytes,
+            activation_bytes: self.activation_bytes + other.activation_bytes,
+        }
     }
 }
 
@@ -135,9 +144,15 @@ impl Model {
         Ok(plans)
     }
 
-    /// What a resolved request takes.
-    pub(super) fn memory(&self, request: &Request, compute: DType, caps: &Caps) -> Result<Memory> {
-        let prompts = Prompts::read(self, request, &self.table(request)?)?;
+    /// What a resolved request takes at the rows of a table.
+    pub(super) fn memory(
+        &self,
+        request: &Request,
+        table: &Table,
+        compute: DType,
+        caps: &Caps,
+    ) -> Result<Memory> {
+        let prompts = Prompts::read(self, request, table)?;
         let shape = StepShape::of(self, request, &prompts)?;
         let texts = TextShape::of(request, &prompts);
         let plans = self.plans(shape, texts, compute, caps)?;

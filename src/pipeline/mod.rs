@@ -2,6 +2,7 @@
 
 mod brownian;
 mod conditioning;
+mod denoiser;
 mod handle;
 mod latent;
 mod memory;
@@ -13,6 +14,7 @@ mod progress;
 mod prompts;
 mod recipe;
 mod recordings;
+mod refiner;
 mod request;
 mod run;
 mod summary;

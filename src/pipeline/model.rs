@@ -225,15 +225,16 @@ impl Model {
         Ok([height / factor, width / factor])
     }
 
-    /// The sampler's table for a resolved request.
+    /// The sampler's table for a stretch of a resolved request's steps, [`sampling::Options::stretch`].
     ///
     /// # Errors
     /// [`Error::Request`] if there are more steps than the model was trained on, or own sigmas or an
     /// eta that mean nothing to it.
-    pub(super) fn table(&self, request: &Request) -> Result<Table> {
+    pub(super) fn table(&self, request: &Request, stretch: [f64; 2]) -> Result<Table> {
         let scheduler = &self.config.scheduler;
         let options = sampling::Options {
             steps_offset: scheduler.steps_offset,
+            stretch,
             eta: request.eta,
             sigmas: request.sigmas.clone(),
             rules: request.sigma_rules.unwrap_or_default(),

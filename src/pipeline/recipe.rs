@@ -19,13 +19,14 @@ const COMFYUI_KEYWORD: &str = "prompt";
 const OUR_NAME: &str = "aquatint";
 
 /// Settings of the `parameters` text that change nothing: they name, count and date.
-const REMARKS: [&str; 11] = [
+const REMARKS: [&str; 12] = [
     "Batch pos",
     "Batch size",
     "Created Date",
     "Lora hashes",
     "Model",
     "Model hash",
+    "Refiner",
     "TI hashes",
     "User",
     "VAE hash",
@@ -44,6 +45,8 @@ pub struct Recipe {
     pub request: Request,
     /// The model's name.
     pub model: Option<String>,
+    /// The name of the model that did the last steps.
+    pub refiner: Option<String>,
     /// The model's hash as A1111 writes it: the first ten hexadecimal digits of the file's SHA-256.
     pub model_hash: Option<String>,
     /// What the file says and the request does not: each a sentence.
@@ -108,6 +111,7 @@ impl Recipe {
             version,
             request,
             model: infotext.get("Model").map(str::to_owned),
+            refiner: infotext.get("Refiner").map(str::to_owned),
             model_hash: None,
             warnings: Vec::new(),
         })
@@ -122,6 +126,7 @@ impl Recipe {
             version: infotext.get("Version").map(str::to_owned),
             request,
             model: infotext.get("Model").map(str::to_owned),
+            refiner: infotext.get("Refiner").map(without_hash),
             model_hash: infotext.get("Model hash").map(str::to_owned),
             warnings: reading.warnings(),
         }
@@ -177,8 +182,14 @@ impl<'a> Reading<'a> {
         request.preset = Some(Preset::A1111);
         request.noise = self.read("RNG", noise);
         request.step_noise = self.step_noise(request.noise.as_ref());
+        request.refiner_start = self.read("Refiner switch at", |text| text.parse().ok());
         request.clip_skip = self.read("Clip skip", |text| text.parse().ok());
         (request.sampler, request.schedule) = self.sampler_and_schedule();
+        let sampler = request.sampler.as_deref().map(Sampler::find);
+        // It is written for samplers that take none as well, and changes nothing there.
+        let takes_eta = matches!(sampler, Some(Ok(Sampler { eta: Some(_), .. })));
+        let eta = self.read("Eta", |text| text.parse().ok());
+        request.eta = eta.filter(|_| takes_eta);
         request
     }
 
@@ -249,6 +260,14 @@ impl<'a> Reading<'a> {
         }
         warnings
     }
+}
+
+/// A model's name as A1111 writes it: `sd_xl_refiner_1.0 [7440042bbd]`.
+fn without_hash(named: &str) -> String {
+    let name = named
+        .strip_suffix(']')
+        .and_then(|named| named.rsplit_once(" ["));
+    name.map_or(named, |(name, _)| name).to_owned()
 }
 
 /// The generators of A1111's `RNG` and, in small letters, of sd.cpp's.

@@ -55,6 +55,21 @@ fn a_picture_of_a1111_becomes_a_request() {
 }
 
 #[test]
+fn a1111s_refiner_and_eta_are_followed() {
+    let recipe = a1111(
+        "a cat\nSteps: 20, Sampler: Euler a, Seed: 1, CFG scale: 7, Eta: 0.67, \
+         Refiner: sd_xl_refiner_1.0 [7440042bbd], Refiner switch at: 0.8, Version: v1.10.1",
+    );
+    assert_eq!(recipe.refiner.as_deref(), Some("sd_xl_refiner_1.0"));
+    assert_eq!(recipe.request.refiner_start, Some(0.8));
+    assert_eq!(recipe.request.eta, Some(0.67));
+    assert_eq!(recipe.warnings, [""; 0]);
+    // A sampler that adds no noise has none.
+    let euler = a1111("a cat\nSteps: 20, Sampler: Euler, Seed: 1, CFG scale: 7, Eta: 0.67");
+    assert_eq!(euler.request.eta, None);
+}
+
+#[test]
 fn noise_is_cudas_unless_the_picture_says_otherwise() {
     let noise = |rng: &str| {
         let request = a1111(&format!("Steps: 20, Seed: 1, CFG scale: 7{rng}")).request;
@@ -170,6 +185,7 @@ fn what_is_written_here_is_read_back_whole() {
         width: 64,
         height: 96,
         model: "odd, \"name\": x",
+        refiner: Some(("a refiner", 0.75)),
     }
     .to_string();
     let json = request.to_json().expect("it is plain data");
@@ -181,6 +197,7 @@ fn what_is_written_here_is_read_back_whole() {
     assert_eq!(recipe.request, request);
     assert_eq!(recipe.program, Program::Aquatint);
     assert_eq!(recipe.model.as_deref(), Some("odd, \"name\": x"));
+    assert_eq!(recipe.refiner.as_deref(), Some("a refiner"));
     assert_eq!(recipe.warnings, [""; 0]);
     // And by programs that know no other text than A1111's.
     let theirs = a1111(&parameters).request;
@@ -207,6 +224,7 @@ fn every_sampler_and_schedule_is_known_by_the_name_that_is_written() {
                 width: 8,
                 height: 8,
                 model: "m",
+                refiner: None,
             };
             let request = a1111(&parameters.to_string()).request;
             assert_eq!(request.sampler.as_deref(), Some(sampler.name));

@@ -137,6 +137,9 @@ pub struct Request {
     pub guidance_start: f64,
     /// The share of the steps after which guidance ends, 0 to 1.
     pub guidance_end: f64,
+    /// The share of the noise, by training timesteps from the noisiest on, after which a refiner takes
+    /// over, between 0 and 1; 0.8 where there is one and this is `None`.
+    pub refiner_start: Option<f64>,
     /// How the noise of one step and that of another belong together; as the program whose
     /// `sigma_rules` they are has it for the sampler where `None`.
     pub noise_path: Option<NoisePath>,
@@ -190,6 +193,7 @@ impl Default for Request {
             guidance_rescale: 0.0,
             guidance_start: 0.0,
             guidance_end: 1.0,
+            refiner_start: None,
             noise_path: None,
             prediction: None,
             seed: None,
@@ -279,6 +283,11 @@ impl Request {
                     format!("must be 0 to 1, not {share}"),
                 ));
             }
+        }
+        let is_share = |start: &f64| *start > 0.0 && *start < 1.0;
+        if let Some(start) = self.refiner_start.filter(|start| !is_share(start)) {
+            let reason = format!("must be between 0 and 1, not {start}");
+            return Err(Error::request("refiner_start", reason));
         }
         if let Some(eta) = self.eta.filter(|eta| !(0.0..=1.0).contains(eta)) {
             return Err(Error::request("eta", format!("must be 0 to 1, not {eta}")));

@@ -1,21 +1,21 @@
 //! One generation under way: THE loop.
 
 use super::brownian::BrownianNoise;
-use super::conditioning::{Conditioning, condition};
+use super::denoiser::{Denoiser, Share};
 use super::handle::Pipeline;
 use super::latent::LatentShape;
 use super::noise::RunNoise;
 use super::plans::{Lease, Part, Stage};
 use super::progress::Step;
-use super::prompts::Prompts;
-use super::recordings::{StepShape, TextShape, ends};
+use super::recordings::ends;
+use super::refiner::Planned;
 use super::request::{Noise, Request, Task};
 use super::tasks;
 use super::trace::Trace;
 use crate::error::{Error, Result};
 use crate::image::{Image, PARAMETERS_KEYWORD, Parameters, REQUEST_KEYWORD};
-use crate::ops::{MAX_BRANCHES, RowField, STATE_SLOTS};
-use crate::sampling::{Combination, Row, Table};
+use crate::ops::STATE_SLOTS;
+use crate::sampling::{Row, Table};
 use crate::tensor::DType;
 
 /// One generation under way. Dropping it cancels.
@@ -30,8 +30,9 @@ pub struct Run {
     noise: RunNoise,
     /// What the steps' noise comes from in place of `noise`.
     brownian: Option<BrownianNoise>,
-    conditioning: Conditioning,
-    step: Lease,
+    denoiser: Denoiser,
+    /// What takes over from the denoiser, and at which row.
+    refiner: Option<(usize, Denoiser)>,
     decoder: Lease,
     trace: Option<Trace>,
     /// Whether a step failed: what the device holds then is no state to go on from.
@@ -62,24 +63,34 @@ impl Run {
             batch: request.batch_size,
             chw: [model.config.vae.latent_channels, latent[0], latent[1]],
         };
-        let table = model.table(&request)?;
+        let Planned { table, hand_over } = pipeline.planned(&request)?;
         let mut noise = RunNoise::start(&request, shape, table.noise_count())?;
         let brownian = BrownianNoise::start(&request, &table, shape);
         let first = match request.task {
             Task::TextToImage => tasks::text_to_image::prepare(&table, &mut noise, shape),
         };
-        let prompts = Prompts::read(model, &request, &table)?;
-        let encoder = Part::TextEncoder(TextShape::of(&request, &prompts));
-        let step = Part::Step(StepShape::of(model, &request, &prompts)?);
+        let share = Share::of(pipeline, &request, &table, shape)?;
+        let refining = hand_over.map(|hand_over| hand_over.share(&request, &table, shape));
+        let refining = refining.transpose()?;
         let decoder = Part::VaeDecoder(latent);
-        pipeline
-            .plans()
-            .keep_only(&[encoder, step, decoder].map(|part| (part, compute)));
+        share.make_room(&[decoder], compute);
+        if let Some((_, share)) = &refining {
+            share.make_room(&[], compute);
+        }
         // All taken now, so that what does not fit is known before the first step.
-        let encoder = Lease::take(pipeline, encoder, compute).await?;
-        let step = Lease::take(pipeline, step, compute).await?;
+        let reserved = share.reserve(compute).await?;
+        let refining = match refining {
+            Some((row, share)) => Some((row, share.reserve(compute).await?)),
+            None => None,
+        };
         let decoder = Lease::take(pipeline, decoder, compute).await?;
-        let conditioning = condition(pipeline, &request, &prompts, encoder, trace.as_mut()).await?;
+        let denoiser = reserved.condition("", trace.as_mut()).await?;
+        let refiner = match refining {
+            Some((row, reserved)) => {
+                Some((row, reserved.condition("refiner.", trace.as_mut()).await?))
+            }
+            None => None,
+        };
         if let Some(trace) = &mut trace {
             trace.add("latents_init", &shape.nchw(), &first.unit_normal);
         }
@@ -93,13 +104,13 @@ impl Run {
             shape,
             noise,
             brownian,
-            conditioning,
-            step,
+            denoiser,
+            refiner,
             decoder,
             trace,
             failed: false,
         };
-        run.write_step_inputs(&state)?;
+        run.denoiser.begin(run.row, &state)?;
         Ok(run)
     }
 
@@ -137,8 +148,8 @@ impl Run {
             self.row += 1;
         }
         if let Some(trace) = &mut self.trace {
-            let state = self.step.runner().read(ends::STATE).await?;
-            let latents = self.shape.channels_first(&state[..self.shape.len()]);
+            let latents = self.denoiser.latents().await?;
+            let latents = self.shape.channels_first(&latents);
             trace.add(
                 format!("step.{:03}.latents", first.step),
                 &self.shape.nchw(),
@@ -152,41 +163,18 @@ impl Run {
         }))
     }
 
-    /// One evaluation of the network and the update after it; in f32 if f16 overflows and may.
+    /// One row of the table, by the network whose turn it is.
     async fn run_row(&mut self, row: &Row) -> Result<()> {
+        if let Some((_, refiner)) = self.refiner.take_if(|(first, _)| *first == self.row) {
+            refiner.take_over(self.row, &self.denoiser)?;
+            self.denoiser = refiner;
+        }
         let noise = if row.next.noise == 0.0 {
             Vec::new()
         } else {
             self.draw(row)
         };
-        loop {
-            let runner = self.step.runner();
-            if !noise.is_empty() {
-                runner.write(ends::NOISE, &noise)?;
-            }
-            if self.conditioning.changes_at(self.row) {
-                self.write_conditioning()?;
-            }
-            let guidance = self.conditioning.guidance(row.guidance_scale);
-            runner.write(ends::ROW, &row_values(row, guidance))?;
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "timesteps are small numbers"
-            )]
-            let timesteps = vec![row.timestep as f32; self.conditioning.evaluations()];
-            runner.write(ends::TIMESTEP, &timesteps)?;
-            if self.step.run().await? {
-                return Ok(());
-            }
-            // Back to the state before this row, and on with it in a wider type.
-            let state = self.step.runner().read(ends::PREVIOUS).await?;
-            let stage = Stage {
-                name: "unet",
-                step: Some(row.step + 1),
-            };
-            self.step.widen(self.request.precision, stage).await?;
-            self.write_step_inputs(&state)?;
-        }
+        self.denoiser.run_row(self.row, row, &noise).await
     }
 
     /// The noise of a row in the device's order, kept in the trace.
@@ -203,42 +191,6 @@ impl Run {
             trace.add(format!("noise.{before:03}"), &self.shape.nchw(), &drawn);
         }
         self.shape.channels_last(&drawn)
-    }
-
-    /// Writes all that does not change from row to row. The noise is cleared, since rows that draw
-    /// none multiply what is there by 0.
-    fn write_step_inputs(&self, state: &[f32]) -> Result<()> {
-        let runner = self.step.runner();
-        runner.write(ends::STATE, state)?;
-        runner.write(ends::NOISE, &vec![0.0; self.shape.len()])?;
-        self.write_conditioning()?;
-        if !self.conditioning.time_ids.is_empty() {
-            runner.write(ends::TIME_IDS, &self.conditioning.time_ids)?;
-        }
-        if self.pipeline.model().unet.embeds_guidance() {
-            let scales = vec![self.embedded_guidance(); self.conditioning.evaluations()];
-            runner.write(ends::GUIDANCE, &scales)?;
-        }
-        Ok(())
-    }
-
-    /// Writes what the next row is told of the prompts.
-    fn write_conditioning(&self) -> Result<()> {
-        let runner = self.step.runner();
-        runner.write(ends::CONTEXT, &self.conditioning.context(self.row))?;
-        if !self.conditioning.time_ids.is_empty() {
-            runner.write(ends::POOLED, &self.conditioning.pooled(self.row))?;
-        }
-        Ok(())
-    }
-
-    /// The guidance scale as networks are told it: 0 is none.
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "guidance scales are small numbers"
-    )]
-    fn embedded_guidance(&self) -> f32 {
-        (self.request.guidance_scale.unwrap_or(1.0) - 1.0) as f32
     }
 
     /// Does the steps that are left and decodes the pictures.
@@ -288,7 +240,7 @@ impl Run {
         loop {
             let start = picture * self.shape.picture_len();
             let runner = self.decoder.runner();
-            runner.copy_from(ends::LATENT, self.step.runner(), ends::STATE, start)?;
+            runner.copy_from(ends::LATENT, self.denoiser.runner(), ends::STATE, start)?;
             if self.decoder.run().await? {
                 let bytes = self.decoder.runner().read(ends::PIXELS).await?;
                 #[expect(
@@ -312,6 +264,7 @@ impl Run {
         let request = self.request.alone(picture);
         let seed = request.seed.unwrap_or_default();
         let (width, height) = (request.width(), request.height());
+        let refiner = self.pipeline.refiner();
         let parameters = Parameters {
             prompt: &request.prompt,
             negative_prompt: &request.negative_prompt,
@@ -325,6 +278,9 @@ impl Run {
             width,
             height,
             model: self.pipeline.model().name(),
+            refiner: refiner
+                .map(|refiner| refiner.model().name())
+                .zip(request.refiner_start),
         };
         let image = Image::from_rgba(width, height, pixels)?.with_seed(seed);
         let image = image.with_text(PARAMETERS_KEYWORD, &parameters.to_string());
@@ -333,7 +289,7 @@ impl Run {
 
     /// What the user should know, such as where the prompt was cut.
     pub fn warnings(&self) -> &[String] {
-        &self.conditioning.warnings
+        self.denoiser.warnings()
     }
 
     /// The request with every default filled in.
@@ -344,54 +300,8 @@ impl Run {
     /// Whether the network's activations are stored in f16 now. A run that overflowed goes on in
     /// f32 where [`crate::Precision::Auto`] allows it.
     pub fn is_f16(&self) -> bool {
-        self.step.compute() == DType::F16
+        self.denoiser.compute() == DType::F16
     }
-}
-
-/// A row as the device gets it, with the weights of the branches after the first.
-fn row_values(row: &Row, guidance: impl Iterator<Item = f64>) -> Vec<f32> {
-    let mut values = [0.0; RowField::COUNT];
-    let fields = [
-        (RowField::CIn, row.c_in),
-        (RowField::CSkip, row.c_skip),
-        (RowField::COut, row.c_out),
-        (RowField::Rescale, row.guidance_rescale),
-        (RowField::EntryX, row.entry.x),
-        (RowField::EntryDenoised, row.entry.denoised),
-        (RowField::Remembered, f64::from(u8::from(row.remembered))),
-    ];
-    for (field, value) in fields {
-        values[field as usize] = value;
-    }
-    let weights = values[RowField::Guidance as usize..][..MAX_BRANCHES - 1].iter_mut();
-    for (value, weight) in weights.zip(guidance) {
-        *value = weight;
-    }
-    // Without a combination of its own the saved latent stays.
-    let unchanged = Combination {
-        saved: 1.0,
-        ..Combination::default()
-    };
-    for (start, combination) in [
-        (RowField::Next, row.next),
-        (RowField::Kept, row.keep.unwrap_or(unchanged)),
-    ] {
-        let Combination {
-            x,
-            saved,
-            past,
-            noise,
-        } = combination;
-        let terms = [x, saved, noise].into_iter().chain(past);
-        for (value, term) in values[start as usize..].iter_mut().zip(terms) {
-            *value = term;
-        }
-    }
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the device computes in f32"
-    )]
-    values.iter().map(|&value| value as f32).collect()
 }
 
 #[cfg(test)]

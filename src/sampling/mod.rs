@@ -47,6 +47,7 @@ pub use self::{
 };
 use self::{own_sigmas::check_sigmas, samplers::Trajectory, schedule::Layout};
 use crate::error::{Error, Result};
+use std::ops::Range;
 
 /// What few samplers and schedules need beyond their names; the default suits Stable Diffusion 1.x.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,6 +63,10 @@ pub struct Options {
     /// The noise levels themselves, in place of the schedule's: where the network is evaluated, from
     /// the noisiest down, and last the one where the run ends, most often 0.
     pub sigmas: Option<Vec<f64>>,
+    /// Which of the steps are taken, by the timesteps at which they begin: those after the first share
+    /// of the training's timesteps, from the noisiest on, and up to the second; 0 and 1 for all. What
+    /// a sampler remembers begins anew with the first of them.
+    pub stretch: [f64; 2],
     /// Between which shares of the steps there is guidance: 0 and 1 for all.
     pub guidance_interval: [f64; 2],
     /// How much of the conditional prediction's spread is restored after guidance, 0 to 1.
@@ -82,6 +87,7 @@ impl Default for Options {
             steps_offset: 1,
             rules: SigmaRules::default(),
             sigmas: None,
+            stretch: [0.0, 1.0],
             guidance_interval: [0.0, 1.0],
             guidance_rescale: 0.0,
             noise_path: None,
@@ -137,9 +143,19 @@ pub fn build(
     }
 
     let laid = lay(noise_model, sampler, schedule, steps, options)?;
+    let taken = steps_within(&laid.timesteps, options.stretch, noise_model);
+    if taken.len() < laid.timesteps.len() && sampler.name == "restart" {
+        return Err(Error::Unsupported(
+            "a part of the steps of the sampler restart, which goes back; use another".into(),
+        ));
+    }
+    let points = laid.points(space);
+    let first = points[0];
+    let ends = laid.ends.iter().map(|&sigma| space.level(sigma));
     let trajectory = Trajectory {
-        points: laid.points(space),
-        ends: laid.ends.iter().map(|&sigma| space.level(sigma)).collect(),
+        ends: ends.skip(taken.start).collect(),
+        points: points[taken.start..].to_vec(),
+        run_steps: laid.timesteps.len(),
         prediction,
         guidance_scale,
         eta,
@@ -147,7 +163,6 @@ pub fn build(
         space,
         timesteps: options.rules.grid(sampler.grid).timesteps,
     };
-    let first = trajectory.points[0];
     let initial = match options.sigmas {
         Some(_) => InitialNoise::Noise,
         None => schedule.initial,
@@ -156,8 +171,13 @@ pub fn build(
         options
             .rules
             .initial_noise(sampler.grid, space, initial, first.sigma, noise_model);
-    let mut rows = sampler.rows(&trajectory);
-    guide(&mut rows, options);
+    let mut rows = match taken.is_empty() {
+        true => Vec::new(),
+        false => sampler.rows(&trajectory),
+    };
+    rows.retain(|row| row.step < taken.len());
+    rows.iter_mut().for_each(|row| row.step += taken.start);
+    guide(&mut rows, laid.timesteps.len(), options);
     Ok(Table {
         initial_scale: space.initial_scale(initial, first.level),
         rows,
@@ -171,16 +191,35 @@ pub fn build(
 ///
 /// Kynkäänniemi et al. 2024 (arXiv 2404.07724) limit it to noise levels; by shares of the steps it is
 /// diffusers' `guidance_start` and `guidance_stop`.
-fn guide(rows: &mut [Row], options: &Options) {
-    let steps = rows.last().map_or(1, |row| row.step + 1) as f64;
+fn guide(rows: &mut [Row], steps: usize, options: &Options) {
     let [start, end] = options.guidance_interval;
     for row in rows {
         row.guidance_rescale = options.guidance_rescale;
-        let share = row.step as f64 / steps;
+        let share = row.step as f64 / steps as f64;
         if !(start..end).contains(&share) {
             row.guidance_scale = 1.0;
         }
     }
+}
+
+/// The steps of a stretch. As diffusers' `denoising_start` and `denoising_end` have it: a step belongs
+/// to the second part if its timestep is below the cut.
+fn steps_within(timesteps: &[f64], stretch: [f64; 2], noise_model: &NoiseModel) -> Range<usize> {
+    let train_steps = noise_model.train_steps() as f64;
+    let [start, end] = stretch.map(|share| {
+        let cut = (train_steps - share * train_steps).round_ties_even();
+        timesteps
+            .iter()
+            .filter(|timestep| **timestep >= cut)
+            .count()
+    });
+    let start = if stretch[0] > 0.0 { start } else { 0 };
+    let end = if stretch[1] < 1.0 {
+        end
+    } else {
+        timesteps.len()
+    };
+    start..end.max(start)
 }
 
 /// The noise levels of a run: the user's own, or those of `schedule`.

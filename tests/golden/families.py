@@ -24,6 +24,7 @@ from diffusers import (
     LCMScheduler,
     LatentConsistencyModelPipeline,
     StableDiffusionPipeline,
+    StableDiffusionXLImg2ImgPipeline,
     StableDiffusionXLPipeline,
 )
 from diffusers.image_processor import VaeImageProcessor
@@ -65,6 +66,13 @@ CASES = [
          guidance_scale=1.0, prompt="a stone bridge", negative_prompt="", seed=39, clip_skip=2),  # diffusers skips for the prompt alone
     dict(name="lcm_lcm", model="tiny_lcm", sampler="lcm", schedule="lcm", height=36, width=28, steps=4,
          guidance_scale=8.0, prompt="a blue bird", negative_prompt="", seed=37),
+]  # fmt: skip
+# The base does the first steps, the refiner those whose timestep is below the cut.
+REFINED = [
+    dict(name="refined_euler_ancestral_batch", model="tiny_xl", refiner="tiny_refiner", refiner_start=0.6, sampler="euler_ancestral",
+         schedule="leading", height=36, width=52, steps=6, guidance_scale=5.0, prompt="a paper lantern", negative_prompt="", seed=41, batch_size=2),
+    dict(name="refined_dpmpp_2m_karras", model="tiny_xl", refiner="tiny_refiner", refiner_start=0.8, sampler="dpmpp_2m",
+         schedule="karras", height=44, width=36, steps=8, guidance_scale=4.0, prompt="a clay pot", negative_prompt="glass", seed=42),
 ]  # fmt: skip
 PIPELINES = {"tiny_xl": StableDiffusionXLPipeline, "tiny_lcm": LatentConsistencyModelPipeline}
 
@@ -110,6 +118,13 @@ def make_pipeline(case, networks, tokens):
     return pipeline
 
 
+def make_refiner(case, networks, tokens):
+    parts = networks | tokens | {"text_encoder": None, "tokenizer": None, "scheduler": make_scheduler(case)}
+    pipeline = StableDiffusionXLImg2ImgPipeline(**parts, requires_aesthetics_score=True, force_zeros_for_empty_prompt=False, add_watermarker=False)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
 def ids(tokenizer, prompt):
     return tokenizer(prompt, padding="max_length", max_length=models.MAX_TOKENS, truncation=True, return_tensors="pt").input_ids.int()
 
@@ -148,8 +163,8 @@ def recording(module, drawn):
     return mock.patch.object(module, "randn_tensor", record)
 
 
-def run(case, pipeline):
-    """One run of diffusers' pipeline -> its tensors by name."""
+def run(case, pipeline, refiner=None):
+    """One run of diffusers' pipeline, and of a refiner's after it -> their tensors by name."""
     batch, kept, noise = case["batch_size"], [], []
     generators = [torch.Generator().manual_seed(case["seed"] + i) for i in range(batch)]
     factor = 2 ** (len(pipeline.vae.config.block_out_channels) - 1)
@@ -172,14 +187,23 @@ def run(case, pipeline):
         kept.append(values["latents"].clone())
         return values
 
+    shared = {"num_inference_steps": case["steps"], "guidance_scale": case["guidance_scale"], "num_images_per_prompt": batch,
+              "generator": generators, "output_type": "latent", "callback_on_step_end": keep,
+              "callback_on_step_end_tensor_inputs": ["latents"]}  # fmt: skip
     with recording(scheduling_euler_ancestral_discrete, noise), recording(scheduling_lcm, noise):
-        pipeline(case["prompt"], height=case["height"], width=case["width"], num_inference_steps=case["steps"],
-                 guidance_scale=case["guidance_scale"], num_images_per_prompt=batch, generator=generators, latents=init.clone(),
-                 output_type="latent", callback_on_step_end=keep, callback_on_step_end_tensor_inputs=["latents"], **kwargs)  # fmt: skip
+        cut = {"denoising_end": case["refiner_start"]} if refiner else {}
+        latents = pipeline(case["prompt"], height=case["height"], width=case["width"], latents=init.clone(), **shared, **kwargs, **cut).images
+        if refiner:
+            assert len(kept) < case["steps"]
+            refiner(case["prompt"], image=latents, denoising_start=case["refiner_start"], negative_prompt=case["negative_prompt"], **shared)
     assert len(kept) == case["steps"]
     decoded = pipeline.vae.decode(kept[-1] / pipeline.vae.config.scaling_factor).sample
     pixels = VaeImageProcessor().postprocess(decoded, output_type="np")
     out = embeddings(case, pipeline, kwargs)
+    if refiner:
+        names = ["prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds"]
+        values = refiner.encode_prompt(case["prompt"], device="cpu", negative_prompt=case["negative_prompt"])
+        out |= {f"refiner.{name}": value for name, value in zip(names, values)}
     out |= {"latents_init": init, "decoded": decoded, "image": torch.from_numpy((pixels * 255).round().astype(np.uint8))}
     out |= {f"step.{i:03}.latents": x for i, x in enumerate(kept)}
     out |= {f"noise.{i:03}": x for i, x in enumerate(noise)}
@@ -252,10 +276,16 @@ def write_shards(folder, stem, tensors):
     models.write_json(folder / f"{stem}.safetensors.index.fp16.json", {"metadata": {}, "weight_map": index})
 
 
+def save(case, out):
+    metadata = {"case": json.dumps(case | {"versions": VERSIONS}, ensure_ascii=False)}
+    models.save(DATA / "pictures" / f"{case['name']}.safetensors", out, metadata)
+
+
 def main():
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
     logging.disable(logging.WARNING)
+    built = {}
     with tempfile.TemporaryDirectory() as scratch:
         for name, spec in family_models.SPECS.items():
             networks = family_models.build(spec)
@@ -267,9 +297,11 @@ def main():
                 write_networks(name, networks)
             for case in (c for c in CASES if c["model"] == name):
                 case = {"batch_size": 1} | case
-                out = run(case, make_pipeline(case, networks, tokens))
-                metadata = {"case": json.dumps(case | {"versions": VERSIONS}, ensure_ascii=False)}
-                models.save(DATA / "pictures" / f"{case['name']}.safetensors", out, metadata)
+                save(case, run(case, make_pipeline(case, networks, tokens)))
+            built[name] = (networks, tokens)
+        for case in REFINED:
+            case = {"batch_size": 1} | case
+            save(case, run(case, make_pipeline(case, *built[case["model"]]), make_refiner(case, *built[case["refiner"]])))
 
 
 if __name__ == "__main__":

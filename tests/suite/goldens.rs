@@ -52,14 +52,17 @@ impl Golden {
         paths.into_iter().map(Self::read).collect()
     }
 
-    fn model(&self) -> Model {
-        let name = self.case["model"].as_str().unwrap();
-        let opened = match name {
-            "demo" => Model::demo(),
-            "tiny_c" => Model::open(data("models/tiny_c")),
-            name => Model::open(data("models").join(format!("{name}.safetensors"))),
+    /// The model on a device, with its refiner where there is one.
+    fn pipeline(&self, device: &Device) -> Pipeline {
+        let load = |field: &str| {
+            let name = self.case[field].as_str()?;
+            Some(Pipeline::new(device, model(name)).expect("the weights fit"))
         };
-        opened.unwrap_or_else(|error| panic!("{name}: {error}"))
+        let pipeline = load("model").expect("a case has a model");
+        match load("refiner") {
+            Some(refiner) => pipeline.with_refiner(refiner).expect("they go together"),
+            None => pipeline,
+        }
     }
 
     fn request(&self) -> Request {
@@ -79,6 +82,7 @@ impl Golden {
             .batch_size(number("batch_size"));
         let clip_skip = self.case["clip_skip"].as_u64();
         request.clip_skip = clip_skip.map(|layer| usize::try_from(layer).unwrap());
+        request.refiner_start = self.case["refiner_start"].as_f64();
         request.guidance_rescale = self.case["guidance_rescale"].as_f64().unwrap_or_default();
         let second = |field: &str| self.case[field].as_str().map(str::to_owned);
         request.prompt_2 = second("prompt_2");
@@ -186,6 +190,16 @@ impl Golden {
     }
 }
 
+/// A model of the goldens, or the one inside the program.
+fn model(name: &str) -> Model {
+    let opened = match name {
+        "demo" => Model::demo(),
+        "tiny_c" => Model::open(data("models/tiny_c")),
+        name => Model::open(data("models").join(format!("{name}.safetensors"))),
+    };
+    opened.unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
 /// ‖a−b‖/‖b‖
 fn relative_error(found: &[f32], expected: &[f32]) -> f64 {
     let square = |value: f32| f64::from(value).powi(2);
@@ -207,7 +221,7 @@ fn psnr<'a>(found: impl Iterator<Item = &'a u8>, expected: &[u8]) -> f64 {
 }
 
 fn traced(device: &Device, golden: &Golden, request: &Request) -> (Vec<Image>, Trace) {
-    let pipeline = Pipeline::new(device, golden.model()).expect("the weights fit");
+    let pipeline = golden.pipeline(device);
     let run = pipeline
         .start_traced(request)
         .unwrap_or_else(|error| panic!("{}: {error}", golden.name));
@@ -229,7 +243,7 @@ fn every_step_agrees_with_diffusers_in_f32() {
 fn pictures_agree_with_diffusers_in_f16() {
     for golden in Golden::all() {
         let request = golden.request().precision(Precision::F16);
-        let pipeline = Pipeline::new(device::best(), golden.model()).expect("the weights fit");
+        let pipeline = golden.pipeline(device::best());
         match pipeline.generate(&request) {
             Ok(images) => golden.check_images(&images, F16_PSNR),
             Err(aquatint::Error::Request {
@@ -297,6 +311,37 @@ fn sixteen_bit_weights_need_no_feature_of_the_device() {
     let pipeline = Pipeline::new(&device, Model::demo().unwrap()).unwrap();
     let refused = pipeline.generate(&Request::new("a fox").precision(Precision::F16));
     assert!(refused.is_err_and(|error| error.to_string().starts_with("precision")));
+}
+
+#[test]
+fn a_refiner_is_asked_for_in_full_or_not_at_all() {
+    let load = |name| Pipeline::new(device::best(), model(name)).expect("the weights fit");
+    let request = Request::new("a pot").size(28, 28).steps(4).seed(1);
+    let alone = load("tiny_xl");
+    let refused = |pipeline: &Pipeline, request: &Request| {
+        let error = pipeline.memory(request).expect_err("it cannot be done");
+        error.to_string()
+    };
+    let error = refused(&alone, &request.clone().refiner_start(0.5));
+    assert!(error.contains("there is no refiner"), "{error}");
+
+    let refined = alone.with_refiner(load("tiny_refiner")).unwrap();
+    let resolved = refined.resolve(&request).unwrap();
+    assert_eq!(resolved.refiner_start, Some(0.8));
+    for (start, whose) in [(1e-4, "the model none"), (0.9999, "the refiner none")] {
+        let error = refused(&refined, &request.clone().refiner_start(start));
+        assert!(error.contains(whose), "{error}");
+    }
+    let error = refused(&refined, &request.clone().refiner_start(1.0));
+    assert!(error.contains("between 0 and 1"), "{error}");
+    let error = refused(&refined, &request.clone().sampler("restart"));
+    assert!(error.contains("goes back"), "{error}");
+    let alone = load("tiny_xl").memory(&request).unwrap();
+    assert!(refined.memory(&request).unwrap().weight_bytes > alone.weight_bytes);
+
+    let error = load("tiny_xl")
+        .with_refiner(Pipeline::new(&Device::reference(), model("tiny_xl")).unwrap());
+    assert!(error.unwrap_err().to_string().contains("another device"));
 }
 
 #[test]

@@ -91,6 +91,12 @@ impl Request {
         self
     }
 
+    /// Sets after which share of the noise a refiner takes over, between 0 and 1.
+    pub fn refiner_start(mut self, share: f64) -> Self {
+        self.refiner_start = Some(share);
+        self
+    }
+
     /// Sets the text encoders' layer whose vectors are taken, 1 for the last.
     pub fn clip_skip(mut self, layer: usize) -> Self {
         self.clip_skip = Some(layer);

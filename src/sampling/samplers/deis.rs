@@ -15,7 +15,7 @@ pub(super) const SAMPLER: Sampler = Sampler {
     rows,
 };
 
-/// With fewer steps the last one is of the first order: diffusers' `lower_order_final`.
+/// In a run of fewer steps the last one is of the first order: diffusers' `lower_order_final`.
 const MANY_STEPS: usize = 15;
 
 fn rows(trajectory: &Trajectory<'_>) -> Vec<Row> {
@@ -24,7 +24,7 @@ fn rows(trajectory: &Trajectory<'_>) -> Vec<Row> {
     let steps = trajectory.steps();
     steps
         .map(|step| {
-            let is_final = step.index + 1 == count && count < MANY_STEPS;
+            let is_final = step.index + 1 == count && trajectory.run_steps < MANY_STEPS;
             let last = before.filter(|last| !is_final && step.to > 0.0 && *last > step.from);
             before = Some(step.from);
             let update = Update {

@@ -16,6 +16,8 @@ pub(in crate::sampling) struct Point {
 pub(in crate::sampling) struct Trajectory<'a> {
     pub(in crate::sampling) points: Vec<Point>,
     pub(in crate::sampling) ends: Vec<Level>,
+    /// How many steps the run has, of which these are the last.
+    pub(in crate::sampling) run_steps: usize,
     pub(in crate::sampling) prediction: Prediction,
     pub(in crate::sampling) guidance_scale: f64,
     pub(in crate::sampling) eta: f64,

@@ -1,0 +1,279 @@
+//! A network at work on the latents of a run: the model's own, or the refiner's after it.
+
+use super::conditioning::{Conditioning, condition};
+use super::handle::Pipeline;
+use super::latent::LatentShape;
+use super::plans::{Lease, Part, Stage};
+use super::prompts::Prompts;
+use super::recordings::{StepShape, TextShape, ends};
+use super::request::Request;
+use super::trace::Trace;
+use crate::error::Result;
+use crate::ops::{MAX_BRANCHES, RowField};
+use crate::plan::Runner;
+use crate::sampling::{Combination, Row, Table};
+use crate::tensor::DType;
+
+/// A network's share in a run: what it is told, and the parts that it takes.
+#[derive(Debug)]
+pub(super) struct Share {
+    pipeline: Pipeline,
+    request: Request,
+    prompts: Prompts,
+    shape: LatentShape,
+    encoder: Part,
+    step: Part,
+}
+
+/// A share whose memory is taken, before anything runs.
+#[derive(Debug)]
+pub(super) struct Reserved {
+    share: Share,
+    encoder: Lease,
+    step: Lease,
+}
+
+/// A network that is ready for any row of a run.
+#[derive(Debug)]
+pub(super) struct Denoiser {
+    request: Request,
+    shape: LatentShape,
+    conditioning: Conditioning,
+    /// The guidance scale as networks are told it, if this one is: 0 is none.
+    told_guidance: Option<f32>,
+    step: Lease,
+}
+
+impl Share {
+    /// What a resolved request asks of a model at the rows of a table.
+    ///
+    /// # Errors
+    /// As [`Prompts::read`] and [`StepShape::of`].
+    pub(super) fn of(
+        pipeline: &Pipeline,
+        request: &Request,
+        table: &Table,
+        shape: LatentShape,
+    ) -> Result<Self> {
+        let model = pipeline.model();
+        let prompts = Prompts::read(model, request, table)?;
+        Ok(Self {
+            encoder: Part::TextEncoder(TextShape::of(request, &prompts)),
+            step: Part::Step(StepShape::of(model, request, &prompts)?),
+            pipeline: pipeline.clone(),
+            request: request.clone(),
+            prompts,
+            shape,
+        })
+    }
+
+    /// Frees what this run uses neither for its share nor for `others` of the same model.
+    pub(super) fn make_room(&self, others: &[Part], compute: DType) {
+        let parts = [self.encoder, self.step].into_iter();
+        let parts = parts.chain(others.iter().copied());
+        let keys: Vec<_> = parts.map(|part| (part, compute)).collect();
+        self.pipeline.plans().keep_only(&keys);
+    }
+
+    /// Takes the memory, with activations stored as `compute`.
+    ///
+    /// # Errors
+    /// As [`Lease::take`].
+    pub(super) async fn reserve(self, compute: DType) -> Result<Reserved> {
+        Ok(Reserved {
+            encoder: Lease::take(&self.pipeline, self.encoder, compute).await?,
+            step: Lease::take(&self.pipeline, self.step, compute).await?,
+            share: self,
+        })
+    }
+}
+
+impl Reserved {
+    /// Encodes the prompts; their tensors go into the trace under names that begin with `scope`.
+    ///
+    /// # Errors
+    /// [`crate::Error::NotFinite`], [`crate::Error::DeviceLost`] or [`crate::Error::Gpu`].
+    pub(super) async fn condition(
+        self,
+        scope: &str,
+        trace: Option<&mut Trace>,
+    ) -> Result<Denoiser> {
+        let Share {
+            pipeline,
+            request,
+            prompts,
+            shape,
+            ..
+        } = self.share;
+        let model = pipeline.model();
+        let trace = trace.map(|trace| (scope, trace));
+        let conditioning = condition(model, &request, &prompts, self.encoder, trace).await?;
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "guidance scales are small numbers"
+        )]
+        let told_guidance = (request.guidance_scale.unwrap_or(1.0) - 1.0) as f32;
+        Ok(Denoiser {
+            told_guidance: model.unet.embeds_guidance().then_some(told_guidance),
+            request,
+            shape,
+            conditioning,
+            step: self.step,
+        })
+    }
+}
+
+impl Denoiser {
+    /// Begins at a row with a state from the CPU.
+    ///
+    /// # Errors
+    /// As [`Runner::write`].
+    pub(super) fn begin(&self, row: usize, state: &[f32]) -> Result<()> {
+        self.runner().write(ends::STATE, state)?;
+        self.write_constants(row)
+    }
+
+    /// Begins at a row with the state that another network left.
+    ///
+    /// # Errors
+    /// As [`Runner::copy_from`].
+    pub(super) fn take_over(&self, row: usize, from: &Self) -> Result<()> {
+        self.runner()
+            .copy_from(ends::STATE, from.runner(), ends::STATE, 0)?;
+        self.write_constants(row)
+    }
+
+    /// One evaluation of the network and the update after it, `index` rows into the table; in f32 if
+    /// f16 overflows and may. `noise` is in the device's order, or nothing.
+    ///
+    /// # Errors
+    /// [`crate::Error::NotFinite`] with the step, [`crate::Error::OutOfMemory`],
+    /// [`crate::Error::DeviceLost`] or [`crate::Error::Gpu`].
+    pub(super) async fn run_row(&mut self, index: usize, row: &Row, noise: &[f32]) -> Result<()> {
+        if self.conditioning.changes_at(index) {
+            self.write_prompts(index)?;
+        }
+        loop {
+            let runner = self.runner();
+            if !noise.is_empty() {
+                runner.write(ends::NOISE, noise)?;
+            }
+            let guidance = self.conditioning.guidance(row.guidance_scale);
+            runner.write(ends::ROW, &row_values(row, guidance))?;
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "timesteps are small numbers"
+            )]
+            let timesteps = vec![row.timestep as f32; self.conditioning.evaluations()];
+            runner.write(ends::TIMESTEP, &timesteps)?;
+            if self.step.run().await? {
+                return Ok(());
+            }
+            // Back to the state before this row, and on with it in a wider type.
+            let state = self.runner().read(ends::PREVIOUS).await?;
+            let stage = Stage {
+                name: "unet",
+                step: Some(row.step + 1),
+            };
+            self.step.widen(self.request.precision, stage).await?;
+            self.begin(index, &state)?;
+        }
+    }
+
+    /// The latents, `[N, h, w, C]`.
+    ///
+    /// # Errors
+    /// [`crate::Error::DeviceLost`] or [`crate::Error::Gpu`].
+    pub(super) async fn latents(&self) -> Result<Vec<f32>> {
+        let mut state = self.runner().read(ends::STATE).await?;
+        state.truncate(self.shape.len());
+        Ok(state)
+    }
+
+    /// The runner that holds the state.
+    pub(super) fn runner(&self) -> &Runner {
+        self.step.runner()
+    }
+
+    /// The type in which activations are stored now.
+    pub(super) fn compute(&self) -> DType {
+        self.step.compute()
+    }
+
+    /// What the user should know.
+    pub(super) fn warnings(&self) -> &[String] {
+        &self.conditioning.warnings
+    }
+
+    /// Writes all but the state that does not change from row to row. The noise is cleared, since rows
+    /// that draw none multiply what is there by 0.
+    fn write_constants(&self, row: usize) -> Result<()> {
+        let runner = self.runner();
+        runner.write(ends::NOISE, &vec![0.0; self.shape.len()])?;
+        self.write_prompts(row)?;
+        if !self.conditioning.time_ids.is_empty() {
+            runner.write(ends::TIME_IDS, &self.conditioning.time_ids)?;
+        }
+        if let Some(scale) = self.told_guidance {
+            let scales = vec![scale; self.conditioning.evaluations()];
+            runner.write(ends::GUIDANCE, &scales)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what a row is told of the prompts.
+    fn write_prompts(&self, row: usize) -> Result<()> {
+        let runner = self.runner();
+        runner.write(ends::CONTEXT, &self.conditioning.context(row))?;
+        if !self.conditioning.time_ids.is_empty() {
+            runner.write(ends::POOLED, &self.conditioning.pooled(row))?;
+        }
+        Ok(())
+    }
+}
+
+/// A row as the device gets it, with the weights of the branches after the first.
+fn row_values(row: &Row, guidance: impl Iterator<Item = f64>) -> Vec<f32> {
+    let mut values = [0.0; RowField::COUNT];
+    let fields = [
+        (RowField::CIn, row.c_in),
+        (RowField::CSkip, row.c_skip),
+        (RowField::COut, row.c_out),
+        (RowField::Rescale, row.guidance_rescale),
+        (RowField::EntryX, row.entry.x),
+        (RowField::EntryDenoised, row.entry.denoised),
+        (RowField::Remembered, f64::from(u8::from(row.remembered))),
+    ];
+    for (field, value) in fields {
+        values[field as usize] = value;
+    }
+    let weights = values[RowField::Guidance as usize..][..MAX_BRANCHES - 1].iter_mut();
+    for (value, weight) in weights.zip(guidance) {
+        *value = weight;
+    }
+    // Without a combination of its own the saved latent stays.
+    let unchanged = Combination {
+        saved: 1.0,
+        ..Combination::default()
+    };
+    for (start, combination) in [
+        (RowField::Next, row.next),
+        (RowField::Kept, row.keep.unwrap_or(unchanged)),
+    ] {
+        let Combination {
+            x,
+            saved,
+            past,
+            noise,
+        } = combination;
+        let terms = [x, saved, noise].into_iter().chain(past);
+        for (value, term) in values[start as usize..].iter_mut().zip(terms) {
+            *value = term;
+        }
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the device computes in f32"
+    )]
+    values.iter().map(|&value| value as f32).collect()
+}
