@@ -51,6 +51,15 @@ pub enum Error {
         source: std::io::Error,
     },
 
+    /// A hub of models, or the way to it, did not give what was asked for.
+    #[error("{url}: {reason}")]
+    Download {
+        /// What was asked for, on the hub.
+        url: String,
+        /// The answer, and what to do.
+        reason: String,
+    },
+
     /// A file is not what it should be.
     #[error("{}: {reason}", path.display())]
     BadFile {
@@ -194,7 +203,9 @@ fn io_remedy(error: &std::io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::PermissionDenied => "change its permissions, or choose another",
         ErrorKind::AlreadyExists => "choose another name",
-        ErrorKind::StorageFull => "free some space",
+        ErrorKind::StorageFull | ErrorKind::FileTooLarge | ErrorKind::QuotaExceeded => {
+            "free some space"
+        }
         _ => "check the path",
     }
 }

@@ -31,6 +31,8 @@ mod families;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gpu;
+#[cfg(feature = "pull")]
+mod hub;
 mod image;
 mod library;
 mod lock;
@@ -48,6 +50,8 @@ mod weights;
 pub use error::{Error, Result};
 pub use families::{BetaSchedule, Defaults, Purpose, SchedulerConfig};
 pub use gpu::{AdapterInfo, Device, DeviceOptions};
+#[cfg(feature = "pull")]
+pub use hub::{Hub, Pull, PullProgress, Pulled};
 pub use image::{Difference, Image, PARAMETERS_KEYWORD, Parameters, PngInfo, REQUEST_KEYWORD};
 pub use library::{Library, LibraryFile, LibraryModel, ModelKind, Place, PlaceOrigin};
 pub use pipeline::{

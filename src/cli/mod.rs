@@ -15,6 +15,8 @@ mod output;
 mod picture;
 mod plan;
 mod progress;
+#[cfg(feature = "pull")]
+mod pull;
 mod replay;
 mod samplers;
 mod values;

@@ -44,6 +44,9 @@ enum ModelsVerb {
     Add(PathArgs),
     /// No longer look for models in a folder that was added; nothing in it is touched
     Remove(PathArgs),
+    /// Download a model from a hub into the models folder
+    #[cfg(feature = "pull")]
+    Pull(super::pull::PullArgs),
 }
 
 /// The arguments of `models list`.
@@ -68,6 +71,8 @@ pub(super) fn run(args: &ModelsArgs) -> Outcome {
         None => list(&args.list),
         Some(ModelsVerb::List(args)) => list(args),
         Some(ModelsVerb::Add(args)) => add(args),
+        #[cfg(feature = "pull")]
+        Some(ModelsVerb::Pull(args)) => super::pull::run(args),
         Some(ModelsVerb::Remove(args)) => {
             let path = Library::remove(&args.path)?;
             say(format_args!(
@@ -116,7 +121,7 @@ fn list(args: &ListArgs) -> Outcome {
     }
     match models.as_slice() {
         [] => {
-            say(library.nothing());
+            say(library.nothing_found());
             Ok(())
         }
         models => print(table(models)),

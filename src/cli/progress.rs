@@ -38,6 +38,14 @@ impl Progress {
         Loading(self.bar("loading {wide_bar} {bytes}/{total_bytes}"))
     }
 
+    /// A bar for files on their way from a hub.
+    #[cfg(feature = "pull")]
+    pub(super) fn downloading(&self) -> Downloading {
+        Downloading(
+            self.bar("{wide_msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec:>12} {eta:>4}"),
+        )
+    }
+
     /// A bar for the steps of a run.
     pub(super) fn stepping(&self) -> Stepping {
         Stepping(self.bar("{msg:>20} {wide_bar} step {pos}/{len} {eta:>4}"))
@@ -67,6 +75,34 @@ impl Loading {
 }
 
 impl Drop for Loading {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// A bar for downloads; goes when dropped.
+#[cfg(feature = "pull")]
+pub(super) struct Downloading(ProgressBar);
+
+#[cfg(feature = "pull")]
+impl Downloading {
+    /// Shows which file is under way, and how far it has come.
+    pub(super) fn show(&self, progress: &aquatint::PullProgress) {
+        if self.0.message() != progress.file {
+            self.0.set_message(progress.file.to_owned());
+            // What an earlier download left says nothing of the speed of this one.
+            self.0.set_position(progress.done_bytes);
+            self.0.reset_eta();
+        }
+        if let Some(total) = progress.total_bytes {
+            self.0.set_length(total);
+        }
+        self.0.set_position(progress.done_bytes);
+    }
+}
+
+#[cfg(feature = "pull")]
+impl Drop for Downloading {
     fn drop(&mut self) {
         self.0.finish_and_clear();
     }

@@ -97,7 +97,7 @@ impl Library {
         let models = models.filter(|file| file.role.may_hold_models());
         let mut known: Vec<&str> = models.map(|file| file.name.as_str()).collect();
         if known.is_empty() {
-            return self.nothing();
+            return self.nothing_found();
         }
         known.sort_unstable();
         known.dedup();
@@ -118,7 +118,7 @@ impl Library {
     }
 
     /// That there are no models, where was looked, and what to do.
-    pub fn nothing(&self) -> String {
+    pub fn nothing_found(&self) -> String {
         let places: Vec<String> = self.places().iter().map(ToString::to_string).collect();
         format!(
             "no models found; looked in {}; put a .safetensors file there, or tell of a folder that \

@@ -118,6 +118,14 @@ impl Library {
         Paths::of_user().remove(folder.as_ref())
     }
 
+    /// The folder for new models: the first of `$AQUATINT_MODELS`, else the platform's.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`](crate::Error::Unsupported) if this system tells of neither.
+    pub fn download_folder() -> Result<PathBuf> {
+        Paths::of_user().download_folder()
+    }
+
     /// Where was looked, in that order.
     pub fn places(&self) -> &[Place] {
         &self.places

@@ -106,6 +106,22 @@ impl Paths {
         Ok(places)
     }
 
+    /// Where new models go: the first place that is not another program's.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if there is none.
+    pub(super) fn download_folder(&self) -> Result<PathBuf> {
+        let variable = self.variable.as_deref().unwrap_or_default();
+        let mut listed =
+            std::env::split_paths(variable).filter(|path| !path.as_os_str().is_empty());
+        let folder = listed.next().or_else(|| self.data.clone());
+        folder.ok_or_else(|| {
+            let reason =
+                format!("this system tells of no folder for data; name one in ${VARIABLE}");
+            Error::Unsupported(reason)
+        })
+    }
+
     /// Remembers a folder; returns it as remembered, which does not depend on where one stands.
     ///
     /// # Errors

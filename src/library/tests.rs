@@ -287,12 +287,39 @@ fn added_folders_are_remembered_once_and_forgotten() {
             (tree.clone(), PlaceOrigin::Added),
         ]
     );
+    assert_eq!(paths.download_folder().unwrap(), Path::new("/one"));
     // Of a folder that is gone as well.
     fs::remove_dir_all(&tree).unwrap();
     paths.remove(&tree).unwrap();
     assert_eq!(paths.places().unwrap().len(), 3);
     assert!(matches!(paths.remove(&tree), Err(Error::Request { .. })));
     assert!(matches!(paths.add(&tree), Err(Error::Io { .. })));
+}
+
+#[test]
+fn new_models_go_to_the_platforms_folder_unless_a_variable_names_another() {
+    let data = PathBuf::from("/data");
+    for variable in [None, Some("".into())] {
+        let paths = Paths {
+            variable,
+            data: Some(data.clone()),
+            settings: None,
+        };
+        assert_eq!(paths.download_folder().unwrap(), data);
+        assert!(matches!(
+            paths.add(Path::new(".")),
+            Err(Error::Unsupported(_))
+        ));
+    }
+    let nowhere = Paths {
+        variable: None,
+        data: None,
+        settings: None,
+    };
+    assert!(matches!(
+        nowhere.download_folder(),
+        Err(Error::Unsupported(_))
+    ));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::path::Path;
 const FREE: [&str; 3] = ["error", "lock", "nearest"];
 
 /// What each room may use, besides itself and what `FREE` names. A room uses rooms above it only.
-const ROOMS: [(&str, &[&str]); 16] = [
+const ROOMS: [(&str, &[&str]); 17] = [
     ("tensor", &[]),
     ("sampling", &[]),
     ("image", &[]),
@@ -26,6 +26,8 @@ const ROOMS: [(&str, &[&str]); 16] = [
     ("families", &["sampling", "weights", "networks"]),
     // Says what files are, and opens none of them.
     ("library", &["weights", "families"]),
+    // Downloads are checked by their headers.
+    ("hub", &["weights"]),
     (
         "pipeline",
         &[
@@ -45,12 +47,14 @@ const ROOMS: [(&str, &[&str]); 16] = [
 ];
 
 /// Crates that only some rooms know, in tests as well.
-const CONFINED: [(&str, &[&str]); 11] = [
+const CONFINED: [(&str, &[&str]); 13] = [
     ("wgpu", &["gpu"]),
     ("naga", &["gpu"]),
     ("memmap2", &["weights"]),
     ("tokenizers", &["text"]),
     ("png", &["image"]),
+    ("ureq", &["hub"]),
+    ("sha2", &["hub"]),
     ("aquatint", &["cli", "main"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),

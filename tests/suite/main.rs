@@ -6,6 +6,8 @@ mod bad_files;
 mod cli;
 mod device;
 mod goldens;
+#[cfg(feature = "pull")]
+mod hub;
 #[cfg(unix)] // elsewhere files of zeros take their space
 mod key_lists;
 mod layering;
@@ -15,6 +17,8 @@ mod parts;
 mod plan;
 mod program;
 mod prompts;
+#[cfg(feature = "pull")]
+mod pull;
 mod replay;
 #[path = "../support/sd15.rs"]
 mod sd15;

@@ -1,0 +1,627 @@
+//! Downloads from a hub that cuts, forgets, lies and refuses. No test reaches the network.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+use crate::hub::{Answer, Asked, Server};
+use crate::program::{aquatint, assert_refused, files, run_within, stderr, stdout};
+
+/// The longest that any download or refusal may take, waits between tries included.
+const LIMIT: Duration = Duration::from_secs(20);
+/// The file that is asked for, and its place on the hub and in the models folder.
+const REPO: &str = "someone/tiny";
+const FILE: &str = "tiny.safetensors";
+const PATH: &str = "/someone/tiny/resolve/main/tiny.safetensors";
+const TARGET: &str = "someone/tiny/tiny.safetensors";
+
+/// A real, small checkpoint.
+fn model() -> Vec<u8> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    fs::read(root.join("tests/golden/data/models/tiny_a.safetensors")).unwrap()
+}
+
+fn sha256(content: &[u8]) -> String {
+    let digest = Sha256::digest(content);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A models folder.
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(TempDir::new().unwrap())
+    }
+
+    fn path(&self, inside: &str) -> PathBuf {
+        self.0.path().join(inside)
+    }
+
+    /// The program, about to download from a server.
+    fn program(&self, server: &Server, arguments: &[&str]) -> Command {
+        let mut command = aquatint();
+        for proxy in ["http_proxy", "https_proxy", "all_proxy"] {
+            command.env_remove(proxy).env_remove(proxy.to_uppercase());
+        }
+        command
+            .env("AQUATINT_MODELS", self.0.path())
+            .env("HF_ENDPOINT", &server.address)
+            .env_remove("HF_TOKEN")
+            .args(["models", "pull"])
+            .args(arguments);
+        command
+    }
+
+    fn pull(&self, server: &Server, arguments: &[&str]) -> Output {
+        run_within(LIMIT, &mut self.program(server, arguments))
+    }
+
+    /// A download that must succeed; returns what was said on stderr.
+    #[track_caller]
+    fn assert_pulled(&self, server: &Server, content: &[u8]) -> String {
+        let output = self.pull(server, &[REPO, FILE]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert_eq!(
+            stdout(&output).trim_end(),
+            self.path(TARGET).to_str().unwrap()
+        );
+        assert!(
+            fs::read(self.path(TARGET)).unwrap() == content,
+            "other bytes"
+        );
+        let left = files(self.path(TARGET).parent().unwrap());
+        assert_eq!(left, [FILE], "something else was left");
+        stderr(&output)
+    }
+
+    /// A download that must fail, and leave nothing.
+    #[track_caller]
+    fn assert_refused(&self, server: &Server, arguments: &[&str], code: i32, words: &[&str]) {
+        assert_refused(&self.pull(server, arguments), code, words);
+        assert_eq!(files(self.0.path()), [""; 0], "something was left");
+    }
+}
+
+/// A hub that redirects to the bytes as Hugging Face does, and hands them out whole.
+fn honest(content: Vec<u8>) -> impl Fn(&Asked, usize) -> Answer + Send {
+    move |asked, _| match asked.path.as_str() {
+        PATH => redirect(&content, "/bytes"),
+        "/bytes" => Answer::file(asked, &content).header("ETag", "\"v1\""),
+        _ => Answer::new(404, ""),
+    }
+}
+
+/// What the hub itself answers for a large file.
+fn redirect(content: &[u8], to: &str) -> Answer {
+    Answer::new(302, "")
+        .header("Location", to)
+        .header("X-Linked-ETag", format!("\"{}\"", sha256(content)))
+        .header("X-Linked-Size", content.len())
+}
+
+/// The parts that `Range` asked for, of those who asked for the bytes.
+fn starts(server: &Server) -> Vec<Option<usize>> {
+    let bytes = server
+        .asked()
+        .into_iter()
+        .filter(|asked| asked.path == "/bytes");
+    bytes.map(|asked| asked.start()).collect()
+}
+
+#[test]
+fn a_file_is_downloaded_and_can_be_used_by_its_name() {
+    let (folder, server) = (Folder::new(), Server::start(honest(model())));
+    let said = folder.assert_pulled(&server, &model());
+    assert!(!said.contains("warning"), "{said}");
+    let mut inspect = aquatint();
+    let inspect = inspect.env("AQUATINT_MODELS", folder.0.path());
+    let output = run_within(LIMIT, inspect.args(["inspect", "tiny"]));
+    assert!(
+        stdout(&output).contains("Stable Diffusion 1.x"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn a_file_that_is_there_is_not_downloaded_again_nor_replaced() {
+    let (folder, server) = (Folder::new(), Server::start(honest(model())));
+    folder.assert_pulled(&server, &model());
+    folder.assert_pulled(&server, &model());
+    fs::write(folder.path(TARGET), "mine").unwrap();
+    let output = folder.pull(&server, &[REPO, FILE]);
+    assert_refused(&output, 1, &["is there already", TARGET, "move it away"]);
+    assert_eq!(fs::read(folder.path(TARGET)).unwrap(), b"mine");
+}
+
+#[test]
+fn a_download_that_is_cut_goes_on_where_it_ended() {
+    let content = model();
+    let served = content.clone();
+    let (folder, server) = (
+        Folder::new(),
+        Server::start(move |asked, before| match asked.path.as_str() {
+            PATH => redirect(&served, "/bytes"),
+            _ if before < 3 => {
+                let answer = Answer::file(asked, &served).header("ETag", "\"v1\"");
+                answer.cut_after(100_000)
+            }
+            _ => Answer::file(asked, &served).header("ETag", "\"v1\""),
+        }),
+    );
+    folder.assert_pulled(&server, &content);
+    let expected = [None, Some(100_000), Some(200_000), Some(300_000)];
+    assert_eq!(starts(&server), expected);
+    let last = server.asked().pop().unwrap();
+    assert_eq!(last.headers["if-range"], "\"v1\"");
+}
+
+#[test]
+fn a_download_that_was_given_up_goes_on_another_time() {
+    let content = model();
+    let served = content.clone();
+    // It sends half, then fails until asked for the sixth time.
+    let (folder, server) = (
+        Folder::new(),
+        Server::start(move |asked, before| match (asked.path.as_str(), before) {
+            (PATH, _) => redirect(&served, "/bytes"),
+            (_, 0) => Answer::file(asked, &served)
+                .header("ETag", "\"v1\"")
+                .cut_after(served.len() / 2),
+            (_, 1..=4) => Answer::new(503, "busy"),
+            _ => Answer::file(asked, &served).header("ETag", "\"v1\""),
+        }),
+    );
+    let output = folder.pull(&server, &[REPO, FILE]);
+    let kept = format!("{} bytes are kept", content.len() / 2);
+    assert_refused(&output, 1, &["503", &kept, "try again"]);
+    assert!(
+        !folder.path(TARGET).exists(),
+        "half a file must not look whole"
+    );
+    // What is half done is no model.
+    let mut list = aquatint();
+    let list = list.env("AQUATINT_MODELS", folder.0.path());
+    let listed = run_within(LIMIT, list.args(["models", "--json"]));
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(listed["models"], json!([]));
+
+    folder.assert_pulled(&server, &content);
+    assert_eq!(starts(&server).last(), Some(&Some(content.len() / 2)));
+}
+
+#[test]
+fn a_part_that_is_whole_becomes_the_file() {
+    let content = model();
+    let (folder, server) = (Folder::new(), Server::start(honest(content.clone())));
+    fs::create_dir_all(folder.path("someone/tiny")).unwrap();
+    fs::write(folder.path(&format!("{TARGET}.part")), &content).unwrap();
+    let tag = json!({"sha256": sha256(&content), "etag": "\"v1\""});
+    fs::write(folder.path(&format!("{TARGET}.part.json")), tag.to_string()).unwrap();
+    folder.assert_pulled(&server, &content);
+    assert_eq!(starts(&server), [Some(content.len())]);
+}
+
+#[test]
+fn a_part_of_nobody_knows_what_is_begun_anew() {
+    let content = model();
+    for tag in [
+        "",
+        "{",
+        "null",
+        "{\"sha256\": null, \"etag\": \"W/\\\"weak\\\"\"}",
+    ] {
+        let (folder, server) = (Folder::new(), Server::start(honest(content.clone())));
+        fs::create_dir_all(folder.path("someone/tiny")).unwrap();
+        fs::write(folder.path(&format!("{TARGET}.part")), "other bytes").unwrap();
+        fs::write(folder.path(&format!("{TARGET}.part.json")), tag).unwrap();
+        folder.assert_pulled(&server, &content);
+        assert_eq!(starts(&server), [None]);
+    }
+}
+
+#[test]
+fn a_server_that_ignores_range_is_begun_anew() {
+    let content = model();
+    let served = content.clone();
+    let (folder, server) = (
+        Folder::new(),
+        Server::start(move |asked, before| match asked.path.as_str() {
+            PATH => redirect(&served, "/bytes"),
+            _ if before == 0 => Answer::new(200, served.clone()).cut_after(100_000),
+            _ => Answer::new(200, served.clone()),
+        }),
+    );
+    folder.assert_pulled(&server, &content);
+    assert_eq!(starts(&server), [None, Some(100_000)]);
+}
+
+#[test]
+fn a_server_that_ignores_range_and_always_cuts_is_given_up() {
+    let content = model();
+    let (folder, server) = (
+        Folder::new(),
+        Server::start(move |asked, _| match asked.path.as_str() {
+            PATH => redirect(&content, "/bytes"),
+            _ => Answer::new(200, content.clone()).cut_after(100_000),
+        }),
+    );
+    let output = folder.pull(&server, &[REPO, FILE]);
+    assert_refused(&output, 1, &["cut", "100000 bytes are kept"]);
+    assert!(!folder.path(TARGET).exists());
+}
+
+/// By the standard's answer, 200 with the whole new file; and by servers that overlook If-Range.
+#[test]
+fn a_file_that_changes_on_the_way_is_begun_anew() {
+    let (old, new) = (vec![b'x'; 500_000], model());
+    for heeds_if_range in [true, false] {
+        let (old, served) = (old.clone(), new.clone());
+        let (folder, server) = (
+            Folder::new(),
+            Server::start(move |asked, before| match (asked.path.as_str(), before) {
+                (PATH, 0) => redirect(&old, "/bytes"),
+                (PATH, _) => redirect(&served, "/bytes"),
+                (_, 0) => Answer::new(200, old.clone())
+                    .header("ETag", "\"old\"")
+                    .cut_after(100_000),
+                (_, 1) if heeds_if_range => {
+                    assert_eq!(asked.headers["if-range"], "\"old\"");
+                    Answer::new(200, served.clone()).header("ETag", "\"new\"")
+                }
+                _ => Answer::file(asked, &served).header("ETag", "\"new\""),
+            }),
+        );
+        folder.assert_pulled(&server, &new);
+    }
+}
+
+#[test]
+fn a_server_that_goes_on_elsewhere_is_not_believed() {
+    let content = model();
+    let served = content.clone();
+    let (folder, server) = (
+        Folder::new(),
+        Server::start(move |asked, before| match (asked.path.as_str(), before) {
+            (PATH, _) => redirect(&served, "/bytes"),
+            (_, 0) => Answer::new(200, served.clone())
+                .header("ETag", "\"v1\"")
+                .cut_after(100_000),
+            (_, 1) => Answer::new(206, &served[5..])
+                .header("ETag", "\"v1\"")
+                .header("Content-Range", format!("bytes 5-{0}/{0}", served.len())),
+            _ => Answer::file(asked, &served).header("ETag", "\"v1\""),
+        }),
+    );
+    folder.assert_pulled(&server, &content);
+    assert_eq!(starts(&server), [None, Some(100_000), None]);
+}
+
+#[test]
+fn a_wrong_checksum_is_told_and_nothing_is_kept() {
+    let mut damaged = model();
+    let last = damaged.len() - 1;
+    damaged[last] ^= 1;
+    let served = damaged.clone();
+    let (folder, server) = (
+        Folder::new(),
+        Server::start(move |asked, _| match asked.path.as_str() {
+            PATH => redirect(&model(), "/bytes"),
+            _ => Answer::file(asked, &served),
+        }),
+    );
+    let words = [
+        "damaged",
+        "SHA-256",
+        &sha256(&model()),
+        &sha256(&damaged),
+        "again",
+    ];
+    folder.assert_refused(&server, &[REPO, FILE], 1, &words);
+}
+
+#[test]
+fn what_is_no_model_is_told_though_the_hub_has_no_checksum() {
+    let cut = model()[..500_000].to_vec();
+    for (content, reason) in [
+        (b"<!DOCTYPE html><html>log in</html>".to_vec(), "web page"),
+        (
+            b"version https://git-lfs.github.com/spec/v1".to_vec(),
+            "LFS pointer",
+        ),
+        (b"PK\x03\x04 and the rest of a zip".to_vec(), "pickle"),
+        (Vec::new(), "is empty"),
+        (cut, "incomplete download"),
+    ] {
+        let (folder, server) = (
+            Folder::new(),
+            Server::start(move |_, _| Answer::new(200, content.clone())),
+        );
+        folder.assert_refused(&server, &[REPO, FILE], 1, &["no model", reason]);
+    }
+    let (folder, server) = (
+        Folder::new(),
+        Server::start(|_, _| Answer::new(200, model())),
+    );
+    let said = folder.assert_pulled(&server, &model());
+    assert!(
+        said.contains("warning") && said.contains("no checksum"),
+        "{said}"
+    );
+}
+
+#[test]
+fn refusals_say_what_to_do() {
+    let with = |status: u16, code: &'static str| {
+        Server::start(move |_, _| Answer::new(status, "").header("X-Error-Code", code))
+    };
+    for (status, code, words) in [
+        (401, "RepoNotFound", ["no such repository", "HF_TOKEN"]),
+        (401, "GatedRepo", ["accept them at", "HF_TOKEN"]),
+        (403, "GatedRepo", ["accept them at", "HF_TOKEN"]),
+        (403, "", ["access is refused", "HF_TOKEN"]),
+        (
+            404,
+            "EntryNotFound",
+            ["no such file in the repository", "someone/tiny"],
+        ),
+        (
+            404,
+            "RevisionNotFound",
+            ["no such revision", "someone/tiny"],
+        ),
+        (404, "", ["no such repository or file", "capitals"]),
+        (418, "", ["answered 418", "HF_ENDPOINT"]),
+        (429, "", ["too many requests", "try again"]),
+        (500, "", ["the server failed (500)", "try again"]),
+    ] {
+        let (folder, server) = (Folder::new(), with(status, code));
+        folder.assert_refused(&server, &[REPO, FILE], 1, &words);
+        folder.assert_refused(&server, &[REPO], 1, &words);
+    }
+}
+
+#[test]
+fn a_hub_that_does_not_answer_is_told() {
+    let (folder, server) = (Folder::new(), Server::nowhere());
+    folder.assert_refused(&server, &[REPO, FILE], 1, &[&server.address, "try again"]);
+    let lost = Server::start(|_, _| Answer::new(302, "").header("Location", "/round/and/round"));
+    folder.assert_refused(&lost, &[REPO, FILE], 1, &["redirects"]);
+    let elsewhere =
+        Server::start(|_, _| Answer::new(302, "").header("Location", "file:///etc/passwd"));
+    folder.assert_refused(
+        &elsewhere,
+        &[REPO, FILE],
+        1,
+        &["not followed", "HF_ENDPOINT"],
+    );
+}
+
+#[test]
+fn the_token_goes_to_the_hub_alone() {
+    let content = model();
+    let served = content.clone();
+    let elsewhere = Server::start(move |asked, _| Answer::file(asked, &served));
+    let (linked, address) = (
+        content.clone(),
+        format!("{}/bytes?signed", elsewhere.address),
+    );
+    let hub = Server::start(move |asked, _| match asked.path.as_str() {
+        PATH => Answer::new(307, "").header("Location", "/moved"),
+        _ => redirect(&linked, &address),
+    });
+    let folder = Folder::new();
+    let mut pull = folder.program(&hub, &[REPO, FILE]);
+    let output = run_within(LIMIT, pull.env("HF_TOKEN", "hf_secret"));
+    assert!(output.status.success(), "{}", stderr(&output));
+    let asked = hub.asked();
+    assert_eq!(asked.len(), 2);
+    for asked in asked {
+        assert_eq!(asked.headers["authorization"], "Bearer hf_secret");
+    }
+    // Another port is another server.
+    let asked = elsewhere.asked();
+    assert_eq!(asked.len(), 1);
+    assert!(!asked[0].headers.contains_key("authorization"), "{asked:?}");
+
+    let mut refused = folder.program(&Server::start(|_, _| Answer::new(401, "")), &[REPO]);
+    let output = run_within(LIMIT, refused.env("HF_TOKEN", "hf_secret"));
+    assert_refused(&output, 1, &["HF_TOKEN is refused"]);
+    assert!(!stderr(&output).contains("secret"), "{}", stderr(&output));
+}
+
+/// Names and contents.
+type Files = Vec<(String, Vec<u8>)>;
+
+/// A repository with a diffusers folder, as the hub lists it.
+fn folder_hub(extra: &'static [&'static str]) -> (Server, Arc<Files>) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/data/models/tiny_c");
+    let mut contents = Vec::new();
+    for folder in ["", "scheduler", "text_encoder", "tokenizer", "unet", "vae"] {
+        for file in fs::read_dir(root.join(folder)).unwrap() {
+            let path = file.unwrap().path();
+            if path.is_file() {
+                let name = path.strip_prefix(&root).unwrap();
+                let name = name.to_str().unwrap().replace('\\', "/");
+                contents.push((name, fs::read(path).unwrap()));
+            }
+        }
+    }
+    let contents = Arc::new(contents);
+    let served = Arc::clone(&contents);
+    let server = Server::start(move |asked, _| {
+        if asked.path == "/api/models/someone/tiny?blobs=true" {
+            let siblings = served.iter().map(|(name, content)| {
+                let lfs = json!({"sha256": sha256(content), "size": content.len()});
+                let lfs = name.ends_with(".safetensors").then_some(lfs);
+                json!({"rfilename": name, "lfs": lfs})
+            });
+            let extra = extra.iter().map(|name| json!({"rfilename": name}));
+            let siblings: Vec<Value> = siblings.chain(extra).collect();
+            return Answer::new(
+                200,
+                json!({"sha": "abc123", "siblings": siblings}).to_string(),
+            );
+        }
+        let name = asked.path.strip_prefix("/someone/tiny/resolve/abc123/");
+        let found = served
+            .iter()
+            .find(|(known, _)| Some(known.as_str()) == name);
+        found.map_or_else(
+            || Answer::new(404, ""),
+            |(_, content)| Answer::file(asked, content),
+        )
+    });
+    (server, contents)
+}
+
+#[test]
+fn a_diffusers_folder_is_downloaded_without_what_is_of_no_use() {
+    let (server, contents) = folder_hub(&[
+        "README.md",
+        "tiny.ckpt",
+        "unet/diffusion_pytorch_model.bin",
+        "safety_checker/model.safetensors",
+        "samples/../odd.png",
+    ]);
+    let folder = Folder::new();
+    let output = folder.pull(&server, &[REPO]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(
+        stdout(&output).trim_end(),
+        folder.path(REPO).to_str().unwrap()
+    );
+    assert!(!stderr(&output).contains("warning"), "{}", stderr(&output));
+    for (name, content) in contents.iter() {
+        let path = folder.path(REPO).join(name);
+        assert!(
+            &fs::read(path).unwrap() == content,
+            "{name} has other bytes"
+        );
+    }
+    assert!(!folder.path("someone/tiny/README.md").exists());
+    assert!(!folder.path("someone/tiny/safety_checker").exists());
+    // The index comes last: a folder that has it is whole.
+    let last = server.asked().pop().unwrap();
+    assert!(last.path.ends_with("/model_index.json"), "{}", last.path);
+
+    let mut plan = aquatint();
+    let plan = plan.env("AQUATINT_MODELS", folder.0.path());
+    let output = run_within(LIMIT, plan.args(["plan", "-m", "tiny"]));
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
+#[test]
+fn names_that_lead_out_of_the_folder_are_refused() {
+    let listing = |files: &[&str]| {
+        let siblings: Vec<Value> = files
+            .iter()
+            .map(|name| json!({"rfilename": name}))
+            .collect();
+        let listing = json!({ "siblings": siblings }).to_string();
+        Server::start(move |asked, _| match asked.path.starts_with("/api/") {
+            true => Answer::new(200, listing.clone()),
+            false => Answer::new(200, "{}"),
+        })
+    };
+    for name in [
+        "tokenizer/..\\evil.json",
+        "tokenizer/C:evil.json",
+        "tokenizer/a\u{0}b.json",
+        "scheduler/...json",
+        "tokenizer/.json",
+    ] {
+        let server = listing(&[name, "model_index.json"]);
+        let words = ["would lie elsewhere", "do not trust"];
+        Folder::new().assert_refused(&server, &[REPO], 1, &words);
+    }
+    let server = listing(&["..\\evil.safetensors"]);
+    Folder::new().assert_refused(&server, &[REPO], 1, &["would lie elsewhere"]);
+    // What lies in no folder of a model is not downloaded at all.
+    let (folder, server) = (
+        Folder::new(),
+        listing(&[
+            "tokenizer/../../../evil.json",
+            "/evil.json",
+            "model_index.json",
+        ]),
+    );
+    let output = folder.pull(&server, &[REPO]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(files(&folder.path(REPO)), ["model_index.json"]);
+    let (folder, server) = (Folder::new(), Server::start(|_, _| Answer::new(200, "{}")));
+    for file in [
+        "../evil.json",
+        "/etc/evil.json",
+        "a\\b.json",
+        "a//b.json",
+        "",
+    ] {
+        folder.assert_refused(&server, &[REPO, file], 2, &["file"]);
+    }
+    for repo in ["tiny", "../tiny", "a/b/c", "a/..", "https://x/y"] {
+        folder.assert_refused(&server, &[repo], 2, &["OWNER/REPO"]);
+    }
+    folder.assert_refused(&server, &[REPO, "tiny.ckpt"], 2, &["pickles"]);
+    folder.assert_refused(
+        &server,
+        &[REPO, FILE, "--revision", "../x"],
+        2,
+        &["revision"],
+    );
+    assert!(
+        server.asked().is_empty(),
+        "nothing of that is worth a question"
+    );
+}
+
+#[test]
+fn answers_that_are_no_list_are_told() {
+    for answer in [
+        "",
+        "<html>",
+        "[]",
+        "{\"siblings\": 3}",
+        "{\"siblings\": [{}]}",
+    ] {
+        let (folder, server) = (
+            Folder::new(),
+            Server::start(move |_, _| Answer::new(200, answer)),
+        );
+        folder.assert_refused(&server, &[REPO], 1, &["no list of files", "HF_ENDPOINT"]);
+    }
+    let none = Server::start(|_, _| Answer::new(200, "{\"siblings\": []}"));
+    Folder::new().assert_refused(&none, &[REPO], 1, &["no safetensors"]);
+}
+
+/// A limit of the shell stands for a full disk: both end a write in the middle of a file.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_told_and_the_download_goes_on_when_there_is_room() {
+    let content = model();
+    let (folder, server) = (Folder::new(), Server::start(honest(content.clone())));
+    let pull = folder.program(&server, &[REPO, FILE]);
+    let mut limited = Command::new("sh");
+    limited
+        .args(["-c", "trap '' XFSZ; ulimit -f 800; exec \"$@\"", "sh"])
+        .arg(pull.get_program())
+        .args(pull.get_args());
+    for (name, value) in pull.get_envs() {
+        match value {
+            Some(value) => limited.env(name, value),
+            None => limited.env_remove(name),
+        };
+    }
+    let output = run_within(LIMIT, &mut limited);
+    assert_refused(&output, 1, &[TARGET, "free some space"]);
+    assert!(!folder.path(TARGET).exists());
+    folder.assert_pulled(&server, &content);
+    assert!(starts(&server).last().unwrap().is_some(), "it began anew");
+}
