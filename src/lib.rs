@@ -48,7 +48,7 @@ mod text;
 mod weights;
 
 pub use error::{Error, Result};
-pub use families::{BetaSchedule, Defaults, Purpose, SchedulerConfig};
+pub use families::{BetaSchedule, Defaults, FamilyInfo, Purpose, SchedulerConfig, families};
 pub use gpu::{AdapterInfo, Device, DeviceOptions};
 #[cfg(feature = "pull")]
 pub use hub::{Hub, Pull, PullProgress, Pulled};

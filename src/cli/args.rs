@@ -8,6 +8,7 @@ use aquatint::{Noise, Preset};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Command, CommandFactory, Parser, Subcommand};
 
+use super::families::FamiliesArgs;
 use super::manual::{CompletionsArgs, ManArgs};
 use super::model::{ModelArgs, PartArgs, RefinerArgs};
 use super::models::ModelsArgs;
@@ -58,6 +59,8 @@ pub(super) enum Verb {
     Plan(PlanArgs),
     /// List the models on this machine, and say where they are looked for
     Models(ModelsArgs),
+    /// List the kinds of models that can draw, with their defaults
+    Families(FamiliesArgs),
     /// List the samplers and schedules, with their names in other programs
     Samplers(SamplersArgs),
     /// Print a completion script for a shell

@@ -5,6 +5,7 @@
 mod args;
 mod devices;
 mod failure;
+mod families;
 mod generate;
 mod inspect;
 mod interrupt;
@@ -36,6 +37,7 @@ pub(crate) fn run(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(Verb::Devices(args)) => devices::run(&args),
         Ok(Verb::Inspect(args)) => inspect::run(&args),
         Ok(Verb::Replay(args)) => replay::run(&args),
+        Ok(Verb::Families(args)) => families::run(&args),
         Ok(Verb::Samplers(args)) => samplers::run(&args),
         Ok(Verb::Models(args)) => models::run(&args),
         Ok(Verb::Completions(args)) => manual::completions(&args, args::command()),

@@ -4,6 +4,7 @@
 //! configuration where they bring one (a folder's `config.json`, a header's `config` entry), else
 //! from the family.
 
+mod catalogue;
 mod complete;
 mod config;
 mod foreign;
@@ -13,6 +14,7 @@ mod sd2;
 mod sdxl;
 mod variants;
 
+pub use catalogue::{FamilyInfo, families};
 pub(crate) use complete::check_complete;
 pub use purpose::Purpose;
 

@@ -3,11 +3,12 @@
 //! Nothing in their weights tells them from the family's other checkpoints but for the embedding of
 //! the guidance scale, so the rest is recognised by name, as users do it.
 
-use super::Defaults;
+use super::{Defaults, FamilyInfo};
 use crate::weights::Weights;
 
 /// What is recommended for a relative.
 struct Variant {
+    title: &'static str,
     /// A word in the name of the file or in its title, in lower case.
     word: &'static str,
     steps: usize,
@@ -22,6 +23,7 @@ struct Variant {
 const VARIANTS: &[Variant] = &[
     // Sauer et al. 2023 (arXiv 2311.17042); stabilityai/sd-turbo and sdxl-turbo: both make 512².
     Variant {
+        title: "Turbo",
         word: "turbo",
         steps: 1,
         guidance_scale: 1.0,
@@ -31,6 +33,7 @@ const VARIANTS: &[Variant] = &[
     },
     // Lin et al. 2024 (arXiv 2402.13929): "trailing" timesteps, no guidance, 2, 4 or 8 steps.
     Variant {
+        title: "Lightning",
         word: "lightning",
         steps: 4,
         guidance_scale: 1.0,
@@ -40,6 +43,7 @@ const VARIANTS: &[Variant] = &[
     },
     // Ren et al. 2024 (arXiv 2404.13686).
     Variant {
+        title: "Hyper",
         word: "hyper",
         steps: 8,
         guidance_scale: 1.0,
@@ -53,6 +57,8 @@ const VARIANTS: &[Variant] = &[
 /// (Luo et al. 2023, arXiv 2310.04378).
 const LCM_STEPS: usize = 4;
 const LCM_GUIDANCE: f64 = 8.0;
+/// Its sampler and its schedule.
+const LCM: &str = "lcm";
 
 /// The most steps that a name is believed to speak of.
 const MAX_NAMED_STEPS: usize = 64;
@@ -63,8 +69,8 @@ pub(super) fn defaults(weights: &Weights, family: Defaults) -> Defaults {
         return Defaults {
             steps: LCM_STEPS,
             guidance_scale: LCM_GUIDANCE,
-            sampler: "lcm".into(),
-            schedule: "lcm".into(),
+            sampler: LCM.into(),
+            schedule: LCM.into(),
             ..family
         };
     }
@@ -80,6 +86,29 @@ pub(super) fn defaults(weights: &Weights, family: Defaults) -> Defaults {
         sampler: variant.sampler.into(),
         schedule: variant.schedule.into(),
     }
+}
+
+/// The relatives, as users are told of them.
+pub(super) fn relatives() -> impl Iterator<Item = FamilyInfo> {
+    let lcm = FamilyInfo {
+        title: "LCM",
+        known_by: "a UNet that embeds the guidance scale".to_owned(),
+        side_px: None,
+        steps: LCM_STEPS,
+        guidance_scale: LCM_GUIDANCE,
+        sampler: LCM,
+        schedule: LCM,
+    };
+    let by_name = VARIANTS.iter().map(|variant| FamilyInfo {
+        title: variant.title,
+        known_by: format!("\"{}\" in its name or title", variant.word),
+        side_px: variant.side_px,
+        steps: variant.steps,
+        guidance_scale: variant.guidance_scale,
+        sampler: variant.sampler,
+        schedule: variant.schedule,
+    });
+    by_name.chain([lcm])
 }
 
 /// The file's name and title, in lower case.

@@ -60,6 +60,8 @@ CASES = [
          guidance_scale=5.0, prompt="a red barn", negative_prompt="", seed=40, prompt_2="in the snow", negative_prompt_2="people"),
     dict(name="xl_euler_ancestral_one_step", model="tiny_xl", sampler="euler_ancestral", schedule="trailing", height=44, width=44, steps=1,
          guidance_scale=1.0, prompt="a white owl", negative_prompt="", seed=35),
+    dict(name="ssd_euler_leading", model="tiny_ssd", sampler="euler", schedule="leading", height=28, width=44, steps=4,
+         guidance_scale=5.0, prompt="a brass key", negative_prompt="rust", seed=43),
     dict(name="bksdm_euler_linspace", model="tiny_bksdm", sampler="euler", schedule="linspace", height=36, width=28, steps=5,
          guidance_scale=7.0, prompt="a tall tree", negative_prompt="", seed=36),
     dict(name="bksdm_clip_skip", model="tiny_bksdm", sampler="ddim", schedule="leading", height=28, width=20, steps=4,
@@ -74,7 +76,7 @@ REFINED = [
     dict(name="refined_dpmpp_2m_karras", model="tiny_xl", refiner="tiny_refiner", refiner_start=0.8, sampler="dpmpp_2m",
          schedule="karras", height=44, width=36, steps=8, guidance_scale=4.0, prompt="a clay pot", negative_prompt="glass", seed=42),
 ]  # fmt: skip
-PIPELINES = {"tiny_xl": StableDiffusionXLPipeline, "tiny_lcm": LatentConsistencyModelPipeline}
+PIPELINES = {"tiny_xl": StableDiffusionXLPipeline, "tiny_ssd": StableDiffusionXLPipeline, "tiny_lcm": LatentConsistencyModelPipeline}
 
 
 def tokenizers(networks, scratch):

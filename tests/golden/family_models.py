@@ -55,6 +55,11 @@ SD2_UNET = GROUPS | {
 }
 # diffusers leaves out the last layer of Stable Diffusion 2's text encoder; the single file has it.
 SD2 = {"unet": SD2_UNET, "vae": VAE | {"scaling_factor": 0.18215}, "text_encoder": OPEN_CLIP}
+SSD_UNET = xl_unet(72, 6) | {
+    "transformer_layers_per_block": [1, [2, 1], [1, 2]],
+    "reverse_transformer_layers_per_block": [[1, 3, 2], [2, 1, 1], 1],
+    "mid_block_type": "UNetMidBlock2D",
+}
 XL_VAE = VAE | {"scaling_factor": 0.13025}
 
 SPECS = {
@@ -65,6 +70,8 @@ SPECS = {
     "tiny_lcm": {"unet": SD1_UNET | {"time_cond_proj_dim": 16}, "vae": SD2["vae"], "text_encoder": CLIP_L},
     "tiny_inpaint": {"unet": SD1_UNET | {"in_channels": 9}, "vae": SD2["vae"], "text_encoder": CLIP_L},
     "tiny_instruct": {"unet": SD1_UNET | {"in_channels": 8}, "vae": SD2["vae"], "text_encoder": CLIP_L},
+    # SSD-1B's structure (Gupta et al. 2024): transformers of different depths in a level, one residual block in the middle.
+    "tiny_ssd": {"unet": SSD_UNET, "vae": XL_VAE, "text_encoder": CLIP_L, "text_encoder_2": OPEN_CLIP},
     # BK-SDM's structure (Kim et al. 2023): one layer a level, nothing in the middle.
     "tiny_bksdm": {"unet": SD1_UNET | {"mid_block_type": None}, "vae": SD2["vae"], "text_encoder": CLIP_L},
 }
@@ -147,6 +154,7 @@ TEXT_PREFIXES = {
     "tiny_xl": {"text_encoder": ("conditioner.embedders.0.transformer.", text_names), "text_encoder_2": ("conditioner.embedders.1.model.", open_clip)},
     "tiny_refiner": {"text_encoder_2": ("conditioner.embedders.0.model.", open_clip)},
 }
+TEXT_PREFIXES["tiny_ssd"] = TEXT_PREFIXES["tiny_xl"]
 PLAIN_TEXT = {"text_encoder": ("cond_stage_model.transformer.", text_names)}
 ADD_EMBEDDING = {"add_embedding.linear_1": "label_emb.0.0", "add_embedding.linear_2": "label_emb.0.2"}
 

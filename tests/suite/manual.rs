@@ -71,12 +71,22 @@ fn samplers_are_listed_with_all_their_names() {
 
 #[test]
 fn the_readmes_tables_are_those_of_the_registries() {
-    const START: &str = "<!-- tables: written by `cargo xtask readme` -->\n";
-    const END: &str = "<!-- end of tables -->";
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
     let readme = fs::read_to_string(readme).unwrap().replace("\r\n", "\n");
-    let (_, rest) = readme.split_once(START).expect("the tables begin");
-    let (tables, _) = rest.split_once(END).expect("the tables end");
-    let expected = stdout(&run(&["samplers", "--markdown"]));
-    assert_eq!(tables.trim(), expected.trim(), "run `cargo xtask readme`");
+    for verb in ["families", "samplers"] {
+        let start = format!("<!-- {verb}: written by `cargo xtask readme` -->\n");
+        let (_, rest) = readme.split_once(&start).expect("the tables begin");
+        let end = format!("<!-- end of {verb} -->");
+        let (tables, _) = rest.split_once(&end).expect("the tables end");
+        let expected = stdout(&run(&[verb, "--markdown"]));
+        assert_eq!(tables.trim(), expected.trim(), "run `cargo xtask readme`");
+    }
+    let families: Value = serde_json::from_slice(&run(&["families", "--json"]).stdout).unwrap();
+    let plain = stdout(&run(&["families"]));
+    for family in families.as_array().unwrap() {
+        assert!(
+            plain.contains(family["known_by"].as_str().unwrap()),
+            "{plain}"
+        );
+    }
 }

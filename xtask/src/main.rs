@@ -20,7 +20,7 @@ Set-up and build in one command.
 
 Usage: cargo xtask run [FLAGS] \"PROMPT\"   set up, build, draw a picture
        cargo xtask test [ARGUMENTS]       set up, build, run all tests
-       cargo xtask readme                 write the README's tables of samplers and schedules
+       cargo xtask readme                 write the README's tables of families, samplers and schedules
 
 Flags of `run` go to aquatint (`cargo xtask run --help` lists them), arguments of `test` to
 `cargo test`. The set-up: where no graphics driver answers on Linux, software Vulkan is installed.";
@@ -90,30 +90,38 @@ fn test(arguments: &[OsString]) -> Outcome<ExitCode> {
 
 /// Writes the README's tables as the program's registries have them.
 fn readme() -> Outcome<ExitCode> {
-    const START: &str = "<!-- tables: written by `cargo xtask readme` -->\n";
-    const END: &str = "<!-- end of tables -->";
+    /// The verbs that print the tables.
+    const TABLES: [&str; 2] = ["families", "samplers"];
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("README.md");
+    let failed = |failure: io::Error| format!("{}: {failure}", path.display());
+    let mut text = fs::read_to_string(&path).map_err(failed)?;
+    for verb in TABLES {
+        let start = format!("<!-- {verb}: written by `cargo xtask readme` -->\n");
+        let end = format!("<!-- end of {verb} -->");
+        let around = text.split_once(&start).and_then(|(before, rest)| {
+            let (_, after) = rest.split_once(&end)?;
+            Some((before, after))
+        });
+        let (before, after) = around.ok_or(format!("the README has no place for {verb}"))?;
+        let table = table(verb)?;
+        text = format!("{before}{start}\n{}\n\n{end}{after}", table.trim());
+    }
+    fs::write(&path, text).map_err(failed)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a verb prints in Markdown.
+fn table(verb: &str) -> Outcome<String> {
     let mut program = cargo(&["run", "--release", "--quiet", "--bin", "aquatint", "--"]);
     let output = program
-        .args(["samplers", "--markdown"])
+        .args([verb, "--markdown"])
         .stderr(Stdio::inherit())
         .output()
         .map_err(|failure| cannot_run(&program, &failure))?;
     if !output.status.success() {
         return Err("the program failed; its messages stand above".to_owned());
     }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("README.md");
-    let failed = |failure: io::Error| format!("{}: {failure}", path.display());
-    let text = fs::read_to_string(&path).map_err(failed)?;
-    let (before, rest) = text
-        .split_once(START)
-        .ok_or("the README has no start of tables")?;
-    let (_, after) = rest
-        .split_once(END)
-        .ok_or("the README has no end of tables")?;
-    let tables = String::from_utf8_lossy(&output.stdout);
-    let written = format!("{before}{START}\n{}\n\n{END}{after}", tables.trim());
-    fs::write(&path, written).map_err(failed)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Makes sure that a graphics driver answers, as far as this machine lets us.
