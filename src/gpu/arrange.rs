@@ -170,7 +170,7 @@ mod tests {
         for (outputs, channels, taps) in
             [(5, 3, 9), (7, 2, 4), (3, 33, 9), (2, 1281, 9), (9, 64, 25)]
         {
-            for dtype in [DType::F32, DType::F16] {
+            for dtype in [DType::F32, DType::F16, DType::F8E4m3] {
                 let size = dtype.size_bytes();
                 let weight = param([outputs, 1, taps, channels], dtype, Layout::ChannelsLast);
                 let stored = numbered(weight.size_bytes());

@@ -2,7 +2,7 @@
 
 use super::device::Gpu;
 use crate::error::{Error, Result};
-use crate::tensor::{Array, DType};
+use crate::tensor::{Array, DType, float8};
 
 /// A piece of device memory.
 #[derive(Clone, Debug)]
@@ -99,6 +99,8 @@ pub(crate) fn encode(values: &[f32], dtype: DType) -> Vec<u8> {
             reason = "bytes are whole numbers 0..=255"
         )]
         DType::U8 => values.iter().map(|&value| value as u8).collect(),
+        DType::F8E4m3 => float8_bytes(values, float8::from_e4m3),
+        DType::F8E5m2 => float8_bytes(values, float8::from_e5m2),
         DType::Bf16 => {
             let halves: Vec<half::bf16> = values
                 .iter()
@@ -109,6 +111,11 @@ pub(crate) fn encode(values: &[f32], dtype: DType) -> Vec<u8> {
     };
     bytes.resize(bytes.len().next_multiple_of(4), 0);
     bytes
+}
+
+fn float8_bytes(values: &[f32], decode: fn(u8) -> f32) -> Vec<u8> {
+    let nearest = |&value: &f32| float8::nearest(value, decode);
+    values.iter().map(nearest).collect()
 }
 
 /// The first `count` values in bytes of `dtype`, as f32.
@@ -128,6 +135,8 @@ pub(crate) fn decode(bytes: &[u8], dtype: DType, count: usize) -> Vec<f32> {
             .map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]) as f32)
             .collect(),
         DType::U8 => words.map(|b| f32::from(b[0])).collect(),
+        DType::F8E4m3 => words.map(|b| float8::from_e4m3(b[0])).collect(),
+        DType::F8E5m2 => words.map(|b| float8::from_e5m2(b[0])).collect(),
     }
 }
 

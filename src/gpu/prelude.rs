@@ -2,7 +2,7 @@
 //!
 //! For each storage binding `x` it declares the alias `x_word` (the array's element in memory) and
 //! `x_at(i)` or `y_put(i, value)`, which load or store lane `i` as f32. So one shader text serves
-//! f32, f16 and bf16, with and without the device's f16 feature, one or four elements at a time.
+//! f32, f16, bf16 and f8, with and without the device's f16 feature, one or four elements at a time.
 
 use crate::tensor::{Caps, Const, DType, Dispatch, Lanes, Storage};
 use std::fmt::Write;
@@ -25,6 +25,10 @@ pub(crate) fn prelude(dispatch: &Dispatch, caps: &Caps) -> String {
         }
     };
     text += "fn linear_group(group: vec3<u32>, groups: vec3<u32>) -> u32 { return group.x + group.y * groups.x; }\n";
+    let is_float8 = |storage: &Storage| matches!(storage.dtype, DType::F8E4m3 | DType::F8E5m2);
+    if dispatch.storage.iter().any(is_float8) {
+        text += include_str!("../../shaders/common/float8.wgsl");
+    }
     for (name, value) in &dispatch.constants {
         let line = match value {
             Const::Bool(value) => format!("const {name} = {value};\n"),
@@ -74,9 +78,22 @@ fn load(storage: &Storage, caps: &Caps) -> String {
             );
             ("vec2<u32>", "vec4<f32>", value)
         }
+        (DType::F8E4m3, lanes) => float8(name, "f8_e4m3", lanes),
+        (DType::F8E5m2, lanes) => float8(name, "f8_e5m2", lanes),
         (DType::U32 | DType::U8, _) => ("u32", "u32", format!("{name}[i]")),
     };
     format!("alias {name}_word = {word};\nfn {name}_at(i: u32) -> {lane} {{ return {value}; }}\n")
+}
+
+/// The word, lane and value of a binding of eight bits an element, by a function of `float8.wgsl`.
+fn float8(name: &str, decode: &str, lanes: Lanes) -> (&'static str, &'static str, String) {
+    match lanes {
+        Lanes::One => {
+            let value = format!("{decode}({name}[i >> 2u] >> ((i & 3u) * 8u))");
+            ("u32", "f32", value)
+        }
+        Lanes::Four => ("u32", "vec4<f32>", format!("{decode}_4({name}[i])")),
+    }
 }
 
 /// The word alias and the stores of a written binding: `put` for one lane, `put4` for up to four

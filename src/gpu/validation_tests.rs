@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 /// WebGPU's default limits, which every device grants.
 const MAX_WORKGROUP_BYTES: u32 = 16 << 10;
 const MAX_STORAGE_BUFFERS: usize = 8;
+const READ_ONLY: [DType; 3] = [DType::Bf16, DType::F8E4m3, DType::F8E5m2];
 const MAX_INVOCATIONS: u32 = 256;
 const MAX_WORKGROUP_SIZE: [u32; 3] = [256, 256, 64];
 
@@ -94,15 +95,15 @@ fn check_memory(module: &Module) -> Result<(), String> {
     Ok(())
 }
 
-/// f16 where the device has it only; bf16 is read and never written, for there is no store of it.
+/// f16 where the device has it only; types that are read and never written have no store.
 fn check_types(module: &Module, dispatch: &Dispatch, f16: bool) -> Result<(), String> {
     let is_f16 = |ty: &naga::Type| ty.inner.scalar() == Some(naga::Scalar::F16);
     if !f16 && module.types.iter().any(|(_, ty)| is_f16(ty)) {
         return Err("f16 on a device without".into());
     }
     let mut written = dispatch.storage.iter().filter(|storage| storage.written);
-    match written.find(|storage| storage.dtype == DType::Bf16) {
-        Some(storage) => Err(format!("{} is written as bf16", storage.name)),
+    match written.find(|storage| READ_ONLY.contains(&storage.dtype)) {
+        Some(storage) => Err(format!("{} is written as {}", storage.name, storage.dtype)),
         None => Ok(()),
     }
 }

@@ -144,6 +144,10 @@ fn round_to(array: &Array, dtype: DType) -> Array {
     match dtype {
         DType::F16 => array.map(|value| half::f16::from_f32(value).to_f32()),
         DType::Bf16 => array.map(|value| half::bf16::from_f32(value).to_f32()),
+        DType::F8E4m3 | DType::F8E5m2 => {
+            let bytes = crate::gpu::encode(array.data(), dtype);
+            crate::gpu::decode_array(&bytes, dtype, array.shape())
+        }
         DType::F32 | DType::U32 | DType::U8 => array.clone(),
     }
 }

@@ -154,7 +154,10 @@ impl<'r> Lowering<'r> {
             }
             let written = matches!(node.kind, NodeKind::Op(..));
             match node.view.dtype {
-                DType::Bf16 if written => return Err(self.error(id, "would be written as bf16")),
+                DType::Bf16 | DType::F8E4m3 | DType::F8E5m2 if written => {
+                    let reason = format!("would be written as {}", node.view.dtype);
+                    return Err(self.error(id, &reason));
+                }
                 DType::F16 if written && !caps.f16 => {
                     return Err(self.error(id, "would be written as f16, which the device cannot"));
                 }

@@ -2,6 +2,8 @@
 
 mod describe;
 mod execute;
+#[cfg(test)]
+mod float8_tests;
 mod lower;
 mod memory;
 mod reference;

@@ -154,7 +154,7 @@ mod tests {
             [32, 64, 3, 3],
             [3, 5, 5, 5],
         ] {
-            for dtype in [DType::F32, DType::F16, DType::Bf16] {
+            for dtype in [DType::F32, DType::F16, DType::Bf16, DType::F8E4m3] {
                 let shape = Shape::from(stored);
                 let values = testing::seeded(shape, 1);
                 let bytes = encode(values.data(), dtype);

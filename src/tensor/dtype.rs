@@ -11,6 +11,10 @@ pub(crate) enum DType {
     F16,
     /// The upper half of an f32.
     Bf16,
+    /// Eight bits, four of them exponent: weights alone, never written.
+    F8E4m3,
+    /// Eight bits, five of them exponent: weights alone, never written.
+    F8E5m2,
     /// Unsigned integers: token ids and counts.
     U32,
     /// Bytes, four to a word on the device: RGBA pixels.
@@ -23,7 +27,7 @@ impl DType {
         match self {
             Self::F32 | Self::U32 => 4,
             Self::F16 | Self::Bf16 => 2,
-            Self::U8 => 1,
+            Self::U8 | Self::F8E4m3 | Self::F8E5m2 => 1,
         }
     }
 
@@ -33,6 +37,8 @@ impl DType {
             Self::F32 => "f32",
             Self::F16 => "f16",
             Self::Bf16 => "bf16",
+            Self::F8E4m3 => "f8_e4m3",
+            Self::F8E5m2 => "f8_e5m2",
             Self::U32 => "u32",
             Self::U8 => "u8",
         }

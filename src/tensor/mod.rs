@@ -3,6 +3,7 @@
 mod array;
 mod dispatch;
 mod dtype;
+pub(crate) mod float8;
 mod handle;
 mod op;
 mod param;

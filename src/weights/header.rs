@@ -55,11 +55,13 @@ impl StoredType {
             "F32" => Some(DType::F32),
             "F16" => Some(DType::F16),
             "BF16" => Some(DType::Bf16),
+            "F8_E4M3" => Some(DType::F8E4m3),
+            "F8_E5M2" => Some(DType::F8E5m2),
             _ => None,
         }
     }
 
-    /// Whether it is a float of 8 bits or fewer, which quantised models have.
+    /// Whether it is a float of 8 bits or fewer, which quantised models have. Most are not read.
     pub(super) fn is_tiny_float(self) -> bool {
         self.code.starts_with('F') && self.bits <= 8
     }

@@ -28,7 +28,7 @@ pub(crate) use names::Naming;
 pub(crate) use scope::Scope;
 
 use crate::error::Result;
-use crate::tensor::{DType, Layout, Param, Shape};
+use crate::tensor::{DType, Layout, Param, Shape, float8};
 use builder::Builder;
 use header::StoredType;
 use serde_json::Value;
@@ -226,6 +226,8 @@ impl Weights {
                 .into_iter()
                 .map(half::bf16::to_f32)
                 .collect(),
+            DType::F8E4m3 => bytes.iter().map(|&byte| float8::from_e4m3(byte)).collect(),
+            DType::F8E5m2 => bytes.iter().map(|&byte| float8::from_e5m2(byte)).collect(),
             DType::U32 | DType::U8 => return None,
         })
     }

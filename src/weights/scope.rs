@@ -37,7 +37,8 @@ impl Scope {
     ///
     /// # Errors
     /// [`Error::MissingTensor`] if there is no such tensor, [`Error::TensorMismatch`] if it is of
-    /// another shape, empty or not of floats, [`Error::Unsupported`] if it is of 8-bit floats.
+    /// another shape, empty or not of floats, [`Error::Unsupported`] if it is of floats that are not
+    /// computed with here.
     pub(crate) fn get(&self, name: &str, shape: impl Into<Shape>) -> Result<Param> {
         let (name, shape) = (self.full(&name), shape.into());
         let found = self.weights.find(&name)?;
@@ -112,7 +113,7 @@ impl Scope {
             )));
         }
         let expected = if shape.len() > 0 {
-            format!("{shape} of f32, f16 or bf16")
+            format!("{shape} of f32, f16, bf16 or 8-bit floats")
         } else {
             "at least one element".to_owned()
         };

@@ -42,7 +42,13 @@ pub(super) fn variants() -> &'static [Variant] {
 }
 
 fn dispatches(caps: &Caps) -> Vec<Dispatch> {
-    let stored = [DType::F32, DType::F16, DType::Bf16];
+    let stored = [
+        DType::F32,
+        DType::F16,
+        DType::Bf16,
+        DType::F8E4m3,
+        DType::F8E5m2,
+    ];
     let computed: &[DType] = match caps.f16 {
         true => &[DType::F32, DType::F16],
         false => &[DType::F32],
