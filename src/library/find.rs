@@ -66,7 +66,7 @@ impl Library {
     pub fn locate(typed: impl AsRef<Path>) -> Result<PathBuf> {
         let typed = typed.as_ref();
         let looks_like_path = typed.components().count() > 1 || typed.has_root();
-        let is_there = typed.exists();
+        let is_there = typed.symlink_metadata().is_ok(); // so are links in a circle
         if typed.is_file() || walk::is_diffusers(typed) || is_there && looks_like_path {
             return Ok(typed.to_owned());
         }
