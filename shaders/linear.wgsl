@@ -1,5 +1,5 @@
 // linear — multiplies rows by the transpose of a weight and adds a bias.
-//   y[m, n] = Σ_k x[m, k] · weight[n, k] + bias[n]         f32 accumulation
+//   y[m, n] = Σ_k x[m, k] · weight[n, k] · scale + bias[n]   f32 accumulation; the scale is all of weight's
 // x       [M, K]  lanes
 // weight  [N, K]  lanes    as stored
 // bias    [N]              read only if HAS_BIAS
@@ -9,7 +9,7 @@
 // reference: src/ops/linear.rs
 // import: tile
 
-struct Params { rows: u32, columns: u32, depth: u32, column_tiles: u32 }
+struct Params { rows: u32, columns: u32, depth: u32, column_tiles: u32, weight_scale: f32 }
 
 @group(0) @binding(0) var<storage, read> x: array<x_word>;
 @group(0) @binding(1) var<storage, read> weight: array<weight_word>;
@@ -34,7 +34,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let x_start = min(vec4<u32>(row) + FOUR, vec4<u32>(params.rows - 1u)) * params.depth;
     let weight_start = columns * params.depth;
 
-    var sums_0 = bias_of(columns);
+    var sums_0 = vec4<f32>();
     var sums_1 = sums_0;
     var sums_2 = sums_0;
     var sums_3 = sums_0;
@@ -52,8 +52,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         sums_2 += lane_dots(x_2, w_0, w_1, w_2, w_3);
         sums_3 += lane_dots(x_3, w_0, w_1, w_2, w_3);
     }
-    put_row(row, column, sums_0);
-    put_row(row + 1u, column, sums_1);
-    put_row(row + 2u, column, sums_2);
-    put_row(row + 3u, column, sums_3);
+    let bias_4 = bias_of(columns);
+    put_row(row, column, sums_0 * params.weight_scale + bias_4);
+    put_row(row + 1u, column, sums_1 * params.weight_scale + bias_4);
+    put_row(row + 2u, column, sums_2 * params.weight_scale + bias_4);
+    put_row(row + 3u, column, sums_3 * params.weight_scale + bias_4);
 }

@@ -86,9 +86,10 @@ impl Operation {
         let weight = |shape: Shape| recorder.input("weight", shape, WEIGHTS);
         let bias = |length: usize| recorder.input("bias", [length], WEIGHTS);
         match *self {
-            Self::Linear { columns } => {
-                x.apply(Linear, &[weight([columns, width].into()), bias(columns)])
-            }
+            Self::Linear { columns } => x.apply(
+                Linear::PLAIN,
+                &[weight([columns, width].into()), bias(columns)],
+            ),
             Self::Conv2d {
                 channels,
                 kernel,

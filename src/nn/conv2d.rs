@@ -38,6 +38,7 @@ impl Conv2d {
             )));
         }
         let weight = scope.get("weight", [out_channels, in_channels, kernel, kernel])?;
+        scope.check_unscaled()?;
         Ok(Self {
             weight: weight.channels_last(),
             bias: scope.get("bias", [out_channels])?,

@@ -20,6 +20,7 @@ impl Embedding {
     /// Loads `weight` `[rows, width]`; the file decides the rows.
     pub(crate) fn load_sized(scope: &Scope, width: usize) -> Result<Self> {
         let rows = scope.shape("weight")?.dim(0);
+        scope.check_unscaled()?;
         Ok(Self {
             weight: scope.get("weight", [rows, width])?,
         })

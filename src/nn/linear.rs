@@ -1,6 +1,7 @@
 //! A linear map of the last axis.
 
 use crate::error::Result;
+use crate::ops;
 use crate::tensor::{Param, Tensor};
 use crate::weights::Scope;
 
@@ -12,6 +13,7 @@ use crate::weights::Scope;
 pub(crate) struct Linear {
     weight: Param,
     bias: Option<Param>,
+    op: ops::Linear,
 }
 
 impl Linear {
@@ -30,6 +32,7 @@ impl Linear {
         Ok(Self {
             weight: scope.get("weight", [out_features, in_features])?,
             bias: Some(scope.get("bias", [out_features])?),
+            op: scaled(scope)?,
         })
     }
 
@@ -42,6 +45,7 @@ impl Linear {
         Ok(Self {
             weight: scope.get("weight", [out_features, in_features])?,
             bias: None,
+            op: scaled(scope)?,
         })
     }
 
@@ -59,6 +63,12 @@ impl Linear {
     /// x `[.., I]` → `[.., O]`
     pub(crate) fn forward<'g>(&self, x: Tensor<'g>) -> Tensor<'g> {
         x.recorder().at(&self.weight.name);
-        x.linear(&self.weight, self.bias.as_ref())
+        x.linear(self.op, &self.weight, self.bias.as_ref())
     }
+}
+
+/// The product with a scope's weight, which may be scaled.
+fn scaled(scope: &Scope) -> Result<ops::Linear> {
+    let weight_scale = scope.weight_scale()?;
+    Ok(ops::Linear { weight_scale })
 }

@@ -11,7 +11,15 @@ const TILE: usize = 32;
 
 /// x `[.., K]`, weight `[N, K]`, bias `[N]` if any → `[.., N]`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Linear;
+pub(crate) struct Linear {
+    /// What the weight is multiplied by, as some quantised checkpoints have it.
+    pub(crate) weight_scale: f32,
+}
+
+impl Linear {
+    /// The weight as it is stored.
+    pub(crate) const PLAIN: Self = Self { weight_scale: 1.0 };
+}
 
 impl Op for Linear {
     fn name(&self) -> &'static str {
@@ -54,6 +62,7 @@ impl Op for Linear {
             .param("columns", columns)
             .param("depth", depth / lanes.count())
             .param("column_tiles", column_tiles)
+            .param_f32("weight_scale", self.weight_scale)
             .groups(rows.div_ceil(TILE) * column_tiles);
         vec![dispatch]
     }
@@ -69,7 +78,8 @@ impl Op for Linear {
         rows.for_each(|(y, x)| {
             for (column, y) in y.iter_mut().enumerate() {
                 let weights = &weight.data()[column * depth..][..depth];
-                *y = dot(x, weights) + inputs.get(2).map_or(0.0, |bias| bias.data()[column]);
+                let bias = inputs.get(2).map_or(0.0, |bias| bias.data()[column]);
+                *y = dot(x, weights) * self.weight_scale + bias;
             }
         });
         y
@@ -82,14 +92,14 @@ impl Op for Linear {
 
 impl<'g> Tensor<'g> {
     /// x `[.., K]`, weight `[N, K]`, bias `[N]` → `[.., N]`.
-    pub(crate) fn linear(self, weight: &Param, bias: Option<&Param>) -> Tensor<'g> {
+    pub(crate) fn linear(self, op: Linear, weight: &Param, bias: Option<&Param>) -> Tensor<'g> {
         let recorder = self.recorder();
         let others: Vec<Tensor<'g>> = [Some(weight), bias]
             .into_iter()
             .flatten()
             .map(|p| recorder.param(p))
             .collect();
-        self.apply(Linear, &others)
+        self.apply(op, &others)
     }
 }
 
@@ -98,7 +108,7 @@ mod tests {
     use super::*;
     use crate::ops::testing::op_test;
 
-    op_test!(linear: [Linear], [
+    op_test!(linear: [Linear::PLAIN, Linear { weight_scale: 0.3 }], [
         [[1, 1], [1, 1], [1]],
         [[3, 7], [5, 7]],
         [[31, 33], [33, 33], [33]],
@@ -107,5 +117,5 @@ mod tests {
         [[1009, 2], [1, 2], [1]]
     ], f32 = 2e-5, f16 = 3e-3);
     // 65,536 tiles of rows: beyond the 65,535 workgroups that one axis of a grid allows.
-    op_test!(more_groups_than_one_grid_axis_holds: [Linear], [[[2097121, 1], [1, 1]]], f32 = 2e-5, f16 = 3e-3);
+    op_test!(more_groups_than_one_grid_axis_holds: [Linear::PLAIN], [[[2097121, 1], [1, 1]]], f32 = 2e-5, f16 = 3e-3);
 }

@@ -1,6 +1,6 @@
 //! Every operation at inputs that make its shader variants, for tests that look at all of them.
 
-use super::{Conv2dGeometry, Mask, Padding, RowField, STATE_SLOTS, TimestepEmbedding};
+use super::{Conv2dGeometry, Linear, Mask, Padding, RowField, STATE_SLOTS, TimestepEmbedding};
 use crate::tensor::{DType, Layout, Param, Recorder, Shape, Tensor};
 
 /// The widths of the heads in the demo model, SD 1, SD 2 and their VAEs, and one that is odd.
@@ -72,7 +72,7 @@ fn products(recorder: &Recorder, types: WeightTypes, channels: usize, out_channe
     let window = param(types.weight, [out_channels, 3, 3, channels]);
     let bias = param(types.bias, [out_channels]);
     for bias in [None, Some(&bias)] {
-        x.linear(&matrix, bias);
+        x.linear(Linear::PLAIN, &matrix, bias);
         x.conv2d(&window, bias, same);
     }
     let ids = recorder.input("ids", [2, 3], DType::U32);

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::families::{self, Defaults, ModelConfig, Purpose};
 use crate::networks::{ClipTextEncoder, Unet, VaeDecoder, VaeEncoder};
 use crate::sampling::{self, Table};
-use crate::weights::{ModelFiles, Weights};
+use crate::weights::{ModelFiles, Weights, scaled_weight};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -114,11 +114,15 @@ impl Model {
             DRAWING_PARTS.iter().any(|part| name.starts_with(part))
                 && !unread.iter().any(|end| name.starts_with(end))
         };
+        let is_used = |name: &&str| {
+            let scaled = scaled_weight(name);
+            used.contains(*name) || scaled.is_some_and(|weight| used.contains(weight.as_str()))
+        };
         match self
             .weights
             .names()
             .filter(drawing)
-            .find(|name| !used.contains(*name))
+            .find(|name| !is_used(name))
         {
             None => Ok(()),
             Some(name) => Err(Error::UnknownModel {

@@ -25,7 +25,7 @@ pub use files::ModelFiles;
 pub(crate) use folder::{read_json, read_text};
 pub use inventory::PartInfo;
 pub(crate) use names::Naming;
-pub(crate) use scope::Scope;
+pub(crate) use scope::{Scope, scaled_weight};
 
 use crate::error::Result;
 use crate::tensor::{DType, Layout, Param, Shape, float8};

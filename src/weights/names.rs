@@ -120,8 +120,16 @@ const IGNORABLE_PREFIXES: &[&str] = &[
 ];
 
 /// The same by the last segment: CLIP's positions are 0, 1, 2, … in every file, and its temperature
-/// was for comparing texts with pictures.
-const IGNORABLE_SUFFIXES: &[&str] = &["position_ids", "logit_scale"];
+/// was for comparing texts with pictures. Of quantised files the words that they are, and the scales
+/// of activations, which are not rounded here.
+const IGNORABLE_SUFFIXES: &[&str] = &[
+    "position_ids",
+    "logit_scale",
+    "scaled_fp8",
+    "comfy_quant",
+    "scale_input",
+    "input_scale",
+];
 
 const UNET_LDM_RESNET: Tail = Renamed(&[
     ("in_layers.0", "norm1"),

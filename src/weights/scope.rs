@@ -6,6 +6,17 @@ use crate::tensor::{Param, Shape};
 use std::fmt::Display;
 use std::sync::Arc;
 
+/// What ComfyUI calls the scale of a quantised weight, in `scaled_fp8` files and in later ones.
+const WEIGHT_SCALES: [&str; 2] = ["scale_weight", "weight_scale"];
+
+/// The weight that a tensor of that name scales.
+pub(crate) fn scaled_weight(name: &str) -> Option<String> {
+    let (layer, leaf) = name.rsplit_once('.')?;
+    WEIGHT_SCALES
+        .contains(&leaf)
+        .then(|| format!("{layer}.weight"))
+}
+
 /// The weights below one name, such as `unet.down_blocks.0`. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Scope {
@@ -49,6 +60,37 @@ impl Scope {
             return Err(self.mismatch(&name, shape)?);
         };
         Ok(self.weights.make_param(&name, shape, dtype))
+    }
+
+    /// The number that `weight` is multiplied by, as quantised checkpoints have it; 1 without one.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if there is a scale that is not one finite number.
+    pub(crate) fn weight_scale(&self) -> Result<f32> {
+        let Some(name) = WEIGHT_SCALES.iter().find(|name| self.has(name)) else {
+            return Ok(1.0);
+        };
+        match self.weights.values(&self.full(name)).as_deref() {
+            Some(&[scale]) if scale.is_finite() => Ok(scale),
+            _ => Err(self.unsupported(format_args!(
+                "{name} is not one number for all of the weight; use an f16, bf16 or f32 version \
+                 of the model"
+            ))),
+        }
+    }
+
+    /// That `weight` is what is stored, for layers that know no scale of it.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if there is any.
+    pub(crate) fn check_unscaled(&self) -> Result<()> {
+        match WEIGHT_SCALES.iter().find(|name| self.has(name)) {
+            None => Ok(()),
+            Some(name) => Err(self.unsupported(format_args!(
+                "{name} of a layer that is no product of matrices; use an f16, bf16 or f32 version \
+                 of the model"
+            ))),
+        }
     }
 
     /// Whether there is exactly this tensor.

@@ -114,3 +114,29 @@ fn scopes_and_tensors_are_told_apart() {
         Err(Error::MissingTensor { .. })
     ));
 }
+
+#[test]
+fn a_scale_is_one_number_for_all_of_a_weight() {
+    let scaled = |name: &str, dtype: &str, shape: &[usize]| {
+        open_bytes(&tensor_file(&[
+            ("unet.conv_in.weight", "F8_E4M3", &[8, 4]),
+            (&format!("unet.conv_in.{name}"), dtype, shape),
+        ]))
+        .unwrap()
+        .scope("unet.conv_in")
+    };
+    assert_eq!(scaled("bias", "F16", &[8]).weight_scale().unwrap(), 1.0);
+    scaled("bias", "F16", &[8]).check_unscaled().unwrap();
+    for name in ["scale_weight", "weight_scale"] {
+        for shape in [&[][..], &[1]] {
+            // The file is of zeros.
+            assert_eq!(scaled(name, "F32", shape).weight_scale().unwrap(), 0.0);
+        }
+        for (dtype, shape) in [("F32", [8, 1]), ("F8_E8M0", [8, 2])] {
+            let error = scaled(name, dtype, &shape).weight_scale().unwrap_err();
+            assert!(error.to_string().contains("not one number"), "{error}");
+        }
+        let error = scaled(name, "F32", &[]).check_unscaled().unwrap_err();
+        assert!(matches!(error, Error::Unsupported(_)), "{error}");
+    }
+}

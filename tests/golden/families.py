@@ -1,6 +1,6 @@
 """Records what diffusers computes with the families beside Stable Diffusion 1.x.
 
-    python families.py
+    python families.py [MODEL …]
 
 writes data/models/ (tiny random models, see family_models.py), data/networks/ and data/pictures/, beside those of models.py and
 pictures.py. Runs are those of diffusers' own pipelines, listened to at the end of each step. f32, one CPU thread.
@@ -9,6 +9,7 @@ pictures.py. Runs are those of diffusers' own pipelines, listened to at the end 
 import json
 import logging
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -66,6 +67,8 @@ CASES = [
          guidance_scale=7.0, prompt="a tall tree", negative_prompt="", seed=36),
     dict(name="bksdm_clip_skip", model="tiny_bksdm", sampler="ddim", schedule="leading", height=28, width=20, steps=4,
          guidance_scale=1.0, prompt="a stone bridge", negative_prompt="", seed=39, clip_skip=2),  # diffusers skips for the prompt alone
+    dict(name="fp8_ddim_leading", model="tiny_fp8", sampler="ddim", schedule="leading", height=28, width=36, steps=4,
+         guidance_scale=6.0, prompt="a yellow door", negative_prompt="dark", seed=41),
     dict(name="lcm_lcm", model="tiny_lcm", sampler="lcm", schedule="lcm", height=36, width=28, steps=4,
          guidance_scale=8.0, prompt="a blue bird", negative_prompt="", seed=37),
 ]  # fmt: skip
@@ -289,10 +292,11 @@ def main():
     logging.disable(logging.WARNING)
     built = {}
     with tempfile.TemporaryDirectory() as scratch:
-        for name, spec in family_models.SPECS.items():
+        for name in sys.argv[1:] or family_models.SPECS:
+            spec = family_models.SPECS[name]
             networks = family_models.build(spec)
             tokens = tokenizers(networks, Path(scratch))
-            write_single_file(name, networks)
+            write_single_file(name, family_models.quantise(networks) if name == "tiny_fp8" else networks)
             if name == "tiny_xl":
                 write_folder(name, networks, tokens)
             if name != "tiny_sd2_ztsnr":  # the network of tiny_sd2

@@ -4,6 +4,8 @@ A model is a dict of diffusers' networks with weights drawn by name (models.draw
 the names of the original training code: OpenCLIP's text encoders with fused projections among them.
 """
 
+from types import SimpleNamespace
+
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
@@ -73,6 +75,7 @@ SPECS = {
     # SSD-1B's structure (Gupta et al. 2024): transformers of different depths in a level, one residual block in the middle.
     "tiny_ssd": {"unet": SSD_UNET, "vae": XL_VAE, "text_encoder": CLIP_L, "text_encoder_2": OPEN_CLIP},
     # BK-SDM's structure (Kim et al. 2023): one layer a level, nothing in the middle.
+    "tiny_fp8": {"unet": SD1_UNET, "vae": SD2["vae"], "text_encoder": CLIP_L},
     "tiny_bksdm": {"unet": SD1_UNET | {"mid_block_type": None}, "vae": SD2["vae"], "text_encoder": CLIP_L},
 }
 
@@ -178,7 +181,35 @@ def single_file(name, networks):
     tensors = ldm_unet(networks["unet"], spec["unet"]) | models.ldm_vae(networks["vae"].state_dict(), spec["vae"])
     for part, (prefix, names) in TEXT_PREFIXES.get(name, PLAIN_TEXT).items():
         tensors |= {f"{prefix}{inner}": value for inner, value in names(networks[part]).items()}
-    return {key: value.half() for key, value in tensors.items()}
+    if name == "tiny_fp8":  # ComfyUI's word for scaled weights
+        tensors["model.diffusion_model.scaled_fp8"] = torch.zeros(2, dtype=torch.float8_e4m3fn)
+    return {key: value if is_quantised(key, value) else value.half() for key, value in tensors.items()}
+
+
+def is_quantised(key, value):
+    return value.element_size() == 1 or key.endswith(".scale_weight")
+
+
+def quantise(networks):
+    """Rounds weights to eight bits, in place -> the same networks as they are stored: the UNet's windows as they are and its
+    matrices scaled by tensor (ComfyUI's `scaled_fp8`: weight = stored · scale_weight), all of the text encoder in e5m2."""
+    stored = {}
+    for part, network in networks.items():
+        found, values = {}, {}
+        for key, value in network.state_dict().items():
+            scale = value.abs().max() / 448 if part == "unet" and value.ndim == 2 else None
+            if scale is not None:
+                found[key] = (value / scale).to(torch.float8_e4m3fn)
+                found[key.removesuffix("weight") + "scale_weight"] = scale
+                values[key] = found[key].float() * scale
+            elif part == "text_encoder" or part == "unet" and value.ndim == 4:
+                found[key] = value.to(torch.float8_e4m3fn if part == "unet" else torch.float8_e5m2)
+                values[key] = found[key].float()
+            else:
+                found[key] = values[key] = value
+        network.load_state_dict(values)
+        stored[part] = SimpleNamespace(state_dict=lambda found=found: found)
+    return stored
 
 
 def config_entry(name, scheduler):
