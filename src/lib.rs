@@ -55,9 +55,9 @@ pub use hub::{Hub, Pull, PullProgress, Pulled};
 pub use image::{Difference, Image, PARAMETERS_KEYWORD, Parameters, PngInfo, REQUEST_KEYWORD};
 pub use library::{Library, LibraryFile, LibraryModel, ModelKind, Place, PlaceOrigin};
 pub use pipeline::{
-    BatchNoise, LoadProgress, MAX_BATCH_SIZE, MAX_SIDE_PX, Memory, Model, ModelReport, Noise,
-    Pipeline, PlanOptions, Precision, Preset, Program, Recipe, Request, Run, Step, StepNoise,
-    Summary, Task, TensorSummary, Trace,
+    BatchNoise, LoadOptions, LoadProgress, MAX_BATCH_SIZE, MAX_SIDE_PX, Memory, Model, ModelReport,
+    Noise, PartMemory, Pipeline, PlanOptions, Precision, Preset, Program, Recipe, Request,
+    Residence, Run, Step, StepNoise, Summary, Task, TensorSummary, Trace,
 };
 pub use plan::{DispatchReport, PlanReport};
 pub use text::PromptStyle;

@@ -1,5 +1,5 @@
-//! How much memory the loading of a large checkpoint takes beside the weights themselves. A test
-//! binary of its own, since resident memory is counted for a whole process.
+//! How much memory a large checkpoint takes: beside its weights while it is loaded, and in all where
+//! there is a limit. A test binary of its own, since resident memory is counted for a whole process.
 
 #[cfg(not(target_os = "linux"))]
 #[test]
@@ -15,10 +15,15 @@ mod sd15;
 mod linux {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-    use aquatint::{Device, Model, Pipeline, Request};
+    use aquatint::{Device, LoadOptions, Model, Pipeline, Request, Residence};
+    use std::sync::{Mutex, MutexGuard, PoisonError};
+    use tempfile::TempDir;
 
     /// What loading may take for a moment, and what it may leave when the pipeline is dropped.
     const LIMIT_BYTES: u64 = 256_000_000;
+
+    /// Held by the test that is measuring.
+    static MEASURING: Mutex<()> = Mutex::new(());
 
     /// Bytes of this process in memory, from `/proc/self/status`.
     struct Resident {
@@ -27,6 +32,12 @@ mod linux {
     }
 
     impl Resident {
+        /// Forgets the peak until now, which leaves what is in memory now.
+        fn forget_peak() {
+            // proc_pid_clear_refs(5): "5" resets the high water mark.
+            std::fs::write("/proc/self/clear_refs", "5").unwrap();
+        }
+
         fn read() -> Self {
             let status = std::fs::read_to_string("/proc/self/status").unwrap();
             let bytes = |field: &str| {
@@ -55,6 +66,28 @@ mod linux {
         }
     }
 
+    /// Waits until no other test measures, and forgets its peak.
+    fn alone() -> MutexGuard<'static, ()> {
+        let alone = MEASURING.lock().unwrap_or_else(PoisonError::into_inner);
+        Resident::forget_peak();
+        alone
+    }
+
+    /// A model of Stable Diffusion 1.5's size, in a folder that goes with it.
+    fn model() -> (TempDir, Model) {
+        // Not the system's folder for temporary files, which may itself lie in memory.
+        std::fs::create_dir_all(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let path = folder.path().join("sd15.safetensors");
+        super::sd15::write_zeros(&path);
+        let model = Model::open(&path).unwrap();
+        (folder, model)
+    }
+
+    fn mb(bytes: u64) -> f64 {
+        bytes as f64 / 1e6
+    }
+
     /// Peak memory of the load, less what there was before, less what the adapter itself keeps.
     ///
     /// A graphics card keeps the weights in memory of its own, which is not in the process's
@@ -64,14 +97,11 @@ mod linux {
     #[test]
     fn a_large_checkpoint_passes_through_little_memory() {
         let Some(device) = adapter() else { return };
-        // Not the system's folder for temporary files, which may itself lie in memory.
-        std::fs::create_dir_all(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let path = folder.path().join("sd15.safetensors");
-        super::sd15::write_zeros(&path);
+        let _alone = alone();
+        let (_folder, model) = model();
 
         let before = Resident::read();
-        let pipeline = Pipeline::new(&device, Model::open(&path).unwrap()).unwrap();
+        let pipeline = Pipeline::new(&device, model).unwrap();
         let loaded = Resident::read();
         let request = Request::new("").size(64, 64);
         let weight_bytes = pipeline.memory(&request).unwrap().weight_bytes;
@@ -83,7 +113,6 @@ mod linux {
         drop(pipeline);
         let dropped = Resident::read();
 
-        let mb = |bytes: u64| bytes as f64 / 1e6;
         eprintln!(
             "on {}: {:.0} MB of weights; resident {:.0} MB before, {:.0} at the peak, \
              {:.0} when loaded, {:.0} when dropped",
@@ -110,5 +139,45 @@ mod linux {
             "{:.0} MB are left of a pipeline that was dropped",
             mb(left)
         );
+    }
+
+    /// A whole picture under a limit that the UNet alone fits in, and all parts together do not. On
+    /// software Vulkan everything that is on the device is memory of this process.
+    #[test]
+    fn parts_in_turn_stay_within_the_limit() {
+        const VRAM_BYTES: u64 = 1_750_000_000;
+        let Some(device) = adapter() else { return };
+        let _alone = alone();
+        let (_folder, model) = model();
+        let options = LoadOptions {
+            vram_bytes: Some(VRAM_BYTES),
+        };
+
+        let before = Resident::read();
+        let pipeline = Pipeline::with_options(&device, model, &options, &mut |_| ()).unwrap();
+        let request = Request::new("").size(64, 64).steps(1).guidance_scale(1.0);
+        let memory = pipeline.memory(&request).unwrap();
+        assert_eq!(memory.residence, Residence::InTurn);
+        let images = pipeline.generate(&request).unwrap();
+        let drawn = Resident::read();
+
+        eprintln!(
+            "on {}: {:.0} MB at once of {:.0} MB; resident {:.0} MB before, {:.0} at the peak, \
+             {:.0} after the picture",
+            device.info().name,
+            mb(memory.resident_bytes()),
+            mb(memory.total_bytes()),
+            mb(before.now),
+            mb(drawn.peak),
+            mb(drawn.now)
+        );
+        assert_eq!(images.len(), 1);
+        let allowed = VRAM_BYTES + LIMIT_BYTES;
+        assert!(
+            memory.total_bytes() > allowed,
+            "the limit is so high that all parts fit together"
+        );
+        let taken = drawn.peak.saturating_sub(before.now);
+        assert!(taken <= allowed, "the picture took {:.0} MB", mb(taken));
     }
 }

@@ -8,6 +8,7 @@ use aquatint::{Noise, Preset};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Command, CommandFactory, Parser, Subcommand};
 
+use super::device::DeviceArgs;
 use super::families::FamiliesArgs;
 use super::manual::{CompletionsArgs, ManArgs};
 use super::model::{ModelArgs, PartArgs, RefinerArgs};
@@ -246,12 +247,8 @@ pub(super) struct GenerateArgs {
     #[arg(long, value_name = "SOURCE", value_parser = noise)]
     pub(super) noise: Option<Noise>,
 
-    /// Graphics adapter to use: its index or a part of its name [default: the fastest kind]
-    ///
-    /// `aquatint devices` lists them. `reference` computes every operation by its plain
-    /// definition on the CPU: slow, needs no driver, for checking.
-    #[arg(long, value_name = "INDEX|NAME")]
-    pub(super) device: Option<String>,
+    #[command(flatten)]
+    pub(super) device: DeviceArgs,
 
     /// File to write, or a folder to write into
     ///

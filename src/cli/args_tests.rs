@@ -1,4 +1,5 @@
 use super::*;
+use crate::cli::values::bytes;
 
 fn generate(arguments: &[&str]) -> GenerateArgs {
     let argv = std::iter::once("aquatint").chain(arguments.iter().copied());
@@ -27,6 +28,37 @@ fn a_prompt_alone_is_generate() {
     assert_eq!(generate(&["generate", "plan"]).prompt, "plan");
     assert_eq!(generate(&[""]).prompt, "");
     assert_eq!(generate(&["-q", "--", "-v"]).prompt, "-v");
+}
+
+#[test]
+fn amounts_of_memory_have_the_units_of_disks_or_of_processors() {
+    for (typed, expected) in [
+        ("6GB", 6_000_000_000),
+        ("800mb", 800_000_000),
+        ("5.5 GiB", 5_905_580_032),
+        ("512MiB", 536_870_912),
+        ("4G", 4_294_967_296),
+        ("1048576", 1_048_576),
+        ("7b", 7),
+        ("640k", 655_360),
+        ("99999999999GB", u64::MAX),
+    ] {
+        assert_eq!(bytes(typed), Ok(expected), "{typed}");
+    }
+    for typed in [
+        "",
+        "GB",
+        "0",
+        "0.2b",
+        "-6GB",
+        "6 GB free",
+        "6TBs",
+        "1.2.3GB",
+        "half",
+    ] {
+        let refusal = bytes(typed).unwrap_err();
+        assert!(refusal.contains("as in 6GB"), "{typed}: {refusal}");
+    }
 }
 
 #[test]

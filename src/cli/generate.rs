@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use aquatint::{AdapterInfo, Device, Image, Model, Pipeline, Request, Trace};
+use aquatint::{AdapterInfo, Image, Pipeline, Request, Trace};
 use serde::Serialize;
 
 use super::args::GenerateArgs;
@@ -13,9 +13,6 @@ use super::output::{self, Facts};
 use super::progress::Progress;
 use super::values::Seed;
 use super::{print, print_json};
-
-/// The name of the CPU interpreter among devices.
-const REFERENCE: &str = "reference";
 
 /// Loads the model, draws, and writes the files.
 pub(super) fn run(args: &GenerateArgs) -> Outcome {
@@ -32,8 +29,10 @@ pub(super) fn run(args: &GenerateArgs) -> Outcome {
     let model = args.model.open()?;
     let model_name = model.name().to_owned();
     let refiner = args.refiner.open()?;
-    let device = open_device(args.device.as_deref())?;
-    let pipeline = load(&device, model, refiner, &progress, &interrupt)?;
+    let device = args.device.open()?;
+    let pipeline = args
+        .device
+        .load(&device, model, refiner, &progress, &interrupt)?;
     let load_ms = milliseconds(started);
 
     let request = pipeline.resolve(&request)?;
@@ -111,39 +110,6 @@ fn typed_request(args: &GenerateArgs) -> Request {
     request.preset = args.preset;
     request.noise = args.noise.clone();
     request
-}
-
-/// The device of `--device`, or the best there is.
-pub(super) fn open_device(typed: Option<&str>) -> Outcome<Device> {
-    match typed {
-        None => Ok(Device::best()?),
-        Some(REFERENCE) => Ok(Device::reference()),
-        Some(index_or_name) => Ok(Device::select(index_or_name)?),
-    }
-}
-
-/// Puts a model on a device behind a progress bar, and a refiner after it, if there is one.
-pub(super) fn load(
-    device: &Device,
-    model: Model,
-    refiner: Option<Model>,
-    progress: &Progress,
-    interrupt: &Interrupt,
-) -> Outcome<Pipeline> {
-    let load = |model| -> Outcome<Pipeline> {
-        let bar = progress.loading();
-        let pipeline = Pipeline::with_progress(device, model, &mut |loaded| {
-            interrupt.exit_if_asked();
-            bar.show(&loaded);
-        })?;
-        interrupt.check()?;
-        Ok(pipeline)
-    };
-    let pipeline = load(model)?;
-    match refiner {
-        Some(refiner) => Ok(pipeline.with_refiner(load(refiner)?)?),
-        None => Ok(pipeline),
-    }
 }
 
 /// The resolved settings in one line, so that a picture can be made again.

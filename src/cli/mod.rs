@@ -3,6 +3,7 @@
 //! Results go to stdout (paths, tables, `--json`), everything said on the way to stderr.
 
 mod args;
+mod device;
 mod devices;
 mod failure;
 mod families;

@@ -8,8 +8,9 @@ use aquatint::{
 use clap::Args;
 use serde::Serialize;
 
+use super::device::DeviceArgs;
 use super::failure::{Failure, Outcome};
-use super::generate::{draw, load, open_device, settings};
+use super::generate::{draw, settings};
 use super::interrupt::Interrupt;
 use super::model::{self, PartArgs, RefinerArgs};
 use super::output::{Facts, Pattern};
@@ -51,11 +52,8 @@ pub(super) struct ReplayArgs {
     #[arg(long, value_name = "TYPE", value_enum)]
     precision: Option<PrecisionArg>,
 
-    /// Graphics adapter to use: its index or a part of its name, or `reference`
-    ///
-    /// The same picture to the last bit is promised on the same device only.
-    #[arg(long, value_name = "INDEX|NAME")]
-    device: Option<String>,
+    #[command(flatten)]
+    device: DeviceArgs,
 
     /// File to write, or a folder to write into; as for `generate`
     #[arg(short, long, value_name = "PATTERN", default_value = Pattern::DEFAULT)]
@@ -93,8 +91,10 @@ pub(super) fn run(args: &ReplayArgs) -> Outcome {
     let model = model(&recipe, args, &progress)?;
     let model_name = model.name().to_owned();
     let refiner = refiner(&recipe, args)?;
-    let device = open_device(args.device.as_deref())?;
-    let pipeline = load(&device, model, refiner, &progress, &interrupt)?;
+    let device = args.device.open()?;
+    let pipeline = args
+        .device
+        .load(&device, model, refiner, &progress, &interrupt)?;
     let request = pipeline.resolve(&request)?;
     progress.note(settings(&request, &model_name, device.info()));
 

@@ -126,6 +126,42 @@ pub(super) fn whole_number(typed: &str) -> Result<usize, String> {
         .map_err(|_| "must be a whole number of at least 1".to_owned())
 }
 
+/// An amount of memory, in bytes or with a unit: of the disk's kind (GB, 10⁹ bytes) or the
+/// processor's (GiB, 2³⁰). A letter alone is of the latter kind, as for other programs.
+pub(super) fn bytes(typed: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u32, u32); 10] = [
+        ("kb", 10, 3),
+        ("mb", 10, 6),
+        ("gb", 10, 9),
+        ("kib", 2, 10),
+        ("mib", 2, 20),
+        ("gib", 2, 30),
+        ("k", 2, 10),
+        ("m", 2, 20),
+        ("g", 2, 30),
+        ("b", 2, 0),
+    ];
+    let lower = typed.trim().to_lowercase();
+    let digits = lower.find(|c: char| !c.is_ascii_digit() && c != '.');
+    let (number, unit) = lower.split_at(digits.unwrap_or(lower.len()));
+    let known = UNITS.iter().find(|(name, ..)| *name == unit.trim());
+    let scale = match known {
+        Some((_, base, exponent)) => Some(f64::from(*base).powi(exponent.cast_signed())),
+        None => unit.is_empty().then_some(1.0),
+    };
+    let amount = number.parse().ok().zip(scale);
+    let amount = amount.map(|(number, scale): (f64, f64)| number * scale);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "there is no sign, and what is more than u64 holds is as good as its most"
+    )]
+    amount
+        .filter(|amount| *amount >= 1.0)
+        .map(|amount| amount as u64)
+        .ok_or_else(|| "must be an amount of memory, as in 6GB, 5.5GiB or 800MB".to_owned())
+}
+
 /// A number that is not NaN and not infinite.
 pub(super) fn finite_number(typed: &str) -> Result<f64, String> {
     let number = typed.parse().ok().filter(|number: &f64| number.is_finite());

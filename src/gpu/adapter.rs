@@ -72,6 +72,7 @@ impl AdapterInfo {
             ("subgroup_min_size", u64::from(info.subgroup_min_size)),
             ("subgroup_max_size", u64::from(info.subgroup_max_size)),
         ];
+        let memory = memory_bytes(adapter).map(|bytes| (MEMORY_BYTES, bytes));
         Self {
             index,
             name: info.name,
@@ -82,9 +83,42 @@ impl AdapterInfo {
                 .trim()
                 .to_owned(),
             features: features.map(|(_, name)| (*name).to_owned()).collect(),
-            limits: limits.map(|(name, value)| (name.to_owned(), value)).into(),
+            limits: limits
+                .into_iter()
+                .chain(memory)
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
         }
     }
+}
+
+/// The name of an adapter's own memory among its limits.
+pub(super) const MEMORY_BYTES: &str = "memory_bytes";
+
+/// Bytes of an adapter's own memory, where the driver tells and it is not the system's: the largest
+/// of Vulkan's heaps on the device.
+#[cfg(any(target_os = "linux", windows))]
+fn memory_bytes(adapter: &wgpu::Adapter) -> Option<u64> {
+    /// `VK_MEMORY_HEAP_DEVICE_LOCAL_BIT`
+    const DEVICE_LOCAL: u32 = 1;
+    if adapter.get_info().device_type != wgpu::DeviceType::DiscreteGpu {
+        return None;
+    }
+    // SAFETY: the adapter underneath is only read, and lives as long as this borrow.
+    let vulkan = unsafe { adapter.as_hal::<wgpu::hal::api::Vulkan>() }?;
+    let instance = vulkan.shared_instance().raw_instance();
+    // SAFETY: the handle is that of this instance's own device; the call writes to what it returns.
+    let memory =
+        unsafe { instance.get_physical_device_memory_properties(vulkan.raw_physical_device()) };
+    let heaps = memory.memory_heaps_as_slice().iter();
+    let own = heaps.filter(|heap| heap.flags.as_raw() & DEVICE_LOCAL != 0);
+    own.map(|heap| heap.size).max()
+}
+
+/// Bytes of an adapter's own memory, where there is a way to ask for it: not here.
+#[cfg(not(any(target_os = "linux", windows)))]
+fn memory_bytes(_adapter: &wgpu::Adapter) -> Option<u64> {
+    None
 }
 
 /// Features that are taken when there, and never required.

@@ -95,6 +95,12 @@ impl Device {
         }
     }
 
+    /// Bytes of memory that the device has to itself; `None` where the driver does not tell, or it is
+    /// the system's.
+    pub fn memory_bytes(&self) -> Option<u64> {
+        self.info().limits.get(adapter::MEMORY_BYTES).copied()
+    }
+
     /// The graphics device; `None` for the interpreter.
     pub(crate) fn gpu(&self) -> Option<&Arc<Gpu>> {
         match &self.backend {

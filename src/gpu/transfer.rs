@@ -18,19 +18,6 @@ impl Gpu {
             .write_buffer(&buffer.inner, 0, &encode(values, view.dtype));
     }
 
-    /// Copies bytes from `offset` of one buffer to the head of another.
-    ///
-    /// # Errors
-    /// [`Error::DeviceLost`] or [`Error::Gpu`].
-    pub(crate) fn copy(&self, from: &Buffer, offset: u64, to: &Buffer, bytes: u64) -> Result<()> {
-        let mut encoder = self
-            .device
-            .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        encoder.copy_buffer_to_buffer(&from.inner, offset, &to.inner, 0, whole_words(bytes));
-        self.queue.submit([encoder.finish()]);
-        self.check()
-    }
-
     /// The values of `view` at the head of `buffer`, once everything submitted is done.
     ///
     /// # Errors

@@ -108,6 +108,7 @@ async fn encode(
     request: &Request,
     prompts: &Prompts,
 ) -> Result<Vec<Encoded>> {
+    encoders.begin().await?;
     loop {
         write_texts(&encoders, model, prompts)?;
         if encoders.run().await? {

@@ -3,7 +3,7 @@
 use super::conditioning::{Conditioning, condition};
 use super::handle::Pipeline;
 use super::latent::LatentShape;
-use super::plans::{Lease, Part, Stage};
+use super::plans::{Lease, Part, Placement, Stage};
 use super::prompts::Prompts;
 use super::recordings::{StepShape, TextShape, ends};
 use super::request::Request;
@@ -25,7 +25,7 @@ pub(super) struct Share {
     step: Part,
 }
 
-/// A share whose memory is taken, before anything runs.
+/// A share whose memory is taken before anything runs, unless parts take turns.
 #[derive(Debug)]
 pub(super) struct Reserved {
     share: Share,
@@ -68,21 +68,19 @@ impl Share {
     }
 
     /// Frees what this run uses neither for its share nor for `others` of the same model.
-    pub(super) fn make_room(&self, others: &[Part], compute: DType) {
-        let parts = [self.encoder, self.step].into_iter();
-        let parts = parts.chain(others.iter().copied());
-        let keys: Vec<_> = parts.map(|part| (part, compute)).collect();
-        self.pipeline.plans().keep_only(&keys);
+    pub(super) fn make_room(&self, others: &[Part], placement: Placement) {
+        let parts = [&[self.encoder, self.step], others].concat();
+        self.pipeline.plans().make_room(&parts, placement);
     }
 
-    /// Takes the memory, with activations stored as `compute`.
+    /// Takes the memory, unless parts take turns.
     ///
     /// # Errors
     /// As [`Lease::take`].
-    pub(super) async fn reserve(self, compute: DType) -> Result<Reserved> {
+    pub(super) async fn reserve(self, placement: Placement) -> Result<Reserved> {
         Ok(Reserved {
-            encoder: Lease::take(&self.pipeline, self.encoder, compute).await?,
-            step: Lease::take(&self.pipeline, self.step, compute).await?,
+            encoder: Lease::take(&self.pipeline, self.encoder, placement).await?,
+            step: Lease::take(&self.pipeline, self.step, placement).await?,
             share: self,
         })
     }
@@ -124,23 +122,24 @@ impl Reserved {
 }
 
 impl Denoiser {
-    /// Begins at a row with a state from the CPU.
+    /// Begins its turn at a row, with a state.
     ///
     /// # Errors
-    /// As [`Runner::write`].
-    pub(super) fn begin(&self, row: usize, state: &[f32]) -> Result<()> {
+    /// As [`Lease::begin`] and [`Runner::write`].
+    pub(super) async fn begin(&mut self, row: usize, state: &[f32]) -> Result<()> {
+        self.step.begin().await?;
         self.runner().write(ends::STATE, state)?;
         self.write_constants(row)
     }
 
-    /// Begins at a row with the state that another network left.
+    /// Ends its turn, and gives the state to whoever goes on.
     ///
     /// # Errors
-    /// As [`Runner::copy_from`].
-    pub(super) fn take_over(&self, row: usize, from: &Self) -> Result<()> {
-        self.runner()
-            .copy_from(ends::STATE, from.runner(), ends::STATE, 0)?;
-        self.write_constants(row)
+    /// [`crate::Error::DeviceLost`] or [`crate::Error::Gpu`].
+    pub(super) async fn leave(&mut self) -> Result<Vec<f32>> {
+        let state = self.runner().read(ends::STATE).await?;
+        self.step.end();
+        Ok(state)
     }
 
     /// One evaluation of the network and the update after it, `index` rows into the table; in f32 if
@@ -176,7 +175,7 @@ impl Denoiser {
                 step: Some(row.step + 1),
             };
             self.step.widen(self.request.precision, stage).await?;
-            self.begin(index, &state)?;
+            self.begin(index, &state).await?;
         }
     }
 
@@ -191,7 +190,7 @@ impl Denoiser {
     }
 
     /// The runner that holds the state.
-    pub(super) fn runner(&self) -> &Runner {
+    fn runner(&self) -> &Runner {
         self.step.runner()
     }
 

@@ -2,10 +2,11 @@
 
 use super::memory::Memory;
 use super::model::Model;
-use super::plans::Plans;
+use super::plans::{Placement, Plans};
 use super::progress::LoadProgress;
 use super::refiner::{self, Planned};
 use super::request::{Precision, Request};
+use super::residence::LoadOptions;
 use super::run::Run;
 use super::trace::Trace;
 use crate::error::{Error, Result};
@@ -30,6 +31,9 @@ struct Inner {
     device: Device,
     model: Model,
     plans: Plans,
+    weight_bytes: u64,
+    /// The most that may be on the device, where there is a limit.
+    vram_bytes: Option<u64>,
 }
 
 impl Pipeline {
@@ -53,13 +57,27 @@ impl Pipeline {
     /// Puts a model's weights on the device and tells how far it is.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`], [`Error::DeviceLost`], [`Error::Gpu`], or
-    /// [`Error::BadFile`] if the file changed meanwhile.
+    /// As [`Pipeline::new`].
     pub fn with_progress(
         device: &Device,
         model: Model,
         progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<Self> {
+        Self::with_options(device, model, &LoadOptions::default(), progress)
+    }
+
+    /// Puts a model on the device as `options` say and tells how far it is. Weights that do not fit
+    /// together stay in the file until their part's turn is.
+    ///
+    /// # Errors
+    /// As [`Pipeline::new`].
+    pub fn with_options(
+        device: &Device,
+        model: Model,
+        options: &LoadOptions,
+        progress: &mut dyn FnMut(LoadProgress),
+    ) -> Result<Self> {
+        let vram_bytes = options.vram_bytes.or(device.memory_bytes());
         let residency = Residency::new(device, &model.weights);
         let params = model.params()?;
         let total_bytes = params.iter().map(|param| param.size_bytes() as u64).sum();
@@ -71,13 +89,17 @@ impl Pipeline {
                 total_bytes,
             });
         };
-        pollster::block_on(residency.upload(&params, &mut tell))?;
+        if vram_bytes.is_none_or(|limit| total_bytes <= limit) {
+            pollster::block_on(residency.upload(&params, &mut tell))?;
+        }
         let plans = Plans::new(device, Arc::new(residency));
         Ok(Self {
             inner: Arc::new(Inner {
                 device: device.clone(),
                 model,
                 plans,
+                weight_bytes: total_bytes,
+                vram_bytes,
             }),
             refiner: None,
         })
@@ -93,6 +115,11 @@ impl Pipeline {
         &self.inner.device
     }
 
+    /// Bytes of the model's weights, of which the device has all or those of one part.
+    pub fn weight_bytes(&self) -> u64 {
+        self.inner.weight_bytes
+    }
+
     /// What a request is filled in with.
     pub fn defaults(&self) -> &Defaults {
         self.model().defaults()
@@ -101,8 +128,9 @@ impl Pipeline {
     /// The request with every default filled in and a seed drawn where there is none.
     ///
     /// # Errors
-    /// [`Error::Request`] with the field and what is allowed, [`Error::Unsupported`] if the device
-    /// cannot hold a picture of that size.
+    /// [`Error::Request`] with the field and what is allowed; [`Error::Unsupported`] if the device
+    /// cannot hold a picture of that size, [`Error::OutOfMemory`] if the limit on its memory is too
+    /// low for one part alone, with what each needs.
     pub fn resolve(&self, request: &Request) -> Result<Request> {
         Ok(self.prepare(request)?.0)
     }
@@ -122,8 +150,8 @@ impl Pipeline {
     /// [`Error::OutOfMemory`], [`Error::Io`] and [`Error::BadFile`] of recorded noise; and
     /// [`Error::NotFinite`] of the text encoder, [`Error::DeviceLost`] and [`Error::Gpu`].
     pub fn start(&self, request: &Request) -> Result<Run> {
-        let (request, compute, _) = self.prepare(request)?;
-        pollster::block_on(Run::start(self, request, compute, None))
+        let (request, placement, _) = self.prepare(request)?;
+        pollster::block_on(Run::start(self, request, placement, None))
     }
 
     /// As [`Pipeline::start`], keeping every intermediate for [`Run::finish_traced`].
@@ -131,9 +159,9 @@ impl Pipeline {
     /// # Errors
     /// As [`Pipeline::start`].
     pub fn start_traced(&self, request: &Request) -> Result<Run> {
-        let (request, compute, _) = self.prepare(request)?;
+        let (request, placement, _) = self.prepare(request)?;
         let trace = Trace::new(&request, self.model().name())?;
-        pollster::block_on(Run::start(self, request, compute, Some(trace)))
+        pollster::block_on(Run::start(self, request, placement, Some(trace)))
     }
 
     /// Makes the pictures of a request.
@@ -158,9 +186,9 @@ impl Pipeline {
         &self.inner.plans
     }
 
-    /// A request checked and filled in, the type in which its activations are stored, and what that
-    /// takes: all that is known before a run.
-    fn prepare(&self, request: &Request) -> Result<(Request, DType, Memory)> {
+    /// A request checked and filled in, how its parts are on the device, and what that takes: all
+    /// that is known before a run.
+    fn prepare(&self, request: &Request) -> Result<(Request, Placement, Memory)> {
         let mut request = request.resolved(self.defaults())?;
         match (self.refiner(), request.refiner_start) {
             (Some(_), None) => request.refiner_start = Some(refiner::DEFAULT_START),
@@ -178,19 +206,26 @@ impl Pipeline {
             model.latent_size(request.width(), request.height())?;
         }
         request.to_json()?;
-        let (compute, memory) = self.fit(&request)?;
-        Ok((request, compute, memory))
+        let (placement, memory) = self.fit(&request)?;
+        Ok((request, placement, memory))
     }
 
-    /// The type in which a resolved request's activations are stored, and what that takes. Software
-    /// adapters have small bindings: what is too large for one in f32 may fit in f16.
-    fn fit(&self, request: &Request) -> Result<(DType, Memory)> {
+    /// How the parts of a resolved request are on the device, and what that takes. Software adapters
+    /// have small bindings: what is too large for one in f32 may fit in f16, as it may under a limit.
+    fn fit(&self, request: &Request) -> Result<(Placement, Memory)> {
         let caps = self.device().caps();
         let planned = self.planned(request)?;
-        let fit = |compute| Ok((compute, self.cost(request, &planned, compute)?));
+        let fit = |compute| {
+            let memory = self.cost(request, &planned, compute)?;
+            let memory = memory.within(self.inner.vram_bytes)?;
+            let residence = memory.residence;
+            Ok((Placement { compute, residence }, memory))
+        };
         let compute = request.precision.compute_on(self.device())?;
         match fit(compute) {
-            Err(Error::Unsupported(_)) if request.precision == Precision::Auto && caps.f16 => {
+            Err(Error::Unsupported(_) | Error::OutOfMemory { .. })
+                if request.precision == Precision::Auto && caps.f16 =>
+            {
                 fit(DType::F16)
             }
             fitted => fitted,
@@ -208,6 +243,6 @@ impl Pipeline {
         };
         let request = hand_over.refiner.as_refiner(request);
         let refiner = hand_over.refiner.model();
-        Ok(own.with(refiner.memory(&request, &planned.table, compute, &caps)?))
+        Ok(own.refined_by(refiner.memory(&request, &planned.table, compute, &caps)?))
     }
 }

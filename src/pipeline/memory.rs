@@ -4,6 +4,7 @@ use super::model::Model;
 use super::prompts::Prompts;
 use super::recordings::{Guidance, StepShape, TextShape};
 use super::request::{Precision, Request};
+use super::residence::Residence;
 use crate::error::Result;
 use crate::plan::{DispatchReport, Plan, PlanReport};
 use crate::sampling::Table;
@@ -34,25 +35,70 @@ pub struct ModelReport {
 }
 
 /// What a request takes on the device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Memory {
+    /// The weights of all parts, as stored.
+    pub weight_bytes: u64,
+    /// The activations of all parts.
+    pub activation_bytes: u64,
+    /// Each part, in the order in which they run.
+    pub parts: Vec<PartMemory>,
+    /// Which of them are there at once.
+    pub residence: Residence,
+}
+
+/// What one part of a model takes while it is on the device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PartMemory {
+    /// `text_encoder`, `unet` or `vae_decoder`, a refiner's with `refiner.` before it.
+    pub name: String,
     /// The weights, as stored.
     pub weight_bytes: u64,
-    /// The activations of all parts, which are resident together.
+    /// The activations.
     pub activation_bytes: u64,
 }
 
-impl Memory {
+impl PartMemory {
     /// Weights and activations.
     pub fn total_bytes(&self) -> u64 {
         self.weight_bytes + self.activation_bytes
     }
+}
 
-    /// Both together.
-    pub(super) fn with(self, other: Self) -> Self {
+impl Memory {
+    /// All parts together.
+    pub(super) fn of(parts: Vec<PartMemory>) -> Self {
         Self {
-            weight_bytes: self.weight_bytes + other.weight_bytes,
-            activation_bytes: self.activation_bytes + other.activation_bytes,
+            weight_bytes: parts.iter().map(|part| part.weight_bytes).sum(),
+            activation_bytes: parts.iter().map(|part| part.activation_bytes).sum(),
+            parts,
+            residence: Residence::Together,
+        }
+    }
+
+    /// The same with a refiner beside it.
+    pub(super) fn refined_by(mut self, refiner: Self) -> Self {
+        let parts = refiner.parts.into_iter().map(|part| PartMemory {
+            name: format!("refiner.{}", part.name),
+            ..part
+        });
+        self.parts.extend(parts);
+        Self::of(self.parts)
+    }
+
+    /// Weights and activations of all parts.
+    pub fn total_bytes(&self) -> u64 {
+        self.weight_bytes + self.activation_bytes
+    }
+
+    /// The most that is on the device at once.
+    pub fn resident_bytes(&self) -> u64 {
+        match self.residence {
+            Residence::Together => self.total_bytes(),
+            Residence::InTurn => {
+                let parts = self.parts.iter();
+                parts.map(PartMemory::total_bytes).max().unwrap_or(0)
+            }
         }
     }
 }
@@ -60,10 +106,14 @@ impl Memory {
 impl fmt::Display for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        let turn = match self.residence {
+            Residence::Together => "",
+            Residence::InTurn => "; parts in turn",
+        };
         write!(
             f,
-            "{:.0} MiB ({:.0} weights, {:.0} activations)",
-            mib(self.total_bytes()),
+            "{:.0} MiB ({:.0} weights, {:.0} activations{turn})",
+            mib(self.resident_bytes()),
             mib(self.weight_bytes),
             mib(self.activation_bytes)
         )
@@ -156,14 +206,15 @@ impl Model {
         let shape = StepShape::of(self, request, &prompts)?;
         let texts = TextShape::of(request, &prompts);
         let plans = self.plans(shape, texts, compute, caps)?;
-        let reports: Vec<PlanReport> = plans.iter().map(|(_, plan)| plan.report()).collect();
-        Ok(Memory {
-            weight_bytes: reports.iter().map(|report| report.weight_bytes).sum(),
-            activation_bytes: reports
-                .iter()
-                .map(|report| report.peak_activation_bytes)
-                .sum(),
-        })
+        let parts = plans.iter().map(|(name, plan)| {
+            let report = plan.report();
+            PartMemory {
+                name: (*name).to_owned(),
+                weight_bytes: report.weight_bytes,
+                activation_bytes: report.peak_activation_bytes,
+            }
+        });
+        Ok(Memory::of(parts.collect()))
     }
 
     /// Every weight that making a picture needs, each once.

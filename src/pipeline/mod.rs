@@ -16,6 +16,7 @@ mod recipe;
 mod recordings;
 mod refiner;
 mod request;
+mod residence;
 mod run;
 mod summary;
 mod tasks;
@@ -26,7 +27,7 @@ pub use handle::Pipeline;
 #[cfg(test)]
 mod network_goldens;
 
-pub use memory::{Memory, ModelReport, PlanOptions};
+pub use memory::{Memory, ModelReport, PartMemory, PlanOptions};
 pub use model::Model;
 pub use noise::{BatchNoise, StepNoise};
 pub use preset::Preset;
@@ -34,6 +35,7 @@ pub use progress::{LoadProgress, Step};
 pub use recipe::{Program, Recipe};
 pub(crate) use recordings::{Guidance, StepShape, ends};
 pub use request::{MAX_BATCH_SIZE, MAX_SIDE_PX, Noise, Precision, Request, Task};
+pub use residence::{LoadOptions, Residence};
 pub use run::Run;
 pub use summary::{Summary, TensorSummary};
 pub use trace::Trace;

@@ -4,6 +4,7 @@ use super::handle::Pipeline;
 use super::model::Model;
 use super::recordings::{StepShape, TextShape, ends};
 use super::request::Precision;
+use super::residence::Residence;
 use crate::error::{Error, Result};
 use crate::gpu::Device;
 use crate::lock::lock;
@@ -20,6 +21,15 @@ pub(super) enum Part {
     Step(StepShape),
     /// The decoder for a latent of that height and width.
     VaeDecoder([usize; 2]),
+}
+
+/// How the parts of a run are on the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Placement {
+    /// The type in which activations are stored.
+    pub(super) compute: DType,
+    /// Which parts are there at once.
+    pub(super) residence: Residence,
 }
 
 /// A part at one shape, with the type of its activations.
@@ -65,10 +75,18 @@ impl Plans {
         Runner::new(&self.device, plan, &self.residency).await
     }
 
-    /// Frees every idle runner that is none of `keys`: what the next request does not use must not
-    /// stand in its way.
-    pub(super) fn keep_only(&self, keys: &[PlanKey]) {
-        lock(&self.idle).retain(|(key, _)| keys.contains(key));
+    /// Frees every idle runner but those of `parts`: what the next request does not use must not
+    /// stand in its way. Where its parts take turns, all of them go, and their weights.
+    pub(super) fn make_room(&self, parts: &[Part], placement: Placement) {
+        match placement.residence {
+            Residence::Together => lock(&self.idle).retain(|((part, compute), _)| {
+                parts.contains(part) && *compute == placement.compute
+            }),
+            Residence::InTurn => {
+                lock(&self.idle).clear();
+                self.residency.release_all();
+            }
+        }
     }
 
     /// Keeps a runner for the next request.
@@ -79,6 +97,12 @@ impl Plans {
         });
         idle.push((key, runner));
     }
+
+    /// Frees a runner and its weights.
+    fn free(&self, runner: Runner) {
+        self.residency.release(&runner.plan().params);
+        drop(runner);
+    }
 }
 
 /// A runner on loan from the pipeline, given back on drop.
@@ -86,29 +110,58 @@ impl Plans {
 pub(super) struct Lease {
     pipeline: Pipeline,
     key: PlanKey,
+    residence: Residence,
     runner: Option<Runner>,
 }
 
 impl Lease {
-    /// Borrows the runner of a part.
+    /// Borrows the runner of a part: now, or where parts take turns, when its turn begins.
     ///
     /// # Errors
     /// As [`Runner::new`].
-    pub(super) async fn take(pipeline: &Pipeline, part: Part, compute: DType) -> Result<Self> {
-        let key = (part, compute);
-        let runner = pipeline.plans().take(pipeline.model(), key).await?;
-        Ok(Self {
+    pub(super) async fn take(
+        pipeline: &Pipeline,
+        part: Part,
+        placement: Placement,
+    ) -> Result<Self> {
+        let mut lease = Self {
             pipeline: pipeline.clone(),
-            key,
-            runner: Some(runner),
-        })
+            key: (part, placement.compute),
+            residence: placement.residence,
+            runner: None,
+        };
+        if lease.residence == Residence::Together {
+            lease.begin().await?;
+        }
+        Ok(lease)
     }
 
-    /// The runner.
+    /// Begins the part's turn: the runner is there from now on, if it was not before.
+    ///
+    /// # Errors
+    /// As [`Runner::new`].
+    pub(super) async fn begin(&mut self) -> Result<()> {
+        if self.runner.is_none() {
+            let pipeline = &self.pipeline;
+            self.runner = Some(pipeline.plans().take(pipeline.model(), self.key).await?);
+        }
+        Ok(())
+    }
+
+    /// Ends the part's turn, where parts take turns: it leaves the device.
+    pub(super) fn end(&mut self) {
+        if self.residence == Residence::InTurn
+            && let Some(runner) = self.runner.take()
+        {
+            self.pipeline.plans().free(runner);
+        }
+    }
+
+    /// The runner, between the beginning and the end of its turn.
     pub(super) fn runner(&self) -> &Runner {
         self.runner
             .as_ref()
-            .expect("a run whose widening failed is not asked again")
+            .expect("nobody asks before its turn, after it, or after a failed widening")
     }
 
     /// The type in which activations are stored.
@@ -140,13 +193,14 @@ impl Lease {
             });
         }
         self.runner = None;
-        *self = Self::take(&self.pipeline, part, DType::F32).await?;
-        Ok(())
+        self.key = (part, DType::F32);
+        self.begin().await
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        self.end();
         if let Some(runner) = self.runner.take() {
             self.pipeline.plans().give_back(self.key, runner);
         }

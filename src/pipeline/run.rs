@@ -5,7 +5,7 @@ use super::denoiser::{Denoiser, Share};
 use super::handle::Pipeline;
 use super::latent::LatentShape;
 use super::noise::RunNoise;
-use super::plans::{Lease, Part, Stage};
+use super::plans::{Lease, Part, Placement, Stage};
 use super::progress::Step;
 use super::recordings::ends;
 use super::refiner::Planned;
@@ -49,12 +49,12 @@ pub(super) struct First {
 }
 
 impl Run {
-    /// Everything before the first step of a resolved request, with activations stored as
-    /// `compute`: tokens, embeddings, the table, memory for all parts.
+    /// Everything before the first step of a resolved request: tokens, embeddings, the table, and
+    /// memory for all parts, unless they take turns.
     pub(super) async fn start(
         pipeline: &Pipeline,
         request: Request,
-        compute: DType,
+        placement: Placement,
         mut trace: Option<Trace>,
     ) -> Result<Self> {
         let model = pipeline.model();
@@ -73,17 +73,17 @@ impl Run {
         let refining = hand_over.map(|hand_over| hand_over.share(&request, &table, shape));
         let refining = refining.transpose()?;
         let decoder = Part::VaeDecoder(latent);
-        share.make_room(&[decoder], compute);
+        share.make_room(&[decoder], placement);
         if let Some((_, share)) = &refining {
-            share.make_room(&[], compute);
+            share.make_room(&[], placement);
         }
         // All taken now, so that what does not fit is known before the first step.
-        let reserved = share.reserve(compute).await?;
+        let reserved = share.reserve(placement).await?;
         let refining = match refining {
-            Some((row, share)) => Some((row, share.reserve(compute).await?)),
+            Some((row, share)) => Some((row, share.reserve(placement).await?)),
             None => None,
         };
-        let decoder = Lease::take(pipeline, decoder, compute).await?;
+        let decoder = Lease::take(pipeline, decoder, placement).await?;
         let denoiser = reserved.condition("", trace.as_mut()).await?;
         let refiner = match refining {
             Some((row, reserved)) => {
@@ -96,7 +96,7 @@ impl Run {
         }
         let mut state = shape.channels_last(&first.latents);
         state.resize(STATE_SLOTS * shape.len(), 0.0);
-        let run = Self {
+        let mut run = Self {
             pipeline: pipeline.clone(),
             request,
             table,
@@ -110,7 +110,7 @@ impl Run {
             trace,
             failed: false,
         };
-        run.denoiser.begin(run.row, &state)?;
+        run.denoiser.begin(run.row, &state).await?;
         Ok(run)
     }
 
@@ -165,8 +165,9 @@ impl Run {
 
     /// One row of the table, by the network whose turn it is.
     async fn run_row(&mut self, row: &Row) -> Result<()> {
-        if let Some((_, refiner)) = self.refiner.take_if(|(first, _)| *first == self.row) {
-            refiner.take_over(self.row, &self.denoiser)?;
+        if let Some((_, mut refiner)) = self.refiner.take_if(|(first, _)| *first == self.row) {
+            let state = self.denoiser.leave().await?;
+            refiner.begin(self.row, &state).await?;
             self.denoiser = refiner;
         }
         let noise = if row.next.noise == 0.0 {
@@ -212,10 +213,16 @@ impl Run {
 
     async fn finish_async(&mut self) -> Result<Vec<Image>> {
         while self.next_step_async().await?.is_some() {}
+        let state = self.denoiser.leave().await?;
+        self.decoder.begin().await?;
         let mut images = Vec::with_capacity(self.shape.batch);
         let mut decoded = Vec::new();
-        for picture in 0..self.shape.batch {
-            let pixels = self.decode(picture).await?;
+        for (picture, latent) in state
+            .chunks_exact(self.shape.picture_len())
+            .take(self.shape.batch)
+            .enumerate()
+        {
+            let pixels = self.decode(latent).await?;
             if self.trace.is_some() {
                 decoded.extend(self.decoder.runner().read(ends::DECODED).await?);
             }
@@ -235,12 +242,11 @@ impl Run {
         Ok(images)
     }
 
-    /// The bytes of one picture; decoded in f32 if f16 overflows and may.
-    async fn decode(&mut self, picture: usize) -> Result<Vec<u8>> {
+    /// The bytes of one picture, of its latent in the device's order; decoded in f32 if f16 overflows
+    /// and may.
+    async fn decode(&mut self, latent: &[f32]) -> Result<Vec<u8>> {
         loop {
-            let start = picture * self.shape.picture_len();
-            let runner = self.decoder.runner();
-            runner.copy_from(ends::LATENT, self.denoiser.runner(), ends::STATE, start)?;
+            self.decoder.runner().write(ends::LATENT, latent)?;
             if self.decoder.run().await? {
                 let bytes = self.decoder.runner().read(ends::PIXELS).await?;
                 #[expect(

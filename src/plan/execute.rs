@@ -64,22 +64,6 @@ impl Executable {
         Ok(())
     }
 
-    /// Fills an input from a value of another executable of the same device, from its element
-    /// `start` on.
-    ///
-    /// # Errors
-    /// [`Error::DeviceLost`] or [`Error::Gpu`].
-    pub(crate) fn copy_from(&self, to: End, source: &Self, from: End, start: usize) -> Result<()> {
-        let offset = (start * from.view.dtype.size_bytes()) as u64;
-        let bytes = to.view.size_bytes();
-        self.gpu.copy(
-            &source.slots[from.slot],
-            offset,
-            &self.slots[to.slot],
-            bytes,
-        )
-    }
-
     /// Submits one run.
     ///
     /// # Errors

@@ -78,13 +78,32 @@ impl Residency {
     /// # Errors
     /// As [`Residency::upload`].
     pub(crate) async fn buffers(&self, plan: &Plan) -> Result<Vec<Buffer>> {
-        self.upload(&plan.params, &mut |_| ()).await?;
-        let buffers = lock(&self.buffers);
-        Ok(plan
-            .params
-            .iter()
-            .map(|param| buffers[&param.name].clone())
-            .collect())
+        loop {
+            self.upload(&plan.params, &mut |_| ()).await?;
+            let buffers = lock(&self.buffers);
+            let params = plan.params.iter();
+            let found = params.map(|param| buffers.get(&param.name).cloned());
+            if let Some(found) = found.collect() {
+                return Ok(found);
+            }
+            // Another run of the same model, whose turn with this part ended, let them go meanwhile.
+        }
+    }
+
+    /// Lets weights go, for whoever has none of their buffers at work: they come from the file again
+    /// when a plan asks for them.
+    pub(crate) fn release(&self, params: &[Param]) {
+        let (mut buffers, mut arrays) = (lock(&self.buffers), lock(&self.arrays));
+        for param in params {
+            buffers.remove(&param.name);
+            arrays.remove(&param.name);
+        }
+    }
+
+    /// Lets all weights go.
+    pub(crate) fn release_all(&self) {
+        lock(&self.buffers).clear();
+        lock(&self.arrays).clear();
     }
 
     /// A weight as an f32 array, in its device layout.

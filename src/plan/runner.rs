@@ -79,39 +79,6 @@ impl Runner {
         }
     }
 
-    /// Fills an input from a value of another runner, from its element `start` on. On a device
-    /// nothing passes through the CPU. Both must have the same type.
-    ///
-    /// # Errors
-    /// [`Error::Record`] if a name is unknown or the value too short; [`Error::Gpu`].
-    pub(crate) fn copy_from(
-        &self,
-        name: &str,
-        source: &Self,
-        source_name: &str,
-        start: usize,
-    ) -> Result<()> {
-        let to = self.end(self.plan.inputs.get(name), name)?;
-        let from = source.end(source.plan.inputs.get(source_name), source_name)?;
-        if from.view.dtype != to.view.dtype || from.view.shape.len() < start + to.view.shape.len() {
-            return Err(Error::Record {
-                scope: "a plan's input".into(),
-                reason: format!("{name} cannot be filled from {source_name} at {start}"),
-            });
-        }
-        match (&self.backend, &source.backend) {
-            (Backend::Gpu(to_executable), Backend::Gpu(from_executable)) => {
-                to_executable.copy_from(to, from_executable, from, start)
-            }
-            (Backend::Reference(interpreter), Backend::Reference(other)) => {
-                interpreter.write(to, &other.read(from)[start..start + to.view.shape.len()])
-            }
-            _ => Err(Error::Unsupported(
-                "a copy between a device and the interpreter".into(),
-            )),
-        }
-    }
-
     /// The plan that it runs.
     pub(crate) fn plan(&self) -> &Plan {
         &self.plan

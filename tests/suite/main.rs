@@ -22,3 +22,4 @@ mod pull;
 mod replay;
 #[path = "../support/sd15.rs"]
 mod sd15;
+mod vram;

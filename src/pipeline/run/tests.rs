@@ -3,7 +3,7 @@
 use super::*;
 use crate::gpu::Device;
 use crate::ops::testing;
-use crate::pipeline::{Model, Precision};
+use crate::pipeline::{Model, Precision, Residence};
 use crate::weights::Weights;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
@@ -46,7 +46,11 @@ fn request() -> Request {
 /// A run with activations in f16, wherever `Auto` would store them.
 fn start_in_f16(pipeline: &Pipeline, request: &Request) -> Run {
     let request = pipeline.resolve(request).unwrap();
-    pollster::block_on(Run::start(pipeline, request, DType::F16, None)).unwrap()
+    let placement = Placement {
+        compute: DType::F16,
+        residence: Residence::Together,
+    };
+    pollster::block_on(Run::start(pipeline, request, placement, None)).unwrap()
 }
 
 fn device() -> Option<&'static Device> {

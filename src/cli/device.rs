@@ -1,0 +1,72 @@
+//! Which device, and how much of it: the flags that say so, and how a model gets there.
+
+use aquatint::{Device, LoadOptions, Model, Pipeline};
+use clap::Args;
+
+use super::failure::Outcome;
+use super::interrupt::Interrupt;
+use super::progress::Progress;
+use super::values::bytes;
+
+/// The name of the CPU interpreter among devices.
+const REFERENCE: &str = "reference";
+
+/// Which device, and how much of its memory.
+#[derive(Debug, Args)]
+pub(super) struct DeviceArgs {
+    /// Graphics adapter to use: its index or a part of its name [default: the fastest kind]
+    ///
+    /// `aquatint devices` lists them. `reference` computes every operation by its plain
+    /// definition on the CPU: slow, needs no driver, for checking. The same picture to the last bit
+    /// is promised on the same device only.
+    #[arg(long, value_name = "INDEX|NAME")]
+    device: Option<String>,
+
+    /// Most of the device's memory to use, as in 6GB or 800MiB [default: what the adapter says it has]
+    ///
+    /// Where weights and activations do not fit together, text encoder, UNet and decoder are on the
+    /// device in turn, each read from the file again; the picture is the same. What does not fit
+    /// even so is refused before anything runs, with what each part needs.
+    #[arg(long, value_name = "LIMIT", value_parser = bytes)]
+    vram: Option<u64>,
+}
+
+impl DeviceArgs {
+    /// The device of `--device`, or the best there is.
+    pub(super) fn open(&self) -> Outcome<Device> {
+        match self.device.as_deref() {
+            None => Ok(Device::best()?),
+            Some(REFERENCE) => Ok(Device::reference()),
+            Some(index_or_name) => Ok(Device::select(index_or_name)?),
+        }
+    }
+
+    /// Puts a model on a device behind a progress bar, and a refiner after it, if there is one.
+    pub(super) fn load(
+        &self,
+        device: &Device,
+        model: Model,
+        refiner: Option<Model>,
+        progress: &Progress,
+        interrupt: &Interrupt,
+    ) -> Outcome<Pipeline> {
+        let load = |model, vram_bytes| -> Outcome<Pipeline> {
+            let options = LoadOptions { vram_bytes };
+            let bar = progress.loading();
+            let pipeline = Pipeline::with_options(device, model, &options, &mut |loaded| {
+                interrupt.exit_if_asked();
+                bar.show(&loaded);
+            })?;
+            interrupt.check()?;
+            Ok(pipeline)
+        };
+        let vram_bytes = self.vram.or(device.memory_bytes());
+        let pipeline = load(model, vram_bytes)?;
+        let Some(refiner) = refiner else {
+            return Ok(pipeline);
+        };
+        // The two share the memory: what is left decides whether the refiner is there from the start.
+        let left = vram_bytes.map(|limit| limit.saturating_sub(pipeline.weight_bytes()));
+        Ok(pipeline.with_refiner(load(refiner, left)?)?)
+    }
+}

@@ -1,0 +1,179 @@
+//! Limits on the device's memory: the same pictures, by parts in turn, or a refusal.
+
+use aquatint::{
+    Device, Error, Image, LoadOptions, Memory, Model, Pipeline, Precision, Request, Residence,
+};
+
+use std::path::Path;
+
+use crate::device;
+use crate::program::{QUICK, run, stderr};
+
+fn request() -> Request {
+    Request::new("a slice of pizza")
+        .negative("blurry")
+        .size(64, 64)
+        .steps(2)
+        .seed(9)
+        .sampler("euler_ancestral")
+        .batch_size(2)
+}
+
+/// The demo model under a limit.
+fn limited(device: &Device, limit: u64) -> Pipeline {
+    let options = LoadOptions {
+        vram_bytes: Some(limit),
+    };
+    Pipeline::with_options(device, Model::demo().unwrap(), &options, &mut |_| ()).unwrap()
+}
+
+fn pixels(images: &[Image]) -> Vec<&[u8]> {
+    images.iter().map(Image::pixels).collect()
+}
+
+/// What the largest part of a request takes.
+fn largest_part(memory: &Memory) -> u64 {
+    let parts = memory.parts.iter();
+    parts.map(|part| part.total_bytes()).max().unwrap()
+}
+
+/// What is drawn under the lowest limit is what is drawn under none, twice, whatever was there before.
+fn assert_same_under_a_limit(device: &Device, request: &Request) {
+    let free = Pipeline::new(device, Model::demo().unwrap()).unwrap();
+    let memory = free.memory(request).unwrap();
+    assert_eq!(memory.residence, Residence::Together);
+    let limited = limited(device, largest_part(&memory));
+    let in_turn = limited.memory(request).unwrap();
+    assert_eq!(in_turn.residence, Residence::InTurn);
+    assert_eq!(in_turn.resident_bytes(), largest_part(&memory));
+
+    let expected = free.generate(request).unwrap();
+    for _ in 0..2 {
+        let found = limited.generate(request).unwrap();
+        assert!(pixels(&found) == pixels(&expected), "the pictures differ");
+    }
+}
+
+#[test]
+fn parts_in_turn_draw_the_same_picture_byte_for_byte() {
+    assert_same_under_a_limit(device::best(), &request());
+}
+
+#[test]
+fn the_interpreter_takes_turns_as_devices_do() {
+    let request = request().size(32, 32).steps(1).batch_size(1);
+    assert_same_under_a_limit(&Device::reference(), &request);
+}
+
+#[test]
+fn one_pipeline_changes_between_parts_together_and_in_turn() {
+    let (small, large) = (request(), request().size(96, 96).precision(Precision::F32));
+    let free = Pipeline::new(device::best(), Model::demo().unwrap()).unwrap();
+    let limit = free.memory(&small).unwrap().total_bytes();
+    let limited = limited(device::best(), limit);
+    let expected = [&small, &large].map(|request| free.generate(request).unwrap());
+    for _ in 0..2 {
+        for (request, expected) in [&small, &large].into_iter().zip(&expected) {
+            let found = limited.generate(request).unwrap();
+            assert!(pixels(&found) == pixels(expected), "the pictures differ");
+        }
+    }
+    let residence = |request| limited.memory(request).unwrap().residence;
+    assert_eq!(residence(&small), Residence::Together);
+    assert_eq!(residence(&large), Residence::InTurn);
+}
+
+#[test]
+fn a_base_and_its_refiner_take_turns() {
+    let open = |name: &str| {
+        let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/data/models");
+        Model::open(models.join(format!("{name}.safetensors"))).unwrap()
+    };
+    let refined = |limit| {
+        let options = LoadOptions { vram_bytes: limit };
+        let [base, refiner] = ["tiny_xl", "tiny_refiner"].map(|name| {
+            Pipeline::with_options(device::best(), open(name), &options, &mut |_| ()).unwrap()
+        });
+        base.with_refiner(refiner).unwrap()
+    };
+    let request = Request::new("an old ship").size(36, 28).steps(4).seed(3);
+    let free = refined(None);
+    let memory = free.memory(&request).unwrap();
+    let names: Vec<&str> = memory.parts.iter().map(|part| part.name.as_str()).collect();
+    assert_eq!(names[..2], ["text_encoder", "unet"]);
+    assert_eq!(names[3..5], ["refiner.text_encoder", "refiner.unet"]);
+    let limited = refined(Some(largest_part(&memory)));
+    let expected = free.generate(&request).unwrap();
+    for _ in 0..2 {
+        let found = limited.generate(&request).unwrap();
+        assert!(pixels(&found) == pixels(&expected), "the pictures differ");
+    }
+}
+
+#[test]
+fn a_trace_of_parts_in_turn_says_the_same() {
+    let free = Pipeline::new(device::best(), Model::demo().unwrap()).unwrap();
+    let limited = limited(
+        device::best(),
+        largest_part(&free.memory(&request()).unwrap()),
+    );
+    let [expected, found] = [&free, &limited].map(|pipeline| {
+        let run = pipeline.start_traced(&request()).unwrap();
+        run.finish_traced().unwrap().1
+    });
+    assert!(expected.names().any(|name| name == "decoded"));
+    assert!(found.names().eq(expected.names()));
+    for name in expected.names() {
+        let same = found.values(name) == expected.values(name);
+        assert!(same && found.ids(name) == expected.ids(name), "{name}");
+    }
+}
+
+#[test]
+fn a_part_that_does_not_fit_is_refused_before_anything_runs() {
+    let pipeline = limited(device::best(), 1_000_000);
+    let error = pipeline.generate(&request()).unwrap_err();
+    assert!(matches!(
+        error,
+        Error::OutOfMemory {
+            available_bytes: Some(1_000_000),
+            ..
+        }
+    ));
+    let message = error.to_string();
+    for part in ["text_encoder", "unet", "vae_decoder"] {
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn the_program_draws_within_a_limit_and_says_what_is_too_low() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("out.png");
+    let draw = |limit: &str| {
+        let flags = ["--vram", limit, "-v", "-o", output.to_str().unwrap()];
+        run(&[&["a fox"][..], &QUICK, crate::program::device(), &flags].concat())
+    };
+    let refused = draw("2MB");
+    assert_eq!(refused.status.code(), Some(1), "{}", stderr(&refused));
+    assert!(
+        stderr(&refused).contains("MiB needed, 2 MiB at most"),
+        "{}",
+        stderr(&refused)
+    );
+    let wrong = draw("much");
+    assert_eq!(wrong.status.code(), Some(2), "{}", stderr(&wrong));
+    assert!(!output.exists());
+
+    let needed = Pipeline::new(device::best(), Model::demo().unwrap()).unwrap();
+    let request = Request::new("a fox").size(64, 64).steps(2);
+    let needed = largest_part(&needed.memory(&request).unwrap());
+    let drawn = draw(&needed.to_string());
+    assert!(drawn.status.success(), "{}", stderr(&drawn));
+    assert!(
+        stderr(&drawn).contains("parts in turn"),
+        "{}",
+        stderr(&drawn)
+    );
+    assert!(output.exists());
+}
