@@ -35,23 +35,27 @@ impl ModelArgs {
 /// Parts of a model that are given apart from it.
 #[derive(Debug, Args)]
 pub(super) struct PartArgs {
-    /// VAE to use in place of the model's own: a .safetensors file or a folder
+    /// VAE to use in place of the model's own: a .safetensors file, a folder, or a name as for -m
     ///
     /// As for the other parts, a whole model will do, of which the part is taken. Parts without -m
     /// make up a model alone.
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "MODEL")]
     pub(super) vae: Option<PathBuf>,
 
     /// UNet to use in place of the model's own
-    #[arg(long, visible_alias = "diffusion-model", value_name = "PATH")]
+    #[arg(long, visible_alias = "diffusion-model", value_name = "MODEL")]
     pub(super) unet: Option<PathBuf>,
 
     /// Text encoder to use in place of the model's own; of SDXL the first, CLIP-L
-    #[arg(long, visible_alias = "clip_l", value_name = "PATH")]
+    #[arg(long, visible_alias = "clip_l", value_name = "MODEL")]
     pub(super) text_encoder: Option<PathBuf>,
 
     /// SDXL's second text encoder, OpenCLIP-G, to use in place of the model's own
-    #[arg(long = "text-encoder-2", visible_alias = "clip_g", value_name = "PATH")]
+    #[arg(
+        long = "text-encoder-2",
+        visible_alias = "clip_g",
+        value_name = "MODEL"
+    )]
     pub(super) text_encoder_2: Option<PathBuf>,
 }
 
@@ -59,8 +63,8 @@ impl PartArgs {
     /// The files of a model, given by path or name, with these parts; `None` if nothing was given
     /// at all.
     pub(super) fn with(&self, model: Option<&Path>) -> Outcome<Option<ModelFiles>> {
-        let files = model.map(Library::locate).transpose()?;
-        let files = files.map(ModelFiles::new);
+        let path = model.map(Library::locate).transpose()?;
+        let mut files = path.map(ModelFiles::new);
         type With = fn(ModelFiles, &PathBuf) -> ModelFiles;
         let parts: [(&Option<PathBuf>, With); 4] = [
             (&self.vae, |files, path| files.vae(path)),
@@ -70,12 +74,13 @@ impl PartArgs {
                 files.text_encoder_2(path)
             }),
         ];
-        let given = parts
-            .iter()
-            .filter_map(|(path, with)| Some((path.as_ref()?, with)));
-        Ok(given.fold(files, |files, (path, with)| {
-            Some(with(files.unwrap_or_default(), path))
-        }))
+        for (typed, with) in parts {
+            if let Some(typed) = typed {
+                let path = Library::locate_part(typed)?;
+                files = Some(with(files.unwrap_or_default(), &path));
+            }
+        }
+        Ok(files)
     }
 }
 

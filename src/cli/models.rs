@@ -18,8 +18,8 @@ Examples:
   aquatint models add ~/ComfyUI          # use another program's models where they are
   aquatint \"a lighthouse\" -m dreamshaper_8
 
-Models are looked for in the folders that $AQUATINT_MODELS lists, in the platform's data folder and in
-the folders that were added. Only the headers of files are read.";
+Models are looked for in the folders that $AQUATINT_MODELS lists, in the platform's data folder
+and in the folders that were added. Only the headers of files are read.";
 
 /// A type with less than this share of a file's bytes is left out of the table.
 const LEAST_SHARE: f64 = 0.01;

@@ -235,6 +235,12 @@ pub(crate) fn recognise(weights: &Weights) -> Result<&'static Family> {
     family.copied().ok_or_else(|| foreign::explain(weights))
 }
 
+/// The family whose UNet attends to vectors so wide, for what adds to its checkpoints.
+pub(crate) fn of_context_width(width: usize) -> Option<&'static Family> {
+    let mut families = FAMILIES.iter().copied();
+    families.find(|family| family.unet.cross_attention_dim == width)
+}
+
 /// Finds the family of a checkpoint and what its UNet was trained for, by its tensors alone.
 ///
 /// # Errors

@@ -19,7 +19,7 @@ pub struct LibraryModel {
     pub path: PathBuf,
     /// What it is.
     pub kind: ModelKind,
-    /// The family's short name, of whole models: `sd1`.
+    /// The short name of the family that it is of or adds to, where that is known: `sd1`.
     pub family: Option<&'static str>,
     /// The family's name in words.
     pub title: Option<&'static str>,
@@ -94,6 +94,8 @@ impl LibraryModel {
             self.dtypes = contents.dtypes;
             if let Some(addition) = contents.addition {
                 self.kind = ModelKind::of_addition(addition);
+                let width = contents.context_width;
+                self.take_family(width.and_then(families::of_context_width));
                 return Ok(());
             }
         }
@@ -108,6 +110,11 @@ impl LibraryModel {
         Ok(())
     }
 
+    fn take_family(&mut self, family: Option<&families::Family>) {
+        self.family = family.map(|family| family.name);
+        self.title = family.map(|family| family.title);
+    }
+
     /// Takes in what is known of a checkpoint; fails where that makes no whole model.
     fn describe_checkpoint(&mut self, weights: &Weights) -> Result<()> {
         self.parts = weights.parts().into_iter().map(|part| part.name).collect();
@@ -119,8 +126,7 @@ impl LibraryModel {
         }
         let (family, purpose) = families::identify(weights)?;
         self.kind = ModelKind::Model;
-        self.family = Some(family.name);
-        self.title = Some(family.title);
+        self.take_family(Some(family));
         self.purpose = Some(purpose);
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Which model a name means.
 
+use super::layout::Role;
 use super::walk::{self, ENDINGS};
 use super::{Library, LibraryFile};
 use crate::error::{Error, Result};
@@ -15,6 +16,40 @@ const LONGEST_NAME: usize = 120;
 /// A name is near if no more than one character of this many is another.
 const CHARS_PER_SLIP: usize = 3;
 
+/// What a file is looked for as.
+#[derive(Clone, Copy)]
+enum Use {
+    /// A model, or the UNet of one that other files complete.
+    Model,
+    /// Something to take a part of a model from.
+    Part,
+}
+
+impl Use {
+    /// How well the files of a folder suit, the best first; `None` if not at all.
+    fn rank(self, role: Role) -> Option<usize> {
+        match (self, role) {
+            (Self::Model, Role::Any | Role::Checkpoints | Role::Unets) => Some(0),
+            (Self::Part, Role::Unets | Role::Vaes | Role::TextEncoders) => Some(0),
+            (Self::Part, Role::Any | Role::Checkpoints) => Some(1),
+            _ => None,
+        }
+    }
+
+    /// Whether a folder here is one, whatever its name means elsewhere.
+    fn is_folder(self, folder: &Path) -> bool {
+        let is_part = || folder.join("config.json").is_file();
+        walk::is_diffusers(folder) || matches!(self, Self::Part) && is_part()
+    }
+
+    fn article(self) -> &'static str {
+        match self {
+            Self::Model => "a model",
+            Self::Part => "a part of a model",
+        }
+    }
+}
+
 impl Library {
     /// The model of a name: a file's name with or without its ending, or a diffusers folder's;
     /// perhaps with folders in front, as in `sdxl/dreamshaper`. Capitals do not count.
@@ -25,36 +60,53 @@ impl Library {
     /// [`Error::NoSuchModel`] with the nearest names if there is none of that name, with the paths
     /// if there are several, and with the places if there are no models at all.
     pub fn find(&self, name: &str) -> Result<&Path> {
-        let named = self.named(name);
-        let models: Vec<_> = named
-            .iter()
-            .filter(|file| file.role.may_hold_models())
-            .collect();
+        self.find_for(Use::Model, name)
+    }
+
+    /// The file of this name to take a part of a model from: of a folder for VAEs, UNets or text
+    /// encoders, else a whole model.
+    ///
+    /// # Errors
+    /// As [`Library::find`].
+    pub fn find_part(&self, name: &str) -> Result<&Path> {
+        self.find_for(Use::Part, name)
+    }
+
+    fn find_for(&self, wanted: Use, name: &str) -> Result<&Path> {
         let error = |reason| Error::NoSuchModel {
             name: name.to_owned(),
             reason,
         };
-        match (models.as_slice(), named.as_slice()) {
-            ([model], _) => Ok(&model.path),
-            ([], []) => Err(error(self.unknown(name))),
-            ([], [other, ..]) => Err(error(format!(
-                "{} is {}, not a model: {}; give a model's name",
-                shown(name),
-                other.role.article(),
-                other.path.display()
-            ))),
-            (models, _) => {
-                let paths: Vec<_> = models
-                    .iter()
-                    .map(|file| file.path.display().to_string())
-                    .collect();
-                Err(error(format!(
-                    "several models are called {}; give the path of one: {}",
+        let named = self.named(name);
+        let best = named.iter().filter_map(|file| wanted.rank(file.role)).min();
+        let Some(best) = best else {
+            return Err(error(match named.first() {
+                None => self.unknown(wanted, name),
+                Some(other) => format!(
+                    "{} is {}, not {}: {}; give the name of one",
                     shown(name),
-                    paths.join(" or ")
-                )))
-            }
+                    other.role.article(),
+                    wanted.article(),
+                    other.path.display()
+                ),
+            }));
+        };
+        let fitting = named
+            .iter()
+            .filter(|file| wanted.rank(file.role) == Some(best));
+        let fitting: Vec<&Path> = fitting.map(|file| file.path.as_path()).collect();
+        if let [one] = fitting.as_slice() {
+            return Ok(one);
         }
+        let paths: Vec<String> = fitting
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        Err(error(format!(
+            "several files are called {}; give the path of one: {}",
+            shown(name),
+            paths.join(" or ")
+        )))
     }
 
     /// The path that a person means: a file or folder that is there, or the model of that name in
@@ -64,15 +116,26 @@ impl Library {
     /// [`Error::Io`] if it looks like a path and nothing is there; else as [`Library::open`] and
     /// [`Library::find`].
     pub fn locate(typed: impl AsRef<Path>) -> Result<PathBuf> {
-        let typed = typed.as_ref();
+        Self::locate_for(Use::Model, typed.as_ref())
+    }
+
+    /// As [`Library::locate`], for a file to take a part of a model from.
+    ///
+    /// # Errors
+    /// As [`Library::locate`].
+    pub fn locate_part(typed: impl AsRef<Path>) -> Result<PathBuf> {
+        Self::locate_for(Use::Part, typed.as_ref())
+    }
+
+    fn locate_for(wanted: Use, typed: &Path) -> Result<PathBuf> {
         let looks_like_path = typed.components().count() > 1 || typed.has_root();
         let is_there = typed.symlink_metadata().is_ok(); // so are links in a circle
-        if typed.is_file() || walk::is_diffusers(typed) || is_there && looks_like_path {
+        if typed.is_file() || wanted.is_folder(typed) || is_there && looks_like_path {
             return Ok(typed.to_owned());
         }
         let library = Self::open()?;
         let name = typed.to_string_lossy();
-        match library.find(&name) {
+        match library.find_for(wanted, &name) {
             Ok(path) => Ok(path.to_owned()),
             // Whoever opens it says what is wrong with it.
             Err(_) if is_there => Ok(typed.to_owned()),
@@ -92,18 +155,19 @@ impl Library {
     }
 
     /// Why no model has this name.
-    fn unknown(&self, name: &str) -> String {
-        let models = self.files().iter();
-        let models = models.filter(|file| file.role.may_hold_models());
-        let mut known: Vec<&str> = models.map(|file| file.name.as_str()).collect();
+    fn unknown(&self, wanted: Use, name: &str) -> String {
+        let files = self.files().iter();
+        let files = files.filter(|file| wanted.rank(file.role).is_some());
+        let mut known: Vec<&str> = files.map(|file| file.name.as_str()).collect();
         if known.is_empty() {
             return self.nothing_found();
         }
         known.sort_unstable();
         known.dedup();
-        let wanted = key(name);
+        let key_of_name = key(name);
         let near = known.iter();
-        let near = near.filter_map(|known| Some((distance(&key(known), &wanted)?, shown(known))));
+        let near =
+            near.filter_map(|known| Some((distance(&key(known), &key_of_name)?, shown(known))));
         let mut near: Vec<(usize, String)> = near.collect();
         near.sort();
         let meant: Vec<String> = near.into_iter().map(|(_, name)| name).collect();

@@ -26,11 +26,6 @@ pub(super) enum Role {
 }
 
 impl Role {
-    /// Whether its files may be what `-m` asks for.
-    pub(super) fn may_hold_models(self) -> bool {
-        matches!(self, Self::Any | Self::Checkpoints | Self::Unets)
-    }
-
     /// A file of it, in words.
     pub(super) fn article(self) -> &'static str {
         match self {

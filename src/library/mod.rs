@@ -90,8 +90,13 @@ impl Library {
     fn of_places(mut places: Vec<Place>) -> Self {
         let mut walk = Walk::default();
         for place in &mut places {
-            if let Err(error) = add_place(&mut walk, &place.path) {
-                place.problem = Some(error.to_string());
+            match add_place(&mut walk, &place.path) {
+                Ok(()) => {}
+                // The platform's folder comes with the first model in it.
+                Err(error)
+                    if place.origin == PlaceOrigin::Data
+                        && error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => place.problem = Some(error.to_string()),
             }
         }
         Self {

@@ -196,6 +196,49 @@ fn a_lora_is_no_model() {
 }
 
 #[test]
+fn a_part_is_taken_from_the_folder_for_parts_before_a_model() {
+    let folder = folder(&[
+        "models/checkpoints/sdxl.safetensors",
+        "models/checkpoints/alone.safetensors",
+        "models/vae/sdxl.safetensors",
+        "models/vae/mse.safetensors",
+        "models/loras/detail.safetensors",
+    ]);
+    let library = Library::of_folders([folder.path()]);
+    let models = folder.path().join("models");
+    for (name, file) in [
+        ("sdxl", "vae/sdxl.safetensors"),
+        ("MSE", "vae/mse.safetensors"),
+        ("alone", "checkpoints/alone.safetensors"),
+    ] {
+        assert_eq!(library.find_part(name).unwrap(), models.join(file));
+    }
+    assert_eq!(
+        library.find("sdxl").unwrap(),
+        models.join("checkpoints/sdxl.safetensors")
+    );
+    assert!(refusal(&library, "mse").contains("is a VAE, not a model"));
+    let message = library.find_part("detail").unwrap_err().to_string();
+    assert!(
+        message.contains("is a LoRA, not a part of a model"),
+        "{message}"
+    );
+    let message = library.find_part("mse2").unwrap_err().to_string();
+    assert!(message.contains("did you mean \"mse\"?"), "{message}");
+}
+
+#[test]
+fn the_platforms_folder_need_not_be_there() {
+    let folder = folder(&[]);
+    let missing = || folder.path().join("missing");
+    let places =
+        [PlaceOrigin::Data, PlaceOrigin::Added].map(|origin| Place::new(missing(), origin));
+    let library = Library::of_places(places.to_vec());
+    assert_eq!(library.places()[0].problem, None);
+    assert!(library.places()[1].problem.is_some());
+}
+
+#[test]
 fn where_there_are_no_models_it_says_where_it_looked() {
     let folder = folder(&[]);
     let missing = folder.path().join("unplugged");

@@ -1,7 +1,7 @@
 //! What any safetensors file holds, whether or not a family here knows its tensors: for lists of
 //! files.
 
-use super::header;
+use super::header::{self, Entry};
 use super::source::Source;
 use crate::error::Result;
 use std::collections::BTreeMap;
@@ -38,6 +38,11 @@ const PIECES: &[(&str, Addition)] = &[
 /// The names of a textual inversion for SDXL: one tensor for each text encoder.
 const XL_EMBEDDING: [&str; 2] = ["clip_g", "clip_l"];
 
+/// The map to the keys of cross attention, in the names of modules and in kohya's.
+const KEYS: [&str; 2] = ["attn2.to_k.", "attn2_to_k."];
+/// The half of a LoRA that gives what the map gives, and the factors of LyCORIS, which tell no width.
+const SECOND_HALVES: [&str; 5] = ["lora_up", "lora_B", "lora.up", "hada_", "lokr_"];
+
 /// What a file holds.
 #[derive(Debug)]
 pub(crate) struct Contents {
@@ -45,6 +50,8 @@ pub(crate) struct Contents {
     pub dtypes: BTreeMap<String, u64>,
     /// What it adds to a checkpoint, if that is what it does.
     pub addition: Option<Addition>,
+    /// How wide the vectors of the prompt are in the checkpoints that it adds to.
+    pub context_width: Option<usize>,
 }
 
 impl Contents {
@@ -65,10 +72,30 @@ impl Contents {
         let has = |piece: &str| names().any(|name| name.contains(piece));
         let by_piece = PIECES.iter().find(|(piece, _)| has(piece));
         let by_piece = by_piece.map(|(_, addition)| *addition);
-        let by_whole = || names().eq(XL_EMBEDDING).then_some(Addition::Embedding);
+        let is_xl_embedding = names().eq(XL_EMBEDDING);
+        let addition = by_piece.or(is_xl_embedding.then_some(Addition::Embedding));
         Ok(Self {
             dtypes,
-            addition: by_piece.or_else(by_whole),
+            addition,
+            context_width: addition.and_then(|addition| context_width(addition, &header.entries)),
         })
     }
+}
+
+/// The width of the prompt's vectors: an embedding's own, those of SDXL's two encoders together; else
+/// what the map to the keys of cross attention takes, or the first half of what is added to it.
+fn context_width(addition: Addition, entries: &[Entry]) -> Option<usize> {
+    if addition == Addition::Embedding {
+        let widths = entries
+            .iter()
+            .map(|entry| entry.shape.dims().last().copied());
+        return widths.sum();
+    }
+    let is_second = |name: &str| SECOND_HALVES.iter().any(|half| name.contains(half));
+    let takes = |entry: &&Entry| {
+        let is_key = KEYS.iter().any(|key| entry.name.contains(key));
+        is_key && entry.shape.dims().len() == 2 && !is_second(&entry.name)
+    };
+    let found = entries.iter().find(takes)?;
+    found.shape.dims().get(1).copied()
 }

@@ -108,14 +108,6 @@ fn shapes(keys: &str) -> BTreeMap<String, Vec<u64>> {
     serde_json::from_reader(GzDecoder::new(file)).unwrap()
 }
 
-/// A file with tensors of these names, of one element each or of the shapes.
-fn shaped(tensors: &[(&str, &[u64])]) -> BTreeMap<String, Vec<u64>> {
-    let named = tensors
-        .iter()
-        .map(|(name, shape)| ((*name).to_owned(), shape.to_vec()));
-    named.collect()
-}
-
 #[cfg(unix)] // Elsewhere holes take their space.
 #[test]
 fn models_are_listed_with_what_they_are() {
@@ -175,53 +167,80 @@ fn models_are_listed_with_what_they_are() {
     }
 }
 
-/// Names as kohya's sd-scripts, PEFT, diffusers, A1111 and ControlNet's authors write them.
+/// Names as kohya's sd-scripts, PEFT, diffusers, A1111 and ControlNet's authors write them; the
+/// widths are those of the families' text encoders.
 #[test]
 fn what_adds_to_models_is_listed_as_what_it_is() {
+    const KOHYA: &str = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k";
+    const PEFT: &str = "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k";
+    const LDM: &str = "control_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight";
+    let [sd1, sd2, sdxl] = ["sd1", "sd2", "sdxl"].map(|family| json!(family));
+    let unknown = Value::Null;
     let home = Home::new();
-    for (name, kind, tensors) in [
+    for (kind, family, tensors) in [
         (
-            "kohya",
             "lora",
-            shaped(&[(
-                "lora_unet_mid_block_attentions_0_proj_in.lora_down.weight",
-                &[4, 4],
-            )]),
+            &sd1,
+            vec![(format!("{KOHYA}.lora_down.weight"), [4, 768])],
         ),
         (
-            "peft",
             "lora",
-            shaped(&[("unet.mid_block.attentions.0.proj_in.lora_A.weight", &[4, 4])]),
+            &sdxl,
+            vec![(format!("{KOHYA}.lora_down.weight"), [4, 2048])],
         ),
         (
-            "old",
             "lora",
-            shaped(&[(
-                "unet.mid_block.attentions.0.proj_in.lora.down.weight",
-                &[4, 4],
-            )]),
+            &unknown,
+            vec![(format!("{KOHYA}.lora_up.weight"), [320, 768])],
         ),
-        ("word", "embedding", shaped(&[("emb_params", &[2, 768])])),
         (
-            "xl_word",
+            "lora",
+            &unknown,
+            vec![(format!("{KOHYA}.hada_w1_a"), [768, 768])],
+        ),
+        (
+            "lora",
+            &sd2,
+            vec![(format!("{PEFT}.lora_A.weight"), [4, 1024])],
+        ),
+        (
+            "lora",
+            &sd1,
+            vec![(format!("{PEFT}.lora.down.weight"), [4, 768])],
+        ),
+        ("embedding", &sd1, vec![("emb_params".to_owned(), [2, 768])]),
+        (
             "embedding",
-            shaped(&[("clip_g", &[2, 1280]), ("clip_l", &[2, 768])]),
+            &sd2,
+            vec![("emb_params".to_owned(), [2, 1024])],
         ),
         (
-            "control",
-            "control_net",
-            shaped(&[("control_model.input_hint_block.0.weight", &[4, 4])]),
+            "embedding",
+            &sdxl,
+            vec![
+                ("clip_g".to_owned(), [2, 1280]),
+                ("clip_l".to_owned(), [2, 768]),
+            ],
         ),
+        ("control_net", &sd1, vec![(LDM.to_owned(), [320, 768])]),
         (
-            "control_2",
             "control_net",
-            shaped(&[("controlnet_cond_embedding.conv_in.weight", &[4, 4])]),
+            &unknown,
+            vec![(
+                "controlnet_cond_embedding.conv_in.weight".to_owned(),
+                [4, 4],
+            )],
         ),
     ] {
-        write_sparse(&home.path(&format!("models/{name}.safetensors")), &tensors);
-        let model = &home.listed()[name];
-        assert_eq!(model["kind"], kind, "{model}");
-        assert_eq!(model["problem"], Value::Null, "{model}");
+        let tensors = tensors.into_iter();
+        let tensors: BTreeMap<_, _> = tensors
+            .map(|(name, shape)| (name, shape.to_vec()))
+            .collect();
+        write_sparse(&home.path("models/it.safetensors"), &tensors);
+        let model = &home.listed()["it"];
+        assert_eq!(model["kind"], kind, "{tensors:?}");
+        assert_eq!(&model["family"], family, "{tensors:?}");
+        assert_eq!(model["problem"], Value::Null, "{tensors:?}");
         assert!(model["dtypes"]["f16"].as_u64() > Some(0), "{model}");
     }
 }
@@ -355,6 +374,22 @@ fn a_model_is_used_by_its_name() {
 }
 
 #[test]
+fn a_part_is_used_by_its_name() {
+    let home = Home::new();
+    home.copy("models/tiny_a.safetensors", "models/model.safetensors");
+    // The one in bf16 among those in f16.
+    home.copy("models/tiny_b.safetensors", "models/vae/vae.safetensors");
+    let said = home.succeed(&["inspect", "model", "--vae", "vae"]);
+    let vae = said.lines().find(|line| line.starts_with("vae ")).unwrap();
+    assert!(vae.contains("bf16"), "{said}");
+    home.assert_refused(&["plan", "-m", "vae"], 2, &["is a VAE, not a model"]);
+    // A part's folder here is meant before a file elsewhere.
+    fs::create_dir(home.path("vae")).unwrap();
+    fs::write(home.path("vae/config.json"), "{}").unwrap();
+    home.assert_refused(&["inspect", "model", "--vae", "vae"], 1, &["vae: "]);
+}
+
+#[test]
 fn no_such_file_unknown_model_and_no_models_are_different_answers() {
     let home = Home::new();
     let plan = |model: &'static str| ["plan", "-m", model];
@@ -379,7 +414,7 @@ fn no_such_file_unknown_model_and_no_models_are_different_answers() {
         "models/tiny_a.safetensors",
         "models/again/tiny_a.safetensors",
     );
-    let both = ["several models", "again", "give the path"];
+    let both = ["several files", "again", "give the path"];
     home.assert_refused(&plan("tiny_a"), 2, &both);
 }
 
