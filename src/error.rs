@@ -141,6 +141,25 @@ pub enum Error {
         step: Option<usize>,
     },
 
+    /// NaN or infinity came out of a stage, because weights of it are no numbers.
+    #[error(
+        "{}: the weights are damaged: {} hold NaN or infinity, so {stage}{} gave values that are \
+         not finite; download the file again, or use another",
+        path.display(),
+        tensors.join(", "),
+        step.map(|step| format!(" at step {step}")).unwrap_or_default()
+    )]
+    DamagedWeights {
+        /// The file that holds the first of them.
+        path: PathBuf,
+        /// The first few of the tensors, with how many of their elements are damaged.
+        tensors: Vec<String>,
+        /// `text_encoder`, `unet` or `vae_decoder`.
+        stage: &'static str,
+        /// The step, counted from 1, where there is one.
+        step: Option<usize>,
+    },
+
     /// The caller cancelled a run.
     #[error("cancelled")]
     Cancelled,

@@ -61,4 +61,4 @@ pub use pipeline::{
 };
 pub use plan::{DispatchReport, PlanReport};
 pub use text::PromptStyle;
-pub use weights::{ModelFiles, PartInfo};
+pub use weights::{DamagedTensor, ModelFiles, PartInfo};

@@ -317,6 +317,10 @@ pub(super) struct InspectArgs {
     #[command(flatten)]
     pub(super) parts: PartArgs,
 
+    /// Read all weights, and fail if there is NaN or infinity among them
+    #[arg(long)]
+    pub(super) check: bool,
+
     /// List every tensor with its type and shape
     #[arg(long)]
     pub(super) tensors: bool,

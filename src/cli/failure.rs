@@ -35,6 +35,9 @@ pub(super) enum Failure {
     /// A picture came out differently, and must not.
     #[error("error: --require-equal: {0}")]
     Different(String),
+    /// Weights of a model are no numbers.
+    #[error("error: --check: {0}")]
+    Damaged(String),
     /// The user stopped the run.
     #[error("cancelled")]
     Cancelled,

@@ -10,7 +10,14 @@ use crate::gpu::Device;
 use crate::lock::lock;
 use crate::plan::{Residency, Runner};
 use crate::tensor::DType;
+use crate::weights::{DamagedTensor, Weights};
 use std::sync::{Arc, Mutex};
+
+/// How many damaged tensors a message lists.
+const SHOWN_TENSORS: usize = 3;
+
+/// What of a VAE its decoder reads.
+const DECODER_PARTS: [&str; 2] = ["vae.decoder.", "vae.post_quant_conv."];
 
 /// What tells one plan of a model from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,14 +190,12 @@ impl Lease {
     /// of the two is in memory.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] of `stage` if it is in f32 already or the user asked for f16.
+    /// [`Error::NotFinite`] of `stage` if it is in f32 already or the user asked for f16;
+    /// [`Error::DamagedWeights`] if its weights are to blame.
     pub(super) async fn widen(&mut self, precision: Precision, stage: Stage) -> Result<()> {
         let (part, compute) = self.key;
         if compute == DType::F32 || precision != Precision::Auto {
-            return Err(Error::NotFinite {
-                stage: stage.name,
-                step: stage.step,
-            });
+            return Err(stage.error(&self.pipeline.model().weights));
         }
         self.runner = None;
         self.key = (part, DType::F32);
@@ -214,4 +219,37 @@ pub(super) struct Stage {
     pub(super) name: &'static str,
     /// The step, counted from 1, where there is one.
     pub(super) step: Option<usize>,
+}
+
+impl Stage {
+    /// The error that says so. Only now are the weights looked through: who loads a sound file does
+    /// not wait for it.
+    fn error(self, weights: &Weights) -> Error {
+        let Self { name: stage, step } = self;
+        let reads = |name: &str| match stage {
+            "vae_decoder" => DECODER_PARTS.iter().any(|part| name.starts_with(part)),
+            stage => name.starts_with(stage),
+        };
+        let damaged = match weights.damaged_tensors(reads) {
+            Ok(damaged) => damaged,
+            Err(error) => return error,
+        };
+        match damaged.first() {
+            None => Error::NotFinite { stage, step },
+            Some(first) => Error::DamagedWeights {
+                path: first.file.clone(),
+                tensors: listed(&damaged),
+                stage,
+                step,
+            },
+        }
+    }
+}
+
+/// The first few of damaged tensors, and how many more there are.
+fn listed(damaged: &[DamagedTensor]) -> Vec<String> {
+    let shown = damaged.iter().take(SHOWN_TENSORS).map(ToString::to_string);
+    let more = damaged.len().saturating_sub(SHOWN_TENSORS);
+    let more = (more > 0).then(|| format!("and {more} more"));
+    shown.chain(more).collect()
 }

@@ -8,6 +8,7 @@ mod advice;
 mod apart;
 mod builder;
 mod contents;
+mod damage;
 mod disguise;
 mod files;
 mod folder;
@@ -21,6 +22,7 @@ mod source;
 mod view;
 
 pub(crate) use contents::{Addition, Contents};
+pub use damage::DamagedTensor;
 pub use files::ModelFiles;
 pub(crate) use folder::{read_json, read_text};
 pub use inventory::PartInfo;

@@ -1,7 +1,9 @@
 //! Model files that are damaged, hostile or something else: the program answers each with one
 //! sentence that names the file, the reason and the remedy, soon and with nothing left behind.
 
-use crate::program::{QUICK, aquatint, assert_refused, device, files, run_within, stderr, stdout};
+use crate::program::{
+    QUICK, aquatint, assert_refused, device, files, run, run_within, stderr, stdout,
+};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
@@ -428,34 +430,40 @@ fn a_checkpoint_that_cannot_draw_is_described_and_refused() {
 }
 
 #[test]
-fn weights_that_are_not_finite_fail_at_a_named_stage() {
-    let embedding = "cond_stage_model.transformer.text_model.embeddings.token_embedding.weight";
+fn weights_that_are_not_finite_are_named_with_the_stage_that_failed() {
     let folder = TempDir::new().unwrap();
-    for (tensor, stage) in [
-        (embedding, "text_encoder gave"),
-        (
-            "model.diffusion_model.time_embed.0.weight",
-            "unet at step 1 gave",
-        ),
-        (
-            "first_stage_model.decoder.conv_in.weight",
-            "vae_decoder gave",
-        ),
-    ] {
+    #[rustfmt::skip]
+    let rows = [
+        ("cond_stage_model.transformer.text_model.embeddings.token_embedding.weight", "text_encoder.text_model.embeddings.token_embedding.weight", "text_encoder gave"),
+        ("model.diffusion_model.time_embed.0.weight", "unet.time_embedding.linear_1.weight", "unet at step 1 gave"),
+        ("first_stage_model.decoder.conv_in.weight", "vae.decoder.conv_in.weight", "vae_decoder gave"),
+    ];
+    for (tensor, name, stage) in rows {
         let path = Checkpoint::demo()
             .with_nan(tensor)
             .write(folder.path(), "model.safetensors");
+        let shown = path.display().to_string();
         succeed(Verb::Plan, &path, folder.path());
         let said = stdout(&succeed(Verb::Inspect, &path, folder.path()));
         assert!(said.contains("makes pictures"), "{said}");
         let output = ask(Verb::Generate, &path, folder.path(), LIMIT);
-        assert_refused(
-            &output,
-            1,
-            &[stage, "not finite", "the weights are damaged"],
+        let words = ["the weights are damaged", name, stage, "not finite", &shown];
+        assert_refused(&output, 1, &words);
+        let output = run(&["inspect", "--check", &shown]);
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        assert!(
+            stderr(&output).contains("1 of the tensors"),
+            "{}",
+            stderr(&output)
         );
+        let line = format!("damaged     {name} (");
+        assert!(stdout(&output).contains(&line), "{}", stdout(&output));
         assert_eq!(files(folder.path()), ["model.safetensors"]);
     }
+    let sound = run(&["inspect", "--check", "--json", DEMO]);
+    assert!(sound.status.success(), "{}", stderr(&sound));
+    let said: Value = serde_json::from_slice(&sound.stdout).unwrap();
+    assert_eq!(said["damaged"], json!([]));
 }
 
 #[test]
