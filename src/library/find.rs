@@ -5,6 +5,7 @@ use super::walk::{self, ENDINGS};
 use super::{Library, LibraryFile};
 use crate::error::{Error, Result};
 use crate::nearest::edit_distance;
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -135,16 +136,19 @@ impl Library {
         }
         let library = Self::open()?;
         let name = typed.to_string_lossy();
-        match library.find_for(wanted, &name) {
-            Ok(path) => Ok(path.to_owned()),
+        let error = match library.find_for(wanted, &name) {
+            Ok(path) => return Ok(path.to_owned()),
             // Whoever opens it says what is wrong with it.
-            Err(_) if is_there => Ok(typed.to_owned()),
-            Err(_) if looks_like_path && library.named(&name).is_empty() => {
-                let missing = io::Error::new(io::ErrorKind::NotFound, "no such file or folder");
-                Err(Error::io(typed, missing))
-            }
-            Err(error) => Err(error),
+            Err(_) if is_there => return Ok(typed.to_owned()),
+            Err(error) => error,
+        };
+        // A file's name alone may be a slip in a model's.
+        let is_file_name = has_ending(&name) && library.near(wanted, &name).is_empty();
+        if library.named(&name).is_empty() && (looks_like_path || is_file_name) {
+            let missing = io::Error::new(io::ErrorKind::NotFound, "no such file or folder");
+            return Err(Error::io(typed, missing));
         }
+        Err(error)
     }
 
     /// Everything of a name.
@@ -154,26 +158,32 @@ impl Library {
         files.filter(|file| file.is_called(&wanted)).collect()
     }
 
+    /// The files that may be used so.
+    fn fitting(&self, wanted: Use) -> impl Iterator<Item = &LibraryFile> {
+        let files = self.files().iter();
+        files.filter(move |file| wanted.rank(file.role).is_some())
+    }
+
+    /// The known names near another, the nearest first, fit for a message.
+    fn near(&self, wanted: Use, name: &str) -> Vec<String> {
+        let key_of_name = key(name);
+        let near = self.fitting(wanted).filter_map(|file| {
+            let distance = distance(&key(&file.name), &key_of_name)?;
+            Some((distance, shown(&file.name)))
+        });
+        let near: BTreeSet<(usize, String)> = near.collect();
+        let names = near.into_iter().map(|(_, name)| name);
+        names.take(SHOWN_NAMES).collect()
+    }
+
     /// Why no model has this name.
     fn unknown(&self, wanted: Use, name: &str) -> String {
-        let files = self.files().iter();
-        let files = files.filter(|file| wanted.rank(file.role).is_some());
-        let mut known: Vec<&str> = files.map(|file| file.name.as_str()).collect();
-        if known.is_empty() {
+        if self.fitting(wanted).next().is_none() {
             return self.nothing_found();
         }
-        known.sort_unstable();
-        known.dedup();
-        let key_of_name = key(name);
-        let near = known.iter();
-        let near =
-            near.filter_map(|known| Some((distance(&key(known), &key_of_name)?, shown(known))));
-        let mut near: Vec<(usize, String)> = near.collect();
-        near.sort();
-        let meant: Vec<String> = near.into_iter().map(|(_, name)| name).collect();
-        let hint = match &meant[..meant.len().min(SHOWN_NAMES)] {
+        let hint = match self.near(wanted, name).as_slice() {
             [] => String::new(),
-            meant => format!("; did you mean {}?", meant.join(" or ")),
+            near => format!("; did you mean {}?", near.join(" or ")),
         };
         format!(
             "unknown model {}{hint}; `aquatint models` lists what there is",
@@ -213,12 +223,19 @@ fn comparable(name: &str) -> String {
 fn key(name: &str) -> String {
     let name = comparable(name);
     let name = name.rsplit('/').next().unwrap_or_default();
-    let bare = name
-        .rsplit_once('.')
-        .filter(|(_, ending)| ENDINGS.contains(ending))
-        .map_or(name, |(bare, _)| bare);
+    let bare = match name.rsplit_once('.') {
+        Some((bare, _)) if has_ending(name) => bare,
+        _ => name,
+    };
     let kept = bare.chars().filter(|c| c.is_alphanumeric());
     kept.take(LONGEST_NAME).collect()
+}
+
+/// Whether a name ends as models' files do.
+fn has_ending(name: &str) -> bool {
+    let ending = Path::new(name).extension();
+    let is = |known: &&str| ending.is_some_and(|ending| ending.eq_ignore_ascii_case(known));
+    ENDINGS.iter().any(is)
 }
 
 /// How far a known name is from the wanted one; `None` if nobody would take one for the other.

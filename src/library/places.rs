@@ -125,15 +125,15 @@ impl Paths {
     /// Remembers a folder; returns it as remembered, which does not depend on where one stands.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be listed or the settings cannot be written, [`Error::BadFile`]
-    /// if these are malformed or the folder's name is no text.
+    /// [`Error::Io`] if it cannot be listed, if its name is no text, or if the settings cannot be
+    /// written; [`Error::BadFile`] if these are malformed.
     pub(super) fn add(&self, folder: &Path) -> Result<PathBuf> {
         let io = |error| Error::io(folder, error);
         let absolute = std::path::absolute(folder).map_err(io)?;
         // Whether it can be listed is better known now than later.
         std::fs::read_dir(&absolute).map_err(io)?;
         let mut added = self.added()?;
-        if !added.contains(&absolute) {
+        if !added.iter().any(|one| is_same(one, &absolute)) {
             added.push(absolute.clone());
             self.write(&added)?;
         }
@@ -147,7 +147,8 @@ impl Paths {
     pub(super) fn remove(&self, folder: &Path) -> Result<PathBuf> {
         let absolute = std::path::absolute(folder).map_err(|error| Error::io(folder, error))?;
         let added = self.added()?;
-        let (gone, kept): (Vec<_>, Vec<_>) = added.into_iter().partition(|one| *one == absolute);
+        let (gone, kept): (Vec<_>, Vec<_>) =
+            added.into_iter().partition(|one| is_same(one, &absolute));
         if gone.is_empty() {
             let known: Vec<String> = kept.iter().map(|path| path.display().to_string()).collect();
             let known = match known.as_slice() {
@@ -203,6 +204,15 @@ impl Paths {
         file.persist(path).map_err(|error| io(error.error))?;
         Ok(())
     }
+}
+
+/// Whether two paths are of one folder; of a folder that is gone by their letters alone.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let same = |(one, other)| one == other;
+    let found = one
+        .canonicalize()
+        .and_then(|one| Ok((one, other.canonicalize()?)));
+    one == other || found.is_ok_and(same)
 }
 
 /// The content of [`FILE`].

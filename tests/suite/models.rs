@@ -15,6 +15,8 @@ use crate::program::{QUICK, aquatint, assert_refused, device, run_within, stderr
 
 /// The longest that listing a hundred files may take.
 const LIST_LIMIT: Duration = Duration::from_secs(1);
+/// How often they are listed, on a machine that other tests and programs keep busy.
+const LIST_TRIES: usize = 10;
 /// The longest that any other answer may take, for a program that shares its machine with other tests.
 const LIMIT: Duration = Duration::from_secs(5);
 
@@ -345,7 +347,6 @@ fn a_hundred_files_are_listed_within_a_second() {
             write_sparse(&home.path(&name), &shapes);
         }
     }
-    // Other tests run at the same time, so the best of a few counts.
     let listing = || {
         let started = Instant::now();
         let output = home.program(&["models"]).output().unwrap();
@@ -353,8 +354,9 @@ fn a_hundred_files_are_listed_within_a_second() {
         assert_eq!(stdout(&output).lines().count(), 101, "{}", stderr(&output));
         elapsed
     };
-    let best = (0..5).map(|_| listing()).min().unwrap();
-    assert!(best < LIST_LIMIT, "{best:?}");
+    // Other programs run at the same time: once is enough, in so many tries.
+    let times: Vec<Duration> = (0..LIST_TRIES).map(|_| listing()).collect();
+    assert!(times.iter().any(|time| *time < LIST_LIMIT), "{times:?}");
 }
 
 #[test]
@@ -407,7 +409,17 @@ fn no_such_file_unknown_model_and_no_models_are_different_answers() {
         "aquatint models",
     ];
     home.assert_refused(&plan("tiny_b"), 2, &unknown);
-    for path in ["./tiny_a", "nowhere/tiny_a.safetensors", "/nowhere/tiny_a"] {
+    let file = [
+        "unknown model \"tiny_b.safetensors\"",
+        "did you mean \"tiny_a\"?",
+    ];
+    home.assert_refused(&plan("tiny_b.safetensors"), 2, &file);
+    for path in [
+        "./tiny_a",
+        "nowhere/tiny_a.safetensors",
+        "/nowhere/tiny_a",
+        "juggernaut.safetensors",
+    ] {
         home.assert_refused(&plan(path), 1, &["no such file", path]);
     }
     home.copy(
@@ -457,7 +469,9 @@ fn another_programs_tree_is_added_once_read_in_place_and_removed() {
     let listed = home.listed();
     assert_eq!(listed.keys().collect::<Vec<_>>(), ["tiny"]);
     assert!(home.succeed(&["plan", "-m", "tiny"]).contains("unet"));
-    home.succeed(&["models", "remove", "ComfyUI"]);
+    // However its path is typed, it is one.
+    home.succeed(&["models", "add", "models/../ComfyUI"]);
+    home.succeed(&["models", "remove", "models/../ComfyUI/"]);
     assert!(home.listed().is_empty());
     assert!(
         home.path("ComfyUI/models/checkpoints/tiny.safetensors")
