@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use aquatint::{AdapterInfo, Image, Pipeline, Request, Trace};
+use aquatint::{AdapterInfo, Image, Memory, Pipeline, Request, Residence, Trace};
 use serde::Serialize;
 
 use super::args::GenerateArgs;
@@ -44,7 +44,12 @@ pub(super) fn run(args: &GenerateArgs) -> Outcome {
         ..
     } = device.info();
     progress.detail(format_args!("device {name} · {backend} · {driver}"));
-    progress.detail(format_args!("memory {}", pipeline.memory(&request)?));
+    let memory = pipeline.memory(&request)?;
+    match memory.residence {
+        Residence::Together => progress.detail(format_args!("memory {memory}")),
+        // It takes time with every picture.
+        Residence::InTurn => progress.note(format_args!("memory {memory}")),
+    }
 
     let trace = args.trace.as_deref();
     let drawn = draw(&pipeline, &request, trace, &progress, &interrupt)?;
@@ -59,6 +64,7 @@ pub(super) fn run(args: &GenerateArgs) -> Outcome {
         request: &request,
         model: &model_name,
         device: device.info(),
+        memory: &memory,
         images: &images,
         trace: args.trace.as_deref(),
         warnings: &drawn.warnings,
@@ -240,6 +246,7 @@ struct Report<'a> {
     request: &'a Request,
     model: &'a str,
     device: &'a AdapterInfo,
+    memory: &'a Memory,
     images: &'a [Saved],
     trace: Option<&'a Path>,
     warnings: &'a [String],

@@ -155,6 +155,7 @@ fn json_holds_the_request_the_files_and_the_timings() {
         assert_eq!(image["seed"], seed);
         assert_eq!(image["path"], format!("{index}.png"));
     }
+    assert_eq!(report["memory"]["residence"], "together");
     assert!(report["timings"]["steps_ms"].as_f64().unwrap() > 0.0);
 }
 

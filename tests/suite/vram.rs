@@ -151,7 +151,7 @@ fn the_program_draws_within_a_limit_and_says_what_is_too_low() {
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("out.png");
     let draw = |limit: &str| {
-        let flags = ["--vram", limit, "-v", "-o", output.to_str().unwrap()];
+        let flags = ["--vram", limit, "-o", output.to_str().unwrap()];
         run(&[&["a fox"][..], &QUICK, crate::program::device(), &flags].concat())
     };
     let refused = draw("2MB");
