@@ -142,11 +142,9 @@ impl Client {
         let mut linked = Linked::default();
         for _ in 0..=MAX_REDIRECTS {
             let at_hub = origin(&here) == origin(&self.endpoint);
-            let response = self.ask(&here, headers, at_hub).map_err(|error| {
-                // Of redirects the query is left out: it may hold a signature that opens the file.
-                let place = here.split('?').next().unwrap_or_default();
-                failed(place, error)
-            })?;
+            let response = self
+                .ask(&here, headers, at_hub)
+                .map_err(|error| failed(address, &here, error))?;
             if at_hub {
                 linked.take_from(&response);
             }
@@ -260,17 +258,22 @@ fn origin(address: &str) -> Option<(String, String, u16)> {
     Some((scheme, host, uri.port_u16().unwrap_or(default)))
 }
 
-/// Sorts a failure without an answer.
-fn failed(place: &str, error: ureq::Error) -> Failed {
+/// Sorts a failure without an answer `here`, on the way that began at `address`.
+fn failed(address: &str, here: &str, error: ureq::Error) -> Failed {
+    // Of a redirect the query is left out: it may hold a signature that opens the file.
+    let place = match here.split('?').next() {
+        Some(place) if here != address => format!("{place}: "),
+        _ => String::new(),
+    };
     match error {
         ureq::Error::HostNotFound
         | ureq::Error::Io(_)
         | ureq::Error::Timeout(_)
         | ureq::Error::ConnectionFailed
-        | ureq::Error::Protocol(_) => Failed::Passing(format!("{place}: {error}")),
+        | ureq::Error::Protocol(_) => Failed::Passing(format!("{place}{error}")),
         other => Failed::Final(Error::Download {
-            url: place.to_owned(),
-            reason: format!("{other}; check the address and the way to it"),
+            url: address.to_owned(),
+            reason: format!("{place}{other}; check HF_ENDPOINT and the way there"),
         }),
     }
 }

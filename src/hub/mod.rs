@@ -85,7 +85,7 @@ impl Pull {
 }
 
 /// The list of a repository's files, as far as it is of use.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Listing {
     /// The commit.
     #[serde(default)]
@@ -174,18 +174,10 @@ impl Hub {
                 }
             }
         }
-        let is_folder = plan.files.last().map(|last| last.name.as_str()) == Some(DIFFUSERS_INDEX);
-        let files: Vec<PathBuf> = plan
-            .files
-            .into_iter()
-            .map(|planned| planned.target)
-            .collect();
+        let files = plan.files.into_iter().map(|planned| planned.target);
         Ok(Pulled {
-            path: match files.first() {
-                Some(file) if !is_folder => file.clone(),
-                _ => plan.root,
-            },
-            files,
+            path: plan.path,
+            files: files.collect(),
             unchecked,
         })
     }
@@ -197,12 +189,9 @@ impl Hub {
         let repository = repository.path();
         check_revision(&pull.revision)?;
         let listing = match &pull.file {
-            Some(file) => Listing::of_one(file)?,
+            Some(file) => check_file(file).map(|()| Listing::default())?,
             None => self.list(&repository, &pull.revision)?,
         };
-        // The commit, so that all files belong together.
-        let revision = listing.sha.as_deref().unwrap_or(&pull.revision);
-        check_revision(revision)?;
         let address = self.client.address(&repository);
         let names = listing.siblings.iter().map(|file| file.name.as_str());
         let names: Vec<&str> = names.collect();
@@ -210,6 +199,9 @@ impl Hub {
             Some(file) => vec![file.as_str()],
             None => choice::choose(&address, &names, pull.variant.as_deref())?,
         };
+        // The commit, so that all files belong together.
+        let revision = listing.sha.as_deref().unwrap_or(&pull.revision);
+        check_revision(revision)?;
         let revision = percent_encoded(revision, b"");
         let planned = chosen.into_iter().map(|name| {
             let inside = path_inside(name).ok_or_else(|| Error::Download {
@@ -227,10 +219,15 @@ impl Hub {
                 sha256: listing.sha256(name).map(str::to_ascii_lowercase),
             })
         });
-        let files = planned.collect::<Result<_>>()?;
+        let files = planned.collect::<Result<Vec<_>>>()?;
+        let path = match (&pull.file, files.as_slice()) {
+            (None, [.., last]) if last.name == DIFFUSERS_INDEX => root,
+            (_, [file, ..]) => file.target.clone(),
+            (_, []) => root,
+        };
         Ok(Plan {
             repository,
-            root,
+            path,
             files,
         })
     }
@@ -268,8 +265,8 @@ impl Hub {
 struct Plan {
     /// `OWNER/REPO`
     repository: String,
-    /// The folder of the repository.
-    root: PathBuf,
+    /// The model.
+    path: PathBuf,
     files: Vec<Planned>,
 }
 
@@ -300,33 +297,29 @@ fn remove_empty(target: &Path, folder: &Path) {
 /// Endings of files that are downloaded when somebody names them.
 const ENDINGS: &[&str] = &[".safetensors", ".json", ".txt"];
 
-impl Listing {
-    /// A file that was asked for by name.
-    ///
-    /// # Errors
-    /// [`Error::Request`] if it leads elsewhere, or is of a kind that nothing here reads.
-    fn of_one(file: &str) -> Result<Self> {
-        if path_inside(file).is_none() {
-            let reason = format!(
-                "must be the path of a file in the repository, as in vae/config.json, not {}",
-                shown(file)
-            );
-            return Err(Error::request("file", reason));
-        }
-        if !ENDINGS.iter().any(|ending| file.ends_with(ending)) {
-            let reason = format!(
-                "{} is none of {}, and nothing else is read here (pickles can run code)",
-                shown(file),
-                ENDINGS.join(", ")
-            );
-            return Err(Error::request("file", reason));
-        }
-        Ok(Self {
-            sha: None,
-            siblings: Vec::new(),
-        })
-    }
+/// Checks a file that somebody names.
+///
+/// # Errors
+/// [`Error::Request`] if it leads elsewhere, or is of a kind that nothing here reads.
+fn check_file(file: &str) -> Result<()> {
+    let reason = if path_inside(file).is_none() {
+        format!(
+            "must be the path of a file in the repository, as in vae/config.json, not {}",
+            shown(file)
+        )
+    } else if ENDINGS.iter().any(|ending| file.ends_with(ending)) {
+        return Ok(());
+    } else {
+        format!(
+            "{} is none of {}, and nothing else is read here (pickles can run code)",
+            shown(file),
+            ENDINGS.join(", ")
+        )
+    };
+    Err(Error::request("file", reason))
+}
 
+impl Listing {
     /// The checksum of a file, if the list has it.
     fn sha256(&self, file: &str) -> Option<&str> {
         let listed = self.siblings.iter().find(|listed| listed.name == file)?;

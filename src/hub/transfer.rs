@@ -97,10 +97,12 @@ impl Transfer<'_> {
                 false => fruitless + 1,
             };
             if fruitless == MAX_FRUITLESS_TRIES {
-                let kept = partial.bytes();
-                return Err(self.failed(format!(
-                    "{reason}; {kept} bytes are kept, try again to go on from there"
-                )));
+                return Err(self.failed(match partial.bytes() {
+                    0 => format!("{reason}; try again later"),
+                    kept => {
+                        format!("{reason}; {kept} bytes are kept, try again to go on from there")
+                    }
+                }));
             }
             if fruitless > 0 {
                 thread::sleep(FIRST_WAIT * (1 << (fruitless - 1)));
@@ -119,9 +121,7 @@ impl Transfer<'_> {
         match answer.response.status().as_u16() {
             200 => partial.restart(tag)?,
             206 if goes_on(&answer, partial, &tag) => {}
-            416 if range(&answer).is_some_and(|(_, all)| all == Some(partial.bytes())) => {
-                return Ok(Tried::Whole);
-            }
+            416 if is_whole(&answer, partial, &tag) => return Ok(Tried::Whole),
             206 | 416 => {
                 partial.restart(Tag::default())?;
                 return Ok(Tried::Restarted);
@@ -254,18 +254,27 @@ fn rest_of(partial: &Partial) -> Vec<(HeaderName, String)> {
 
 /// Whether a partial answer goes on where the part ends, with the same version.
 fn goes_on(answer: &Answer, partial: &Partial, tag: &Tag) -> bool {
-    let starts = range(answer).is_some_and(|(start, _)| start == Some(partial.bytes()));
-    let kept = partial.tag();
+    let starts = range(answer).and_then(|(start, _)| start);
+    starts == Some(partial.bytes()) && is_same(partial.tag(), tag)
+}
+
+/// Whether there is nothing to come after the part, by the answer to who asked for it.
+fn is_whole(answer: &Answer, partial: &Partial, tag: &Tag) -> bool {
+    let all = range(answer).and_then(|(_, all)| all);
+    all == Some(partial.bytes()) && is_same(partial.tag(), tag)
+}
+
+/// Whether two tags are of one version, as far as they tell. A hub's mirrors may each have an entity
+/// tag of their own for the same bytes.
+fn is_same(kept: &Tag, now: &Tag) -> bool {
     let same = |kept: &Option<String>, now: &Option<String>| match (kept, now) {
-        (Some(kept), Some(now)) => kept == now,
-        _ => true,
+        (Some(kept), Some(now)) => Some(kept == now),
+        _ => None,
     };
-    // A hub's mirrors may each have a tag of their own for the same bytes.
-    let is_same = match (&kept.sha256, &tag.sha256) {
-        (Some(kept), Some(now)) => kept == now,
-        _ => same(&kept.etag, &tag.etag),
-    };
-    starts && is_same
+    let by_content = same(&kept.sha256, &now.sha256);
+    by_content
+        .or_else(|| same(&kept.etag, &now.etag))
+        .unwrap_or(true)
 }
 
 /// The first byte and the length of the whole file, as `Content-Range` has them:

@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -34,7 +35,12 @@ pub(crate) struct Answer {
     headers: Vec<(String, String)>,
     body: Vec<u8>,
     cut_after: Option<usize>,
+    /// The pause after each [`DROP_BYTES`].
+    pause: Option<Duration>,
 }
+
+/// How much comes at once of what comes slowly.
+const DROP_BYTES: usize = 10_000;
 
 impl Answer {
     pub(crate) fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
@@ -43,6 +49,7 @@ impl Answer {
             headers: Vec::new(),
             body: body.into(),
             cut_after: None,
+            pause: None,
         }
     }
 
@@ -56,6 +63,13 @@ impl Answer {
     #[must_use]
     pub(crate) fn cut_after(mut self, bytes: usize) -> Self {
         self.cut_after = Some(bytes);
+        self
+    }
+
+    /// Sends the body drop by drop, with pauses.
+    #[must_use]
+    pub(crate) fn dripping(mut self, pause: Duration) -> Self {
+        self.pause = Some(pause);
         self
     }
 
@@ -84,7 +98,12 @@ impl Answer {
             "Content-Length: {length}\r\nConnection: close\r\n\r\n"
         )?;
         let sent = self.cut_after.unwrap_or(length).min(length);
-        stream.write_all(&self.body[..sent])?;
+        for bytes in self.body[..sent].chunks(DROP_BYTES) {
+            stream.write_all(bytes)?;
+            if let Some(pause) = self.pause {
+                thread::sleep(pause);
+            }
+        }
         stream.flush()
     }
 }

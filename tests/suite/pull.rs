@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -195,6 +196,54 @@ fn a_download_that_was_given_up_goes_on_another_time() {
 
     folder.assert_pulled(&server, &content);
     assert_eq!(starts(&server).last(), Some(&Some(content.len() / 2)));
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_keeps_what_has_come() {
+    /// Shells' exit code after SIGINT.
+    const CANCELLED: i32 = 130;
+    const PAUSE: Duration = Duration::from_millis(20);
+    let content = model();
+    let served = content.clone();
+    let (folder, server) = (
+        Folder::new(),
+        Server::start(move |asked, before| match (asked.path.as_str(), before) {
+            (PATH, _) => redirect(&served, "/bytes"),
+            (_, 0) => Answer::file(asked, &served).dripping(PAUSE),
+            _ => Answer::file(asked, &served),
+        }),
+    );
+    let mut pull = folder.program(&server, &[REPO, FILE]);
+    let pull = pull.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = pull.spawn().unwrap();
+    let part = folder.path(&format!("{TARGET}.part"));
+    let has_begun = || part.metadata().is_ok_and(|part| part.len() > 0);
+    let started = Instant::now();
+    while !has_begun() {
+        assert!(started.elapsed() < LIMIT, "nothing came");
+        thread::sleep(PAUSE);
+    }
+    let mut interrupt = Command::new("kill");
+    let interrupt = interrupt.args(["-INT", &child.id().to_string()]).status();
+    assert!(interrupt.unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(CANCELLED), "{}", stderr(&output));
+    assert!(!folder.path(TARGET).exists() && has_begun());
+    folder.assert_pulled(&server, &content);
+    assert!(starts(&server).last().unwrap().is_some(), "it began anew");
+}
+
+/// The hub has another version of the same length by now.
+#[test]
+fn a_part_that_is_whole_but_old_is_begun_anew() {
+    let (old, new) = (vec![b'x'; model().len()], model());
+    let (folder, server) = (Folder::new(), Server::start(honest(new.clone())));
+    fs::create_dir_all(folder.path("someone/tiny")).unwrap();
+    fs::write(folder.path(&format!("{TARGET}.part")), &old).unwrap();
+    let tag = json!({"sha256": sha256(&old), "etag": "\"v0\""});
+    fs::write(folder.path(&format!("{TARGET}.part.json")), tag.to_string()).unwrap();
+    folder.assert_pulled(&server, &new);
 }
 
 #[test]
