@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use aquatint::{AdapterInfo, Image, Memory, Pipeline, Request, Residence, Trace};
+use aquatint::{AdapterInfo, Image, Memory, Model, Pipeline, Request, Residence, Trace};
 use serde::Serialize;
 
 use super::args::GenerateArgs;
@@ -28,6 +28,7 @@ pub(super) fn run(args: &GenerateArgs) -> Outcome {
 
     let model = args.model.open()?;
     let model_name = model.name().to_owned();
+    warn_of_leftovers(&model, &progress);
     let refiner = args.refiner.open()?;
     let device = args.device.open()?;
     let pipeline = args
@@ -79,6 +80,16 @@ pub(super) fn run(args: &GenerateArgs) -> Outcome {
     // The pictures are there, whatever became of the trace.
     report.show(args, &progress)?;
     Ok(traced?)
+}
+
+/// Says what of the model's files nobody uses: it may be what somebody counts on.
+fn warn_of_leftovers(model: &Model, progress: &Progress) {
+    if let Some(first) = model.leftovers().first() {
+        let (count, first) = (model.leftovers().len(), first.escape_debug());
+        progress.note(format_args!(
+            "warning: not used: {count} of the model's tensors, such as {first}"
+        ));
+    }
 }
 
 /// What was typed, as a request; everything else is left to the model's family.

@@ -60,6 +60,24 @@ pub(super) struct PartArgs {
 }
 
 impl PartArgs {
+    /// Whether anything was given for any part.
+    pub(super) fn has_any(&self) -> bool {
+        ["unet", "vae", "text_encoder", "text_encoder_2"]
+            .iter()
+            .any(|part| self.has(part))
+    }
+
+    /// Whether something was given for a part.
+    pub(super) fn has(&self, part: &str) -> bool {
+        let given = match part {
+            "unet" => &self.unet,
+            "vae" => &self.vae,
+            "text_encoder" => &self.text_encoder,
+            _ => &self.text_encoder_2,
+        };
+        given.is_some()
+    }
+
     /// The files of a model, given by path or name, with these parts; `None` if nothing was given
     /// at all.
     pub(super) fn with(&self, model: Option<&Path>) -> Outcome<Option<ModelFiles>> {

@@ -63,6 +63,9 @@ fn description(
         let model = recipe.model.as_deref().unwrap_or("not named");
         let hash = recipe.model_hash.iter().map(|hash| format!(" ({hash})"));
         line("model", &format!("{model}{}", hash.collect::<String>()));
+        for (part, file) in &recipe.parts {
+            line(part, file);
+        }
         if let Some(refiner) = &recipe.refiner {
             line("refiner", refiner);
         }

@@ -144,7 +144,22 @@ fn request(recipe: &Recipe, args: &ReplayArgs) -> Outcome<Request> {
 /// machine. Its name never becomes part of a path, since the picture may come from anybody.
 fn model(recipe: &Recipe, args: &ReplayArgs, progress: &Progress) -> Outcome<Model> {
     let named = recipe.model.as_deref();
-    if let Some(files) = args.parts.with(args.model.as_deref())? {
+    let missing = recipe
+        .parts
+        .iter()
+        .filter(|(part, _)| !args.parts.has(part));
+    for (part, file) in missing {
+        let flag = part.replace('_', "-");
+        progress.note(format_args!(
+            "warning: the picture's {part} was {file:?}; give it with --{flag} PATH"
+        ));
+    }
+    // Parts without a UNet are of the model that the picture names.
+    let is_whole = args.model.is_some() || args.parts.has("unet") || !args.parts.has_any();
+    let found = named.filter(|_| !is_whole).map(on_this_machine);
+    let model = found.transpose().unwrap_or_default();
+    let model = args.model.as_deref().or(model.as_deref());
+    if let Some(files) = args.parts.with(model)? {
         let model = model::open(Some(files))?;
         if let Some(named) = named.filter(|named| *named != model.name()) {
             let given = model.name();

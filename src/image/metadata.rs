@@ -34,6 +34,8 @@ pub struct Parameters<'a> {
     pub height: usize,
     /// The model's name.
     pub model: &'a str,
+    /// Parts that were not the model's own, and the names of their files: `VAE`, as A1111 has it.
+    pub parts: &'a [(&'a str, String)],
     /// The name of the model that did the last steps, and after which share of the noise.
     pub refiner: Option<(&'a str, f64)>,
 }
@@ -59,6 +61,9 @@ impl fmt::Display for Parameters<'_> {
             self.height,
             quoted(self.model),
         )?;
+        for (part, name) in self.parts {
+            write!(f, "{part}: {}, ", quoted(name))?;
+        }
         if let Some((refiner, start)) = self.refiner {
             write!(
                 f,
@@ -125,6 +130,7 @@ mod tests {
         width: 128,
         height: 96,
         model: "tiny-emoji-sd",
+        parts: &[],
         refiner: None,
     };
 

@@ -1,5 +1,6 @@
 //! A checkpoint read and understood: configuration, networks and tokeniser, no device.
 
+use super::recipe::PART_LABELS;
 use super::request::Request;
 use super::text_encoder::TextEncoder;
 use crate::error::{Error, Result};
@@ -184,6 +185,22 @@ impl Model {
             .file_stem()
             .and_then(|stem| stem.to_str());
         stem.unwrap_or("model")
+    }
+
+    /// Tensors that nothing here uses, by their names in the files.
+    pub fn leftovers(&self) -> &[String] {
+        self.weights.leftovers()
+    }
+
+    /// The parts that were given apart from the checkpoint, as pictures' texts call them, with the
+    /// names of their files or folders.
+    pub(super) fn parts_apart(&self) -> Vec<(&'static str, String)> {
+        let named = self.weights.apart().filter_map(|(part, path)| {
+            let (_, label) = PART_LABELS.iter().find(|(name, _)| *name == part)?;
+            let name = path.file_name().unwrap_or(path.as_os_str());
+            Some((*label, name.to_string_lossy().into_owned()))
+        });
+        named.collect()
     }
 
     /// Whether the UNet takes what text to image has to give it.

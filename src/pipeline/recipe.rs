@@ -11,12 +11,21 @@ use crate::image::{Infotext, PARAMETERS_KEYWORD, PngInfo, REQUEST_KEYWORD};
 use crate::sampling::{Choice, NoiseSource, Sampler};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// The keyword of the text that ComfyUI writes its graph of nodes under.
 const COMFYUI_KEYWORD: &str = "prompt";
 /// Whose `Version` is ours.
 const OUR_NAME: &str = "aquatint";
+
+/// Parts of a model, and the settings that name their files: A1111's, and ours in its manner.
+pub(super) const PART_LABELS: [(&str, &str); 4] = [
+    ("unet", "UNet"),
+    ("vae", "VAE"),
+    ("text_encoder", "Text encoder"),
+    ("text_encoder_2", "Text encoder 2"),
+];
 
 /// Settings of the `parameters` text that change nothing: they name, count and date.
 const REMARKS: [&str; 12] = [
@@ -45,6 +54,9 @@ pub struct Recipe {
     pub request: Request,
     /// The model's name.
     pub model: Option<String>,
+    /// The files of parts that were not the model's own, by part: `vae`, `unet`, `text_encoder` or
+    /// `text_encoder_2`.
+    pub parts: BTreeMap<&'static str, String>,
     /// The name of the model that did the last steps.
     pub refiner: Option<String>,
     /// The model's hash as A1111 writes it: the first ten hexadecimal digits of the file's SHA-256.
@@ -111,6 +123,7 @@ impl Recipe {
             version,
             request,
             model: infotext.get("Model").map(str::to_owned),
+            parts: parts(&infotext),
             refiner: infotext.get("Refiner").map(str::to_owned),
             model_hash: None,
             warnings: Vec::new(),
@@ -126,6 +139,7 @@ impl Recipe {
             version: infotext.get("Version").map(str::to_owned),
             request,
             model: infotext.get("Model").map(str::to_owned),
+            parts: parts(infotext),
             refiner: infotext.get("Refiner").map(without_hash),
             model_hash: infotext.get("Model hash").map(str::to_owned),
             warnings: reading.warnings(),
@@ -163,7 +177,7 @@ impl<'a> Reading<'a> {
     fn of(infotext: &'a Infotext) -> Self {
         Self {
             infotext,
-            understood: REMARKS.to_vec(),
+            understood: [&REMARKS[..], &PART_LABELS.map(|(_, label)| label)].concat(),
             unreadable: Vec::new(),
         }
     }
@@ -260,6 +274,15 @@ impl<'a> Reading<'a> {
         }
         warnings
     }
+}
+
+/// The parts that the text names.
+fn parts(infotext: &Infotext) -> BTreeMap<&'static str, String> {
+    let named = PART_LABELS.iter().filter_map(|(part, label)| {
+        let name = infotext.get(label).filter(|name| *name != "None")?;
+        Some((*part, name.to_owned()))
+    });
+    named.collect()
 }
 
 /// A model's name as A1111 writes it: `sd_xl_refiner_1.0 [7440042bbd]`.

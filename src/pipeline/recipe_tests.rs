@@ -185,6 +185,7 @@ fn what_is_written_here_is_read_back_whole() {
         width: 64,
         height: 96,
         model: "odd, \"name\": x",
+        parts: &[("VAE", "my, vae.safetensors".to_owned())],
         refiner: Some(("a refiner", 0.75)),
     }
     .to_string();
@@ -198,6 +199,8 @@ fn what_is_written_here_is_read_back_whole() {
     assert_eq!(recipe.program, Program::Aquatint);
     assert_eq!(recipe.model.as_deref(), Some("odd, \"name\": x"));
     assert_eq!(recipe.refiner.as_deref(), Some("a refiner"));
+    let vae = ("vae", "my, vae.safetensors".to_owned());
+    assert_eq!(recipe.parts, BTreeMap::from([vae]));
     assert_eq!(recipe.warnings, [""; 0]);
     // And by programs that know no other text than A1111's.
     let theirs = a1111(&parameters).request;
@@ -224,6 +227,7 @@ fn every_sampler_and_schedule_is_known_by_the_name_that_is_written() {
                 width: 8,
                 height: 8,
                 model: "m",
+                parts: &[],
                 refiner: None,
             };
             let request = a1111(&parameters.to_string()).request;

@@ -284,6 +284,7 @@ impl Run {
             width,
             height,
             model: self.pipeline.model().name(),
+            parts: &self.pipeline.model().parts_apart(),
             refiner: refiner
                 .map(|refiner| refiner.model().name())
                 .zip(request.refiner_start),

@@ -1,15 +1,18 @@
 //! What a file without the wanted tensors looks like, and what to give instead.
 
+const EMBEDDING: &str =
+    "a textual inversion embedding, which adds to a checkpoint and is none itself";
+
+/// All the names that there are in an embedding for SDXL's two text encoders.
+const EMBEDDING_OF_TWO: [&str; 2] = ["clip_l", "clip_g"];
+
 /// What only the names of one kind of file contain; the first that occurs counts.
 const KINDS: &[(&str, &str)] = &[
     (
         "lora_",
         "a LoRA, which adds to a checkpoint and is none itself",
     ),
-    (
-        "emb_params",
-        "a textual inversion embedding, which adds to a checkpoint and is none itself",
-    ),
+    ("emb_params", EMBEDDING),
     (
         "control_model.",
         "a ControlNet, which adds to a checkpoint and is none itself",
@@ -61,6 +64,10 @@ fn row(part: &str) -> Option<&'static (&'static str, &'static str, &'static str)
 
 /// What a file seems to be, from its own names; `None` where these say nothing special.
 pub(super) fn kind<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Option<&'static str> {
+    let mut others = names.clone();
+    if names.clone().next().is_some() && others.all(|name| EMBEDDING_OF_TWO.contains(&name)) {
+        return Some(EMBEDDING);
+    }
     let is_in = |needle: &str| names.clone().any(|name| name.contains(needle));
     KINDS
         .iter()

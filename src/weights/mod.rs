@@ -116,6 +116,12 @@ impl Weights {
         apart.unwrap_or(&self.inner.path)
     }
 
+    /// The parts that were given apart, with their files or folders.
+    pub(crate) fn apart(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let apart = self.inner.apart.iter();
+        apart.map(|(part, path)| (*part, path.as_path()))
+    }
+
     /// The folder, if this is one of diffusers; tokenizer files are found there.
     pub(crate) fn folder(&self) -> Option<&Path> {
         self.inner.is_folder.then_some(self.path())

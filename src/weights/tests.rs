@@ -177,6 +177,8 @@ fn what_is_no_checkpoint_is_told_by_its_names() {
             "a LoRA",
         ),
         ("emb_params", "a textual inversion"),
+        ("clip_l", "a textual inversion"),
+        ("clip_g", "a textual inversion"),
         ("control_model.time_embed.0.weight", "a ControlNet"),
         ("model.diffusion_model.joint_blocks.0.x", "an SD 3 model"),
         (

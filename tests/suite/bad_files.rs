@@ -474,7 +474,10 @@ fn tensors_that_nobody_knows_do_no_harm() {
     let said = stdout(&succeed(Verb::Inspect, &path, folder.path()));
     assert!(said.contains("somebody.elses.weight"), "{said}");
     succeed(Verb::Plan, &path, folder.path());
-    let drawn = stdout(&succeed(Verb::Generate, &path, folder.path()));
+    let output = succeed(Verb::Generate, &path, folder.path());
+    let warning = "warning: not used: 1 of the model's tensors, such as somebody.elses.weight";
+    assert!(stderr(&output).contains(warning), "{}", stderr(&output));
+    let drawn = stdout(&output);
     assert!(folder.path().join(drawn.trim()).is_file(), "{drawn}");
 }
 

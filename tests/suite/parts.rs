@@ -84,6 +84,20 @@ fn parts_alone_draw_the_picture_of_the_whole_model() {
     let replay = [&["replay", "parts.png", "--require-equal"], device()].concat();
     let said = succeed(folder.path(), &replay, &parts);
     assert!(said.contains("identical in all 4096 pixels"), "{said}");
+    let said = succeed(folder.path(), &["inspect", "parts.png"], &[]);
+    for line in [
+        "unet             unet.safetensors",
+        "vae              vae.safetensors",
+    ] {
+        assert!(said.contains(line), "{said}");
+    }
+    let forgotten = run_in(folder.path(), &replay[..2], &parts[..2]);
+    let warning = "the picture's vae was \"vae.safetensors\"; give it with --vae PATH";
+    assert!(
+        stderr(&forgotten).contains(warning),
+        "{}",
+        stderr(&forgotten)
+    );
     let plan = |flags: &[String]| succeed(folder.path(), &["plan", "--json"], flags);
     assert_eq!(plan(&parts), plan(&[]));
 }
