@@ -266,6 +266,13 @@ fn failed(address: &str, here: &str, error: ureq::Error) -> Failed {
         _ => String::new(),
     };
     match error {
+        // What TLS refuses, a certificate or no TLS at all, it refuses again.
+        ureq::Error::Io(refused) if refused.kind() == std::io::ErrorKind::InvalidData => {
+            Failed::Final(Error::Download {
+                url: address.to_owned(),
+                reason: format!("{place}{refused}; check HF_ENDPOINT and who stands in between"),
+            })
+        }
         ureq::Error::HostNotFound
         | ureq::Error::Io(_)
         | ureq::Error::Timeout(_)

@@ -27,7 +27,7 @@ use walk::Walk;
 /// fn main() -> aquatint::Result<()> {
 ///     let library = Library::open()?;
 ///     for model in library.models() {
-///         println!("{} {}", model.name, model.kind);
+///         println!("{} {}", model.name, model.family.unwrap_or("-"));
 ///     }
 ///     let model = Model::open(library.find("dreamshaper_8")?)?;
 ///     println!("{}", model.name());

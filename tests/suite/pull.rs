@@ -441,6 +441,9 @@ fn refusals_say_what_to_do() {
 fn a_hub_that_does_not_answer_is_told() {
     let (folder, server) = (Folder::new(), Server::nowhere());
     folder.assert_refused(&server, &[REPO, FILE], 1, &[&server.address, "try again"]);
+    let mut clear = Server::start(|_, _| Answer::new(200, ""));
+    clear.address = clear.address.replace("http:", "https:");
+    folder.assert_refused(&clear, &[REPO, FILE], 1, &["https:", "check HF_ENDPOINT"]);
     let lost = Server::start(|_, _| Answer::new(302, "").header("Location", "/round/and/round"));
     folder.assert_refused(&lost, &[REPO, FILE], 1, &["redirects"]);
     let elsewhere =
