@@ -44,11 +44,11 @@ fn request() -> Request {
 }
 
 /// A run with activations in f16, wherever `Auto` would store them.
-fn start_in_f16(pipeline: &Pipeline, request: &Request) -> Run {
-    let request = pipeline.resolve(request).unwrap();
+fn start_in_f16(pipeline: &Pipeline, residence: Residence) -> Run {
+    let request = pipeline.resolve(&request()).unwrap();
     let placement = Placement {
         compute: DType::F16,
-        residence: Residence::Together,
+        residence,
     };
     pollster::block_on(Run::start(pipeline, request, placement, None)).unwrap()
 }
@@ -57,6 +57,7 @@ fn device() -> Option<&'static Device> {
     testing::device().filter(|device| device.caps().f16)
 }
 
+const RESIDENCES: [Residence; 2] = [Residence::Together, Residence::InTurn];
 const LARGE: half::f16 = half::f16::from_f32_const(60_000.0);
 /// The last biases of two residual blocks, one added to the other.
 const UNET: [&str; 2] = [
@@ -72,14 +73,17 @@ const VAE: [&str; 2] = [
 fn a_step_that_overflows_f16_goes_on_in_f32() {
     let Some(device) = device() else { return };
     let pipeline = pipeline(device, overflowing(UNET));
-    let mut run = start_in_f16(&pipeline, &request());
-    assert!(run.is_f16());
-    run.next_step().unwrap();
-    assert!(!run.is_f16());
+    let [widened, in_turn] = RESIDENCES.map(|residence| {
+        let mut run = start_in_f16(&pipeline, residence);
+        assert!(run.is_f16());
+        run.next_step().unwrap();
+        assert!(!run.is_f16());
+        run.finish().unwrap()
+    });
+    assert!(in_turn == widened, "the pictures differ");
     let wide = pipeline
         .generate(&request().precision(Precision::F32))
         .unwrap();
-    let widened = run.finish().unwrap();
     // The text encoder ran in f16 in one case and in f32 in the other.
     assert!(mean_difference(&widened[0], &wide[0]) < 4.0);
 }
@@ -107,8 +111,9 @@ fn a_user_who_insists_on_f16_is_told_the_stage_and_step() {
 fn a_decoder_that_overflows_f16_runs_again_in_f32() {
     let Some(device) = device() else { return };
     let pipeline = pipeline(device, overflowing(VAE));
-    let run = start_in_f16(&pipeline, &request());
-    let widened = run.finish().unwrap();
+    let [widened, in_turn] =
+        RESIDENCES.map(|residence| start_in_f16(&pipeline, residence).finish().unwrap());
+    assert!(in_turn == widened, "the pictures differ");
     let wide = pipeline
         .generate(&request().precision(Precision::F32))
         .unwrap();
