@@ -126,6 +126,8 @@ impl Server {
                 // One that hangs up is not waited for.
                 let Ok(mut stream) = stream else { continue };
                 let Some(request) = read(&stream) else {
+                    // To what is no HTTP, such as TLS, in the clear.
+                    if Answer::new(400, "").write(&mut stream).is_err() {}
                     continue;
                 };
                 let before = {
