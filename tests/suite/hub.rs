@@ -123,23 +123,22 @@ impl Server {
         let log = Arc::clone(&asked);
         thread::spawn(move || {
             for stream in listener.incoming() {
-                // One that hangs up is not waited for.
                 let Ok(mut stream) = stream else { continue };
-                let Some(request) = read(&stream) else {
+                let answered = match read(&stream) {
+                    Some(request) => {
+                        let mut log = log.lock().unwrap();
+                        let same = log.iter().filter(|asked| asked.path == request.path);
+                        let before = same.count();
+                        log.push(request.clone());
+                        drop(log);
+                        answer(&request, before)
+                    }
                     // To what is no HTTP, such as TLS, in the clear.
-                    if Answer::new(400, "").write(&mut stream).is_err() {}
-                    continue;
+                    None => Answer::new(400, ""),
                 };
-                let before = {
-                    let mut log = log.lock().unwrap();
-                    let before = log
-                        .iter()
-                        .filter(|asked| asked.path == request.path)
-                        .count();
-                    log.push(request.clone());
-                    before
-                };
-                if answer(&request, before).write(&mut stream).is_err() {}
+                if answered.write(&mut stream).is_err() {
+                    // One that hangs up, as one may, is not waited for.
+                }
             }
         });
         Self { address, asked }
