@@ -22,7 +22,7 @@ const TOLERANCE: f64 = 1e-4;
 /// Models of Stable Diffusion 1.x's structure.
 const MODELS: [&str; 4] = ["demo", "tiny_a", "tiny_b", "tiny_c"];
 /// Models of the other families and uses, and their relatives, whose UNets differ.
-const UNETS: [&str; 8] = [
+const UNETS: [&str; 9] = [
     "tiny_sd2",
     "tiny_xl",
     "tiny_refiner",
@@ -31,6 +31,7 @@ const UNETS: [&str; 8] = [
     "tiny_instruct",
     "tiny_bksdm",
     "tiny_fp8",
+    "tiny_ssd",
 ];
 
 fn data(name: &str) -> PathBuf {
