@@ -129,6 +129,9 @@ pub(super) const OPTIONAL_FEATURES: [(wgpu::Features, &str); 4] = [
     (wgpu::Features::PIPELINE_CACHE, "pipeline-cache"),
 ];
 
+/// Sizes of subgroups that the kernels for CPUs divide their rows by.
+const SIMD_SIZES: [u32; 3] = [4, 8, 16];
+
 /// All of them.
 pub(super) fn optional_features() -> wgpu::Features {
     let features = OPTIONAL_FEATURES.iter();
@@ -136,8 +139,17 @@ pub(super) fn optional_features() -> wgpu::Features {
 }
 
 /// What shader variants may depend on, of a device opened with `features` and `limits`.
-pub(super) fn caps(features: wgpu::Features, limits: &wgpu::Limits) -> Caps {
+pub(super) fn caps(
+    info: &wgpu::AdapterInfo,
+    features: wgpu::Features,
+    limits: &wgpu::Limits,
+) -> Caps {
+    let size = info.subgroup_min_size;
+    let is_cpu = info.device_type == wgpu::DeviceType::Cpu;
+    let has_fixed_size = size == info.subgroup_max_size && SIMD_SIZES.contains(&size);
     Caps {
+        simd: (is_cpu && has_fixed_size && features.contains(wgpu::Features::SUBGROUP))
+            .then_some(size),
         f16: features.contains(wgpu::Features::SHADER_F16),
         max_binding_bytes: limits.max_storage_buffer_binding_size,
         binding_alignment: u64::from(limits.min_storage_buffer_offset_alignment),

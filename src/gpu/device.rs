@@ -168,7 +168,7 @@ impl Gpu {
         watch(&device, &faults);
         let cache = DriverCache::open(&device, &adapter.get_info());
         Ok(Self {
-            caps: adapter::caps(features, &limits),
+            caps: adapter::caps(&adapter.get_info(), features, &limits),
             info,
             limits,
             device,

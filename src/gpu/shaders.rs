@@ -1,12 +1,20 @@
 //! The shaders' texts, and their assembly into modules.
 
 /// Every shader by name.
-pub(super) static SHADERS: [(&str, &str); 19] = [
+pub(super) static SHADERS: [(&str, &str); 22] = [
     ("activation", include_str!("../../shaders/activation.wgsl")),
     ("attention", include_str!("../../shaders/attention.wgsl")),
+    (
+        "attention_simd",
+        include_str!("../../shaders/attention_simd.wgsl"),
+    ),
     ("binary", include_str!("../../shaders/binary.wgsl")),
     ("concat", include_str!("../../shaders/concat.wgsl")),
     ("conv2d", include_str!("../../shaders/conv2d.wgsl")),
+    (
+        "conv2d_simd",
+        include_str!("../../shaders/conv2d_simd.wgsl"),
+    ),
     (
         "count_nonfinite",
         include_str!("../../shaders/count_nonfinite.wgsl"),
@@ -16,6 +24,10 @@ pub(super) static SHADERS: [(&str, &str); 19] = [
     ("group_norm", include_str!("../../shaders/group_norm.wgsl")),
     ("layer_norm", include_str!("../../shaders/layer_norm.wgsl")),
     ("linear", include_str!("../../shaders/linear.wgsl")),
+    (
+        "linear_simd",
+        include_str!("../../shaders/linear_simd.wgsl"),
+    ),
     (
         "model_input",
         include_str!("../../shaders/model_input.wgsl"),
@@ -42,9 +54,17 @@ pub(super) static SHADERS: [(&str, &str); 19] = [
 ];
 
 /// What shaders may share, named by a line `// import: a, b` in their head.
-static COMMON: [(&str, &str); 3] = [
+static COMMON: [(&str, &str); 5] = [
     ("erf", include_str!("../../shaders/common/erf.wgsl")),
     ("reduce", include_str!("../../shaders/common/reduce.wgsl")),
+    (
+        "simd_result",
+        include_str!("../../shaders/common/simd_result.wgsl"),
+    ),
+    (
+        "simd_tile",
+        include_str!("../../shaders/common/simd_tile.wgsl"),
+    ),
     ("tile", include_str!("../../shaders/common/tile.wgsl")),
 ];
 

@@ -5,6 +5,7 @@ mod emission;
 mod uniformity;
 mod variants;
 
+use self::emission::Features;
 use self::variants::{Variant, variants};
 use super::reflect::Reflection;
 use super::shaders::SHADERS;
@@ -27,12 +28,13 @@ fn check(variant: &Variant) -> Result<(), String> {
     let Variant {
         dispatch,
         f16,
+        simd,
         source,
     } = variant;
     let module =
         naga::front::wgsl::parse_str(source).map_err(|error| error.emit_to_string(source))?;
     let enabled = source.lines().any(|line| line == "enable f16;");
-    let info = Validator::new(ValidationFlags::all(), capabilities(enabled))
+    let info = Validator::new(ValidationFlags::all(), capabilities(enabled, *simd))
         .validate(&module)
         .map_err(|error| error.emit_to_string(source))?;
     check_entry_point(&module)?;
@@ -43,15 +45,19 @@ fn check(variant: &Variant) -> Result<(), String> {
     if !uniformity::barriers_are_uniform(&module) {
         return Err("some invocations may miss a barrier".into());
     }
-    emission::check(&module, &info, enabled)
+    let features = Features {
+        f16: enabled,
+        subgroups: simd.is_some(),
+    };
+    emission::check(&module, &info, features)
 }
 
 /// What wgpu allows a shader on our devices: the features that are always asked for, all of
-/// WebGPU's, and f16 where the shader says so. Subgroups are asked for but optional, and no variant
-/// is chosen by them yet.
-fn capabilities(f16: bool) -> Capabilities {
+/// WebGPU's, f16 where the shader says so, and subgroups in the kernels for CPUs.
+fn capabilities(f16: bool, simd: Option<u32>) -> Capabilities {
     let mut capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
     capabilities.set(Capabilities::SHADER_FLOAT16, f16);
+    capabilities.set(Capabilities::SUBGROUP, simd.is_some());
     capabilities
 }
 
@@ -368,9 +374,13 @@ fn bf16_that_is_written_is_found_out() {
 fn the_writers_refuse_what_the_device_lacks() {
     let source = variant_of("scale", true).source;
     let module = naga::front::wgsl::parse_str(&source).expect("it parses");
-    let mut validator = Validator::new(ValidationFlags::all(), capabilities(true));
+    let mut validator = Validator::new(ValidationFlags::all(), capabilities(true, None));
     let info = validator.validate(&module).expect("it is valid");
-    let refused = emission::check(&module, &info, false).expect_err("f16 is not there");
+    let features = Features {
+        f16: false,
+        subgroups: false,
+    };
+    let refused = emission::check(&module, &info, features).expect_err("f16 is not there");
     assert!(
         refused.contains("SPIR-V") && refused.contains("Float16"),
         "{refused}"

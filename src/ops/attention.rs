@@ -6,6 +6,10 @@ use rayon::prelude::*;
 
 /// Queries that one workgroup answers: as many as a vec4 holds.
 const QUERIES: usize = 4;
+/// Queries that an invocation of the kernel for CPUs answers: as many as workgroup memory holds.
+const SIMD_QUERIES: [usize; 3] = [4, 2, 1];
+/// The workgroup memory that every device grants, in bytes.
+const WORKGROUP_BYTES: usize = 16 << 10;
 /// Floating-point operations of one dispatch: about 0.1 s at 0.5 TFLOP/s, so that no dispatch alone
 /// wakes a watchdog.
 const DISPATCH_FLOPS: u64 = 50_000_000_000;
@@ -56,30 +60,31 @@ impl Op for Attention {
         Ok(q)
     }
 
-    fn lower(&self, io: &Io, _caps: &Caps) -> Vec<Dispatch> {
+    fn lower(&self, io: &Io, caps: &Caps) -> Vec<Dispatch> {
         let (q, k) = (io.inputs[0], io.inputs[1]);
         let head_dim = q.shape.last() / self.num_heads;
-        let query_blocks = q.shape.dim(1).div_ceil(QUERIES);
+        let (kernel, lanes, queries) = kernel(head_dim, caps);
+        let query_blocks = q.shape.dim(1).div_ceil(queries);
         let dispatches = self.flops(io).div_ceil(DISPATCH_FLOPS).max(1);
         let dispatches = usize::try_from(dispatches)
             .unwrap_or(usize::MAX)
             .min(query_blocks);
         let blocks_each = query_blocks.div_ceil(dispatches);
-        let as_u32 = |value: usize| u32::try_from(value).expect("a head is at most 512 wide");
         let part = |first_block: usize| {
             let blocks = blocks_each.min(query_blocks - first_block);
-            Dispatch::new("attention", Lanes::One)
-                .read("q", Operand::Input(0), q.dtype, Lanes::One)
-                .read("k", Operand::Input(1), k.dtype, Lanes::One)
-                .read("v", Operand::Input(2), io.inputs[2].dtype, Lanes::One)
-                .write("y", io.output, Lanes::One)
+            kernel
+                .clone()
+                .read("q", Operand::Input(0), q.dtype, lanes)
+                .read("k", Operand::Input(1), k.dtype, lanes)
+                .read("v", Operand::Input(2), io.inputs[2].dtype, lanes)
+                .write("y", io.output, lanes)
                 .constant("HEAD_DIM", Const::U32(as_u32(head_dim)))
                 .constant("CAUSAL", Const::Bool(self.mask == Mask::Causal))
                 .param("batch", q.shape.dim(0))
                 .param("queries", q.shape.dim(1))
                 .param("keys", k.shape.dim(1))
                 .param("heads", self.num_heads)
-                .param("first_query", first_block * QUERIES)
+                .param("first_query", first_block * queries)
                 .param("query_blocks", blocks)
                 .groups(q.shape.dim(0) * self.num_heads * blocks)
         };
@@ -130,6 +135,30 @@ impl Op for Attention {
     fn flops(&self, io: &Io) -> u64 {
         4 * (io.inputs[0].shape.len() * io.inputs[1].shape.dim(1)) as u64
     }
+}
+
+/// The kernel for heads of that width with what only one of the two needs, its lanes, and the queries
+/// of a workgroup.
+fn kernel(head_dim: usize, caps: &Caps) -> (Dispatch, Lanes, usize) {
+    let simd = caps.simd.and_then(|size| {
+        let fits = |queries: &usize| size as usize * queries * head_dim * 4 <= WORKGROUP_BYTES;
+        Some((size, SIMD_QUERIES.into_iter().find(fits)?))
+    });
+    let Some((size, queries)) = simd else {
+        return (Dispatch::new("attention", Lanes::One), Lanes::One, QUERIES);
+    };
+    let lanes = Lanes::dividing(&[head_dim]);
+    let groups = head_dim / lanes.count();
+    let dispatch = Dispatch::new("attention_simd", lanes)
+        .constant("SIMD", Const::U32(size))
+        .constant("COLUMNS", Const::U32(as_u32(queries)))
+        .constant("GROUPS", Const::U32(as_u32(groups)))
+        .param("groups", groups);
+    (dispatch, lanes, size as usize * queries)
+}
+
+fn as_u32(value: usize) -> u32 {
+    u32::try_from(value).expect("a head is at most 512 wide")
 }
 
 impl<'g> Tensor<'g> {

@@ -1,13 +1,10 @@
 //! Two-dimensional convolution, channels last, as an implicit matrix product.
 
-use super::{arithmetic::dot, bias_or_weight};
+use super::{arithmetic::dot, bias_or_weight, tile::Tiling};
 use crate::tensor::{
     Array, Caps, Checked, Const, Dispatch, Io, Lanes, Op, Operand, Param, Shape, Tensor,
 };
 use rayon::prelude::*;
-
-/// Pixels and output channels that one workgroup computes: 8×8 invocations of 4×4 each.
-const TILE: usize = 32;
 
 /// Zeros added around a picture before a convolution, in pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,13 +83,14 @@ impl Op for Conv2d {
         Ok(Shape::from([x.dim(0), height, width, weight.dim(0)]))
     }
 
-    fn lower(&self, io: &Io, _caps: &Caps) -> Vec<Dispatch> {
+    fn lower(&self, io: &Io, caps: &Caps) -> Vec<Dispatch> {
         let (x, weight) = (io.inputs[0], io.inputs[1]);
         let lanes = Lanes::dividing(&[x.shape.last()]);
         let bias = bias_or_weight(io, 2);
         let (pixels, channels) = (io.output.shape.rows(), io.output.shape.last());
-        let channel_tiles = channels.div_ceil(TILE);
-        let dispatch = Dispatch::new("conv2d", lanes)
+        let tiling = Tiling::of(pixels, channels, caps);
+        let dispatch = tiling
+            .dispatch("conv2d", "conv2d_simd", lanes)
             .read("x", Operand::Input(0), x.dtype, lanes)
             .read("weight", Operand::Input(1), weight.dtype, lanes)
             .read(
@@ -115,8 +113,7 @@ impl Op for Conv2d {
             .param("padding_top", self.0.padding.top)
             .param("padding_left", self.0.padding.left)
             .param("pixels", pixels)
-            .param("channel_tiles", channel_tiles)
-            .groups(pixels.div_ceil(TILE) * channel_tiles);
+            .param("channel_tiles", tiling.column_tiles());
         vec![dispatch]
     }
 

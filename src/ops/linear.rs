@@ -1,13 +1,10 @@
 //! A linear layer: rows times the transpose of a weight, plus a bias.
 
-use super::{arithmetic::dot, bias_or_weight};
+use super::{arithmetic::dot, bias_or_weight, tile::Tiling};
 use crate::tensor::{
     Array, Caps, Checked, Const, Dispatch, Io, Lanes, Op, Operand, Param, Shape, Tensor,
 };
 use rayon::prelude::*;
-
-/// Rows and columns of the result that one workgroup computes: 8×8 invocations of 4×4 each.
-const TILE: usize = 32;
 
 /// x `[.., K]`, weight `[N, K]`, bias `[N]` if any → `[.., N]`.
 #[derive(Clone, Copy, Debug)]
@@ -41,13 +38,14 @@ impl Op for Linear {
         }
     }
 
-    fn lower(&self, io: &Io, _caps: &Caps) -> Vec<Dispatch> {
+    fn lower(&self, io: &Io, caps: &Caps) -> Vec<Dispatch> {
         let (x, weight) = (io.inputs[0], io.inputs[1]);
         let (rows, columns, depth) = (x.shape.rows(), weight.shape.dim(0), weight.shape.dim(1));
         let lanes = Lanes::dividing(&[depth]);
         let bias = bias_or_weight(io, 2);
-        let column_tiles = columns.div_ceil(TILE);
-        let dispatch = Dispatch::new("linear", lanes)
+        let tiling = Tiling::of(rows, columns, caps);
+        let dispatch = tiling
+            .dispatch("linear", "linear_simd", lanes)
             .read("x", Operand::Input(0), x.dtype, lanes)
             .read("weight", Operand::Input(1), weight.dtype, lanes)
             .read(
@@ -61,9 +59,8 @@ impl Op for Linear {
             .param("rows", rows)
             .param("columns", columns)
             .param("depth", depth / lanes.count())
-            .param("column_tiles", column_tiles)
-            .param_f32("weight_scale", self.weight_scale)
-            .groups(rows.div_ceil(TILE) * column_tiles);
+            .param("column_tiles", tiling.column_tiles())
+            .param_f32("weight_scale", self.weight_scale);
         vec![dispatch]
     }
 

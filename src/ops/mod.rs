@@ -17,6 +17,7 @@ mod rescale_guidance;
 mod sampler_step;
 mod scale;
 mod slice_last;
+mod tile;
 mod timestep_embedding;
 mod to_rgba8;
 mod upsample_nearest;

@@ -2,7 +2,7 @@
 
 use crate::gpu::{Device, DeviceOptions};
 use crate::plan::{Plan, Residency, Runner};
-use crate::tensor::{Array, DType, Op, Recorder, Shape};
+use crate::tensor::{Array, Caps, DType, Op, Recorder, Shape};
 use crate::weights::Weights;
 use std::sync::{Arc, OnceLock};
 
@@ -89,13 +89,28 @@ pub(crate) fn check(
     check_arrays(op, &inputs, tolerance);
 }
 
-/// Compares the operation on the GPU with its reference, on the given inputs.
+/// Compares the operation on the GPU with its reference, on the given inputs; on a CPU with the
+/// kernels for CPUs and with those for all others.
 pub(crate) fn check_arrays(
     op: &(impl Op + Clone + 'static),
     inputs: &[(Array, DType)],
     tolerance: f32,
 ) {
     let Some(device) = device() else { return };
+    let caps = device.caps();
+    check_on(device, &caps, op, inputs, tolerance);
+    if caps.simd.is_some() {
+        check_on(device, &Caps { simd: None, ..caps }, op, inputs, tolerance);
+    }
+}
+
+fn check_on(
+    device: &Device,
+    caps: &Caps,
+    op: &(impl Op + Clone + 'static),
+    inputs: &[(Array, DType)],
+    tolerance: f32,
+) {
     if !device.caps().f16 && inputs.iter().any(|(_, dtype)| *dtype == DType::F16) {
         eprintln!("skipped: the adapter does not store f16");
         return;
@@ -114,7 +129,7 @@ pub(crate) fn check_arrays(
     let y = tensors[0].apply(op.clone(), &tensors[1..]);
     recorder.output("y", y);
     let recording = recorder.finish().expect("the shapes fit");
-    let plan = Plan::lower(recording, &device.caps()).expect("it lowers");
+    let plan = Plan::lower(recording, caps).expect("it lowers");
     let residency = Arc::new(Residency::new(device, &Weights::none()));
     let runner = pollster::block_on(Runner::new(device, plan, &residency)).expect("it compiles");
     for (i, array) in rounded.iter().enumerate() {

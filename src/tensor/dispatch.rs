@@ -8,6 +8,9 @@ use std::ops::Range;
 pub(crate) struct Caps {
     /// Whether shaders may hold f16 values (`enable f16`).
     pub(crate) f16: bool,
+    /// How many invocations of a subgroup run as one instruction of an adapter that is a CPU, if it is
+    /// one and tells: kernels there keep away from workgroup memory.
+    pub(crate) simd: Option<u32>,
     /// The most bytes that one storage binding may span.
     pub(crate) max_binding_bytes: u64,
     /// What the offset of a storage binding must be a multiple of, in bytes.
@@ -19,6 +22,7 @@ impl Caps {
     pub(crate) fn unlimited() -> Self {
         Self {
             f16: true,
+            simd: None,
             max_binding_bytes: u64::MAX,
             binding_alignment: 256,
         }

@@ -16,16 +16,23 @@ const MSL_VERSIONS: [(u8, u8); 2] = [(2, 3), (3, 0)];
 /// A place that no binding has: for the lengths of arrays (MSL), and the number of workgroups (HLSL).
 const SPARE_PLACE: u8 = 30;
 
+/// The optional features that a module makes use of.
+#[derive(Clone, Copy)]
+pub(super) struct Features {
+    pub(super) f16: bool,
+    pub(super) subgroups: bool,
+}
+
 /// Whether every backend's writer takes the module.
-pub(super) fn check(module: &Module, info: &ModuleInfo, f16: bool) -> Result<(), String> {
+pub(super) fn check(module: &Module, info: &ModuleInfo, features: Features) -> Result<(), String> {
     for checked in RUNTIME_CHECKS {
         for version in SPIRV_VERSIONS {
-            check_spirv(module, info, version, f16, checked)?;
+            check_spirv(module, info, version, features, checked)?;
         }
         for version in MSL_VERSIONS {
             check_msl(module, info, version, checked)?;
         }
-        check_hlsl(module, info, f16, checked)?;
+        check_hlsl(module, info, features.f16, checked)?;
     }
     Ok(())
 }
@@ -58,12 +65,19 @@ fn check_spirv(
     module: &Module,
     info: &ModuleInfo,
     lang_version: (u8, u8),
-    f16: bool,
+    features: Features,
     checked: bool,
 ) -> Result<(), String> {
     let mut capabilities = vec![spv::Capability::Shader, spv::Capability::Matrix];
-    if f16 {
+    if features.f16 {
         capabilities.push(spv::Capability::Float16);
+    }
+    if features.subgroups {
+        capabilities.extend([
+            spv::Capability::GroupNonUniform,
+            spv::Capability::GroupNonUniformArithmetic,
+            spv::Capability::GroupNonUniformShuffle,
+        ]);
     }
     let target = |binding: ResourceBinding| spv::BindingInfo {
         descriptor_set: binding.group,
@@ -84,7 +98,7 @@ fn check_spirv(
             false => spv::ZeroInitializeWorkgroupMemoryMode::None,
         },
         force_loop_bounding: checked,
-        use_storage_input_output_16: f16,
+        use_storage_input_output_16: features.f16,
         emit_int_div_checks: checked,
         ..spv::Options::default()
     };

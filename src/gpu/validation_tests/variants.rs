@@ -13,6 +13,8 @@ pub(super) struct Variant {
     pub(super) dispatch: Dispatch,
     /// Whether it is for devices with f16.
     pub(super) f16: bool,
+    /// The size of subgroups that it is for, if it makes use of them.
+    pub(super) simd: Option<u32>,
     pub(super) source: String,
 }
 
@@ -22,19 +24,26 @@ pub(super) fn variants() -> &'static [Variant] {
     VARIANTS.get_or_init(|| {
         let mut found = BTreeMap::new();
         // Texts that both kinds of device get are held to the stricter rules.
-        for f16 in [false, true] {
+        for (f16, simd) in [
+            (false, None),
+            (true, None),
+            (false, Some(8)),
+            (true, Some(8)),
+        ] {
             let caps = Caps {
                 f16,
+                simd,
                 ..Caps::portable()
             };
             for dispatch in dispatches(&caps) {
                 let source = assemble(dispatch.shader, &prelude(&dispatch, &caps));
-                found.entry(source).or_insert((dispatch, f16));
+                found.entry(source).or_insert((dispatch, f16, simd));
             }
         }
-        let variant = |(source, (dispatch, f16))| Variant {
+        let variant = |(source, (dispatch, f16, simd))| Variant {
             dispatch,
             f16,
+            simd,
             source,
         };
         found.into_iter().map(variant).collect()

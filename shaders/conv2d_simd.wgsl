@@ -1,0 +1,69 @@
+// conv2d_simd — two-dimensional convolution, channels last, as an implicit matrix product, on adapters that are
+// CPUs.
+//   y[n, r, c, o] = Σ_{ky, kx, i} x[n, r·s + ky − top, c·s + kx − left, i] · weight[o, ky, kx, i] + bias[o]
+//                                                          zeros outside x, f32 accumulation
+// x       [N, H, W, C]       lanes
+// weight  [O, KH, KW, C]     lanes
+// bias    [O]                read only if HAS_BIAS
+// y       [N, H', W', O]
+// dispatch: one subgroup per tile of ROWS pixels × SIMD·COLUMNS channels
+// reference: src/ops/conv2d.rs
+// import: simd_tile, simd_result
+
+struct Params {
+    in_height: u32, in_width: u32, in_channels: u32,
+    out_height: u32, out_width: u32, out_channels: u32,
+    kernel_height: u32, kernel_width: u32,
+    stride: u32, padding_top: u32, padding_left: u32,
+    pixels: u32, channel_tiles: u32,
+}
+
+@group(0) @binding(0) var<storage, read> x: array<x_word>;
+@group(0) @binding(1) var<storage, read> weight: array<weight_word>;
+@group(0) @binding(2) var<storage, read> bias: array<bias_word>;
+@group(0) @binding(3) var<storage, read_write> y: array<y_word>;
+@group(0) @binding(4) var<uniform> params: Params;
+
+/// Where a window's pixel lies in x, if it does.
+struct Source { start: u32, inside: bool }
+
+fn source_of(pixel: u32, ky: u32, kx: u32) -> Source {
+    // Above and left of x the subtraction wraps to a large number: outside as well.
+    let column = pixel % params.out_width * params.stride + kx - params.padding_left;
+    let row = pixel / params.out_width % params.out_height * params.stride + ky - params.padding_top;
+    let sample = pixel / (params.out_width * params.out_height);
+    let start = ((sample * params.in_height + row) * params.in_width + column) * params.in_channels;
+    return Source(start, row < params.in_height && column < params.in_width);
+}
+
+@compute @workgroup_size(SIMD)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+        @builtin(local_invocation_index) invocation: u32) {
+    let tile = linear_group(group, groups);
+    let first_pixel = tile / params.channel_tiles * ROWS;
+    let channel = (tile % params.channel_tiles * SIMD + invocation) * COLUMNS;
+    let taps = params.kernel_height * params.kernel_width;
+
+    clear_sums();
+    for (var tap = 0u; tap < taps; tap++) {
+        // Pixels and channels past the edge repeat the last one; their sums are not stored.
+        var sources: array<Source, SHARE>;
+        for (var i = 0u; i < SHARE; i++) {
+            let pixel = min(first_pixel + i * SIMD + invocation, params.pixels - 1u);
+            sources[i] = source_of(pixel, tap / params.kernel_width, tap % params.kernel_width);
+        }
+        var weight_starts: array<u32, COLUMNS>;
+        for (var c = 0u; c < COLUMNS; c++) {
+            weight_starts[c] = (min(channel + c, params.out_channels - 1u) * taps + tap) * params.in_channels;
+        }
+        for (var k = 0u; k < params.in_channels; k++) {
+            for (var i = 0u; i < SHARE; i++) {
+                row_lanes[i] = lane();
+                if (sources[i].inside) { row_lanes[i] = x_at(sources[i].start + k); }
+            }
+            for (var c = 0u; c < COLUMNS; c++) { column_lanes[c] = weight_at(weight_starts[c] + k); }
+            multiply_lanes();
+        }
+    }
+    put_sums(first_pixel, channel, params.pixels, params.out_channels, 1.0);
+}
