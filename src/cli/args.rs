@@ -9,11 +9,14 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Command, CommandFactory, Parser, Subcommand};
 
 use super::device::DeviceArgs;
+use super::devices::DevicesArgs;
 use super::families::FamiliesArgs;
+use super::inspect::InspectArgs;
 use super::manual::{CompletionsArgs, ManArgs};
-use super::model::{ModelArgs, PartArgs, RefinerArgs};
+use super::model::{ModelArgs, RefinerArgs};
 use super::models::ModelsArgs;
 use super::output::Pattern;
+use super::plan::PlanArgs;
 use super::replay::ReplayArgs;
 use super::samplers::SamplersArgs;
 use super::values::{
@@ -292,60 +295,6 @@ impl GenerateArgs {
             (false, true) => Verbosity::Verbose,
         }
     }
-}
-
-/// The arguments of `devices`.
-#[derive(Debug, Args)]
-pub(super) struct DevicesArgs {
-    /// Print a JSON array
-    #[arg(long)]
-    pub(super) json: bool,
-}
-
-/// The arguments of `inspect`.
-#[derive(Debug, Args)]
-pub(super) struct InspectArgs {
-    /// A .safetensors file or a diffusers folder, which need not be a whole model, or the name of one; or a PNG picture
-    #[cfg_attr(
-        feature = "demo-model",
-        doc = " [default: the demo model inside this program]"
-    )]
-    #[arg(value_name = "FILE")]
-    #[cfg_attr(not(feature = "demo-model"), arg(required_unless_present = "unet"))]
-    pub(super) file: Option<PathBuf>,
-
-    #[command(flatten)]
-    pub(super) parts: PartArgs,
-
-    /// Read all weights, and fail if there is NaN or infinity among them
-    #[arg(long)]
-    pub(super) check: bool,
-
-    /// List every tensor with its type and shape
-    #[arg(long)]
-    pub(super) tensors: bool,
-
-    /// Print a JSON object
-    #[arg(long)]
-    pub(super) json: bool,
-}
-
-/// The arguments of `plan`.
-#[derive(Debug, Args)]
-pub(super) struct PlanArgs {
-    #[command(flatten)]
-    pub(super) model: ModelArgs,
-
-    #[command(flatten)]
-    pub(super) size: SizeArgs,
-
-    /// List every dispatch with its work, instead of the totals
-    #[arg(long)]
-    pub(super) dispatches: bool,
-
-    /// Print a JSON object
-    #[arg(long)]
-    pub(super) json: bool,
 }
 
 /// The definition of the command line.

@@ -3,10 +3,18 @@
 use std::fmt;
 
 use aquatint::{AdapterInfo, Device};
+use clap::Args;
 
-use super::args::DevicesArgs;
 use super::failure::Outcome;
 use super::{print, print_json};
+
+/// The arguments of `devices`.
+#[derive(Debug, Args)]
+pub(super) struct DevicesArgs {
+    /// Print a JSON array
+    #[arg(long)]
+    json: bool,
+}
 
 /// Lists the adapters; fails as `generate` would where there are none.
 pub(super) fn run(args: &DevicesArgs) -> Outcome {

@@ -1,14 +1,43 @@
 //! `aquatint inspect`: what a file is, what is in it, and what is missing for a picture; or what
 //! made a picture, if the file is one.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use aquatint::{DamagedTensor, ModelFiles, PngInfo, Summary};
+use clap::Args;
 use serde_json::Value;
 
-use super::args::InspectArgs;
 use super::failure::{Failure, Outcome};
+use super::model::PartArgs;
 use super::{model, picture, print, print_json};
+
+/// The arguments of `inspect`.
+#[derive(Debug, Args)]
+pub(super) struct InspectArgs {
+    /// A .safetensors file or a diffusers folder, which need not be a whole model, or the name of one; or a PNG picture
+    #[cfg_attr(
+        feature = "demo-model",
+        doc = " [default: the demo model inside this program]"
+    )]
+    #[arg(value_name = "FILE")]
+    #[cfg_attr(not(feature = "demo-model"), arg(required_unless_present = "unet"))]
+    file: Option<PathBuf>,
+
+    #[command(flatten)]
+    parts: PartArgs,
+
+    /// Read all weights, and fail if there is NaN or infinity among them
+    #[arg(long)]
+    check: bool,
+
+    /// List every tensor with its type and shape
+    #[arg(long)]
+    tensors: bool,
+
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
+}
 
 /// Describes a file; one that is no whole model is described as well.
 pub(super) fn run(args: &InspectArgs) -> Outcome {

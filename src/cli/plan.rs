@@ -3,10 +3,30 @@
 use std::collections::BTreeMap;
 
 use aquatint::{DispatchReport, PlanOptions};
+use clap::Args;
 
-use super::args::PlanArgs;
+use super::args::SizeArgs;
 use super::failure::Outcome;
+use super::model::ModelArgs;
 use super::{print, print_json};
+
+/// The arguments of `plan`.
+#[derive(Debug, Args)]
+pub(super) struct PlanArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+
+    #[command(flatten)]
+    size: SizeArgs,
+
+    /// List every dispatch with its work, instead of the totals
+    #[arg(long)]
+    dispatches: bool,
+
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
+}
 
 /// Prints each part's dispatches, work and memory.
 pub(super) fn run(args: &PlanArgs) -> Outcome {
