@@ -138,10 +138,11 @@ pub(super) fn settings(request: &Request, model: &str, device: &AdapterInfo) -> 
         1 => String::new(),
         count => format!(" · {count} pictures"),
     };
+    let plural = if request.steps == Some(1) { "" } else { "s" };
     let refined = request.refiner_start;
     let refined = refined.map_or(String::new(), |start| format!(", refined from {start}"));
     format!(
-        "{model} · {}×{}{pictures} · {} steps {}/{}{refined} · guidance {} · seed {} · \
+        "{model} · {}×{}{pictures} · {} step{plural} {}/{}{refined} · guidance {} · seed {} · \
          {device_name}{software}",
         request.width.expect(RESOLVED),
         request.height.expect(RESOLVED),

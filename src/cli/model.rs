@@ -33,7 +33,7 @@ impl ModelArgs {
 }
 
 /// Parts of a model that are given apart from it.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct PartArgs {
     /// VAE to use in place of the model's own: a .safetensors file, a folder, or a name as for -m
     ///
@@ -76,6 +76,17 @@ impl PartArgs {
             _ => &self.text_encoder_2,
         };
         given.is_some()
+    }
+
+    /// Gives a part.
+    pub(super) fn set(&mut self, part: &str, path: PathBuf) {
+        let place = match part {
+            "unet" => &mut self.unet,
+            "vae" => &mut self.vae,
+            "text_encoder" => &mut self.text_encoder,
+            _ => &mut self.text_encoder_2,
+        };
+        *place = Some(path);
     }
 
     /// The files of a model, given by path or name, with these parts; `None` if nothing was given

@@ -68,6 +68,9 @@ impl Pattern {
     /// Fails on a placeholder that is unknown or in the folder's name, and on the extension of
     /// another picture format.
     pub(super) fn parse(typed: &str) -> Result<Self, String> {
+        if typed == "-" {
+            return Err("pictures are written to files; give the name of one".to_owned());
+        }
         let path = Path::new(typed);
         let ends_in_separator = typed.ends_with(std::path::is_separator);
         if ends_in_separator || path.is_dir() {

@@ -90,7 +90,7 @@ pub(super) fn run(args: &ReplayArgs) -> Outcome {
     }
     let model = model(&recipe, args, &progress)?;
     let model_name = model.name().to_owned();
-    let refiner = refiner(&recipe, args)?;
+    let refiner = refiner(&recipe, args, &progress)?;
     let device = args.device.open()?;
     let pipeline = args
         .device
@@ -144,22 +144,13 @@ fn request(recipe: &Recipe, args: &ReplayArgs) -> Outcome<Request> {
 /// machine. Its name never becomes part of a path, since the picture may come from anybody.
 fn model(recipe: &Recipe, args: &ReplayArgs, progress: &Progress) -> Outcome<Model> {
     let named = recipe.model.as_deref();
-    let missing = recipe
-        .parts
-        .iter()
-        .filter(|(part, _)| !args.parts.has(part));
-    for (part, file) in missing {
-        let flag = part.replace('_', "-");
-        progress.note(format_args!(
-            "warning: the picture's {part} was {file:?}; give it with --{flag} PATH"
-        ));
-    }
+    let parts = parts(recipe, args, progress);
     // Parts without a UNet are of the model that the picture names.
-    let is_whole = args.model.is_some() || args.parts.has("unet") || !args.parts.has_any();
+    let is_whole = args.model.is_some() || parts.has("unet") || !parts.has_any();
     let found = named.filter(|_| !is_whole).map(on_this_machine);
     let model = found.transpose().unwrap_or_default();
     let model = args.model.as_deref().or(model.as_deref());
-    if let Some(files) = args.parts.with(model)? {
+    if let Some(files) = parts.with(model)? {
         let model = model::open(Some(files))?;
         if let Some(named) = named.filter(|named| *named != model.name()) {
             let given = model.name();
@@ -185,9 +176,41 @@ fn model(recipe: &Recipe, args: &ReplayArgs, progress: &Progress) -> Outcome<Mod
     Err(Failure::Usage(unknown_model(recipe, args, not_found)))
 }
 
+/// The parts that were given, and those that the picture names as far as they are found by that name.
+fn parts(recipe: &Recipe, args: &ReplayArgs, progress: &Progress) -> PartArgs {
+    let mut parts = args.parts.clone();
+    for (part, named) in &recipe.parts {
+        if parts.has(part) {
+            continue;
+        }
+        let library = Library::open();
+        match library.and_then(|library| library.find_part(named).map(Path::to_owned)) {
+            Ok(path) => {
+                progress.note(format_args!("{part} {}", path.display()));
+                parts.set(part, path);
+            }
+            Err(_) => {
+                let flag = part.replace('_', "-");
+                progress.note(format_args!(
+                    "warning: the picture's {part} was {named:?}; give it with --{flag} PATH"
+                ));
+            }
+        }
+    }
+    parts
+}
+
 /// The refiner of `--refiner`, or the one that the picture names, if one took part.
-fn refiner(recipe: &Recipe, args: &ReplayArgs) -> Outcome<Option<Model>> {
+fn refiner(recipe: &Recipe, args: &ReplayArgs, progress: &Progress) -> Outcome<Option<Model>> {
     let given = args.refiner.open()?;
+    if let (Some(given), Some(named)) = (&given, &recipe.refiner)
+        && given.name() != named
+    {
+        let given = given.name();
+        progress.note(format_args!(
+            "warning: the picture names the refiner {named:?}; this one is {given:?}"
+        ));
+    }
     if given.is_some() || recipe.request.refiner_start.is_none() {
         return Ok(given);
     }

@@ -126,7 +126,7 @@ pub(super) fn whole_number(typed: &str) -> Result<usize, String> {
         .map_err(|_| "must be a whole number of at least 1".to_owned())
 }
 
-/// An amount of memory, in bytes or with a unit: of the disk's kind (GB, 10⁹ bytes) or the
+/// An amount of memory with a unit: of the disk's kind (GB, 10⁹ bytes) or the
 /// processor's (GiB, 2³⁰). A letter alone is of the latter kind, as for other programs.
 pub(super) fn bytes(typed: &str) -> Result<u64, String> {
     const UNITS: [(&str, u32, u32); 10] = [
@@ -145,10 +145,8 @@ pub(super) fn bytes(typed: &str) -> Result<u64, String> {
     let digits = lower.find(|c: char| !c.is_ascii_digit() && c != '.');
     let (number, unit) = lower.split_at(digits.unwrap_or(lower.len()));
     let known = UNITS.iter().find(|(name, ..)| *name == unit.trim());
-    let scale = match known {
-        Some((_, base, exponent)) => Some(f64::from(*base).powi(exponent.cast_signed())),
-        None => unit.is_empty().then_some(1.0),
-    };
+    // A number alone is more often meant in gigabytes than in bytes.
+    let scale = known.map(|(_, base, exponent)| f64::from(*base).powi(exponent.cast_signed()));
     let amount = number.parse().ok().zip(scale);
     let amount = amount.map(|(number, scale): (f64, f64)| number * scale);
     #[expect(

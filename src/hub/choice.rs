@@ -14,6 +14,9 @@ const FOLDERS: &[(&str, Option<&str>)] = &[
     ("unet", Some("diffusion_pytorch_model")), ("vae", Some("diffusion_pytorch_model")),
 ];
 
+/// Where the network lies that makes a diffusers model one of those known here.
+const NETWORK: &str = "unet/";
+
 /// The variant that is taken where nobody asks for another: half the size, and what the device
 /// computes with.
 const FIRST_VARIANT: &str = "fp16";
@@ -36,6 +39,15 @@ pub(super) fn choose<'f>(
     variant: Option<&str>,
 ) -> Result<Vec<&'f str>> {
     if files.contains(&DIFFUSERS_INDEX) {
+        if !files.iter().any(|file| file.starts_with(NETWORK)) {
+            return Err(Error::Download {
+                url: address.to_owned(),
+                reason:
+                    "the repository is a model of another kind, without a UNet, which cannot be \
+                         drawn with here; choose a Stable Diffusion model"
+                        .to_owned(),
+            });
+        }
         return folder(files, variant);
     }
     let is_weights = |file: &&str| file.ends_with(".safetensors");

@@ -75,6 +75,11 @@ impl Partial {
             // Some network drives have no locks; there two downloads are the user's to avoid.
             Err(TryLockError::Error(_)) => {}
         }
+        if target.exists() {
+            // The part that was opened may be what another program just made the file of.
+            let reason = "was finished by another program meanwhile; ask again";
+            return Err(Error::bad_file(target, reason));
+        }
         let mut partial = Self {
             tag: read_tag(&beside(target, TAG)),
             target: target.to_owned(),

@@ -77,8 +77,8 @@ impl Transfer<'_> {
     /// Tries until all of the file is there, as long as something comes.
     fn fetch(&self, partial: &mut Partial, tell: Tell) -> Result<()> {
         let (mut fruitless, mut restarts) = (0, 0);
+        let mut most = partial.bytes();
         loop {
-            let before = partial.bytes();
             let reason = match self.attempt(partial, tell) {
                 Ok(Tried::Whole) => return Ok(()),
                 Ok(Tried::Restarted) if restarts < MAX_RESTARTS => {
@@ -92,10 +92,12 @@ impl Transfer<'_> {
                 Ok(Tried::Cut(reason)) | Err(Failed::Passing(reason)) => reason,
                 Err(Failed::Final(error)) => return Err(error),
             };
-            fruitless = match partial.bytes() > before {
+            // A server that begins anew each time gets nowhere by more bytes than last time.
+            fruitless = match partial.bytes() > most {
                 true => 0,
                 false => fruitless + 1,
             };
+            most = most.max(partial.bytes());
             if fruitless == MAX_FRUITLESS_TRIES {
                 return Err(self.failed(match partial.bytes() {
                     0 => format!("{reason}; try again later"),
@@ -186,13 +188,11 @@ impl Transfer<'_> {
         if self.file.ends_with(".safetensors")
             && let Err(error) = Contents::read(partial.path())
         {
+            let Error::BadFile { reason, .. } = error else {
+                return Err(error);
+            };
             partial.discard()?;
-            return Err(match error {
-                Error::BadFile { reason, .. } => {
-                    self.failed(format!("what came is no model: it {reason}"))
-                }
-                other => other,
-            });
+            return Err(self.failed(format!("what came is no model: it {reason}")));
         }
         partial.finish()?;
         Ok(is_checked)

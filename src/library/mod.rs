@@ -153,7 +153,7 @@ fn add_place(walk: &mut Walk, place: &Path) -> std::io::Result<()> {
     if walk::is_diffusers(place) {
         let folder = place.parent().unwrap_or(place);
         let file = LibraryFile::new(folder, place.to_owned(), Role::Checkpoints);
-        walk.files.push(file);
+        walk.push(file);
         return Ok(());
     }
     for folder in layout::folders(place)? {

@@ -45,9 +45,17 @@ impl Walk {
         }
     }
 
-    /// Whether a folder is seen for the first time, by whatever name.
-    fn enter(&mut self, folder: &Path) -> std::io::Result<bool> {
-        Ok(self.visited.insert(folder.canonicalize()?))
+    /// Adds a model, unless it is there by another name: links lead to the same one.
+    pub(super) fn push(&mut self, file: LibraryFile) {
+        // What cannot be looked up is listed, and says why.
+        if self.enter(&file.path).unwrap_or(true) {
+            self.files.push(file);
+        }
+    }
+
+    /// Whether a file or folder is seen for the first time, by whatever name.
+    fn enter(&mut self, path: &Path) -> std::io::Result<bool> {
+        Ok(self.visited.insert(path.canonicalize()?))
     }
 
     fn add_below(
@@ -69,14 +77,14 @@ impl Walk {
         }
         paths.sort();
         for path in paths {
-            if self.files.len() == MAX_FILES {
+            if self.files.len() >= MAX_FILES {
                 break;
             }
             if path.is_dir() && !is_diffusers(&path) {
                 // A folder that may not be read hides nothing but itself.
                 if depth > 0 && self.add_below(root, &path, role, depth - 1).is_err() {}
             } else if path.is_dir() || has_ending(&path, role) {
-                self.files.push(LibraryFile::new(root, path, role));
+                self.push(LibraryFile::new(root, path, role));
             }
         }
         Ok(())

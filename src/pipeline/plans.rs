@@ -105,6 +105,11 @@ impl Plans {
         idle.push((key, runner));
     }
 
+    /// Lets all weights go.
+    fn release_weights(&self) {
+        self.residency.release_all();
+    }
+
     /// Frees a runner and its weights.
     fn free(&self, runner: Runner) {
         self.residency.release(&runner.plan().params);
@@ -150,7 +155,12 @@ impl Lease {
     pub(super) async fn begin(&mut self) -> Result<()> {
         if self.runner.is_none() {
             let pipeline = &self.pipeline;
-            self.runner = Some(pipeline.plans().take(pipeline.model(), self.key).await?);
+            let taken = pipeline.plans().take(pipeline.model(), self.key).await;
+            if taken.is_err() && self.residence == Residence::InTurn {
+                // Its weights may have found room where the rest did not.
+                pipeline.plans().release_weights();
+            }
+            self.runner = Some(taken?);
         }
         Ok(())
     }

@@ -44,16 +44,20 @@ impl Role {
         }
     }
 
-    /// What to say where the prompt was cut.
-    fn cut_warning(self, reading: &Reading) -> Option<String> {
+    /// What to say where the prompt was cut for a text encoder.
+    fn cut_warning(self, encoder: usize, reading: &Reading) -> Option<String> {
         let (count, cut) = reading.cut.as_ref()?;
         let which = match self {
             Self::Negative => "negative prompt",
             Self::Prompt => "prompt",
         };
+        let reader = match encoder {
+            0 => "",
+            _ => " of the second text encoder",
+        };
         let cut = cut.trim();
         Some(format!(
-            "the {which} is longer than {count} tokens; what follows was cut: \"{cut}\""
+            "the {which}{reader} is longer than {count} tokens; what follows was cut: {cut:?}"
         ))
     }
 }
@@ -163,13 +167,15 @@ impl Prompts {
         chunks.chain(self.empty.get(encoder))
     }
 
-    /// Where prompts were cut.
+    /// Where prompts were cut; once where both text encoders read the same.
     pub(super) fn warnings(&self) -> Vec<String> {
-        let warnings = self.read.iter().filter_map(|read| {
-            let first = read.readings.first()?;
-            read.role.cut_warning(first)
+        let cuts = self.read.iter().flat_map(|read| {
+            let readings = read.readings.iter().enumerate();
+            let differs = |i: usize| i == 0 || read.readings[i].cut != read.readings[0].cut;
+            let told = readings.filter(move |(i, _)| differs(*i));
+            told.filter_map(|(i, reading)| read.role.cut_warning(i, reading))
         });
-        warnings.collect()
+        cuts.collect()
     }
 }
 
@@ -347,9 +353,7 @@ fn level(read: &mut [Read]) -> Result<usize> {
         readings.map(|reading| reading.chunks.len())
     };
     let longest = counts().max().unwrap_or(1);
-    let count = counts().fold(1, |count, next| {
-        lcm(count, next).min(MAX_REPEATED_CHUNKS + 1)
-    });
+    let count = counts().fold(1, lcm);
     if count > longest.max(MAX_REPEATED_CHUNKS) {
         let counts: BTreeSet<usize> = counts().collect();
         let counts: Vec<String> = counts.iter().map(usize::to_string).collect();
@@ -367,11 +371,11 @@ fn level(read: &mut [Read]) -> Result<usize> {
     Ok(count)
 }
 
-/// The least common multiple.
+/// The least common multiple, or the largest number where that is beyond it.
 fn lcm(a: usize, b: usize) -> usize {
     let (mut x, mut y) = (a, b);
     while y != 0 {
         (x, y) = (y, x % y);
     }
-    a / x * b
+    (a / x).saturating_mul(b)
 }

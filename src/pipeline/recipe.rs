@@ -239,7 +239,9 @@ impl<'a> Reading<'a> {
             Choice::find(name, None, even).ok()
         });
         let schedule = self.read("Schedule type", |name| {
-            Choice::find(choice?.sampler.name, Some(name), EVEN).ok()
+            // Any sampler will do to read a schedule's name by.
+            let sampler = choice.map_or("euler", |choice| choice.sampler.name);
+            Choice::find(sampler, Some(name), EVEN).ok()
         });
         let schedule = match self.infotext.get("Schedule type") {
             Some(_) => schedule,

@@ -45,6 +45,9 @@ impl Pipeline {
     /// Lets another model do the last steps, from [`Request::refiner_start`] on: SDXL's refiner, or
     /// any model with latents of the same kind. This model's decoder makes the picture.
     ///
+    /// Each of the two was loaded under a limit of its own ([`super::LoadOptions`]); give the refiner
+    /// what the base leaves, [`Pipeline::weight_bytes`] less.
+    ///
     /// What a multistep sampler remembers begins anew, as in diffusers and ComfyUI.
     ///
     /// # Errors

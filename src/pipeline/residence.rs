@@ -9,7 +9,8 @@ use serde::Serialize;
 pub struct LoadOptions {
     /// The most bytes that weights and activations may take on the device together; what the adapter
     /// reports of its memory if `None`, and no limit where it reports nothing. A weight passes
-    /// through up to 96 MiB of the system's own memory on its way, which do not count.
+    /// through up to 96 MiB of the system's own memory on its way, which do not count. A part that
+    /// overflows f16 is run again in f32, whose activations may then exceed the limit.
     pub vram_bytes: Option<u64>,
 }
 

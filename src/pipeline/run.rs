@@ -34,6 +34,7 @@ pub struct Run {
     /// What takes over from the denoiser, and at which row.
     refiner: Option<(usize, Denoiser)>,
     decoder: Lease,
+    warnings: Vec<String>,
     trace: Option<Trace>,
     /// Whether a step failed: what the device holds then is no state to go on from.
     failed: bool,
@@ -96,6 +97,17 @@ impl Run {
         }
         let mut state = shape.channels_last(&first.latents);
         state.resize(STATE_SLOTS * shape.len(), 0.0);
+        let mut warnings = denoiser.warnings().to_vec();
+        if let Some((_, refiner)) = &refiner {
+            let new = refiner.warnings().iter();
+            let new: Vec<_> = new.filter(|new| !warnings.contains(new)).collect();
+            warnings.extend(new.into_iter().cloned());
+        }
+        if request.precision.compute_on(pipeline.device())? != placement.compute {
+            let limit = "activations are stored in f16, since f32 would not fit; the picture may \
+                         differ a little";
+            warnings.push(limit.to_owned());
+        }
         let mut run = Self {
             pipeline: pipeline.clone(),
             request,
@@ -107,6 +119,7 @@ impl Run {
             denoiser,
             refiner,
             decoder,
+            warnings,
             trace,
             failed: false,
         };
@@ -296,7 +309,7 @@ impl Run {
 
     /// What the user should know, such as where the prompt was cut.
     pub fn warnings(&self) -> &[String] {
-        self.denoiser.warnings()
+        &self.warnings
     }
 
     /// The request with every default filled in.

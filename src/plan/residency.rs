@@ -57,6 +57,7 @@ impl Residency {
         let total = missing.iter().map(|param| param.size_bytes() as u64).sum();
         let mut ring = StagingRing::new(gpu, total);
         let (mut coming, mut ahead_bytes) = (missing.iter(), 0);
+        let mut uploaded = Vec::with_capacity(missing.len());
         for param in &missing {
             while ahead_bytes < READ_AHEAD_BYTES
                 && let Some(next) = coming.next()
@@ -66,11 +67,14 @@ impl Residency {
             }
             let buffer = ring.upload(param, self.bytes(param)?).await?;
             self.weights.drop_behind(&param.name);
-            lock(&self.buffers).insert(param.name.clone(), buffer);
+            uploaded.push((param.name.clone(), buffer));
             ahead_bytes -= param.size_bytes();
             progress(param.size_bytes() as u64);
         }
-        ring.finish()
+        // Until the ring has emptied itself a buffer may hold zeros: nobody is to find it.
+        ring.finish()?;
+        lock(&self.buffers).extend(uploaded);
+        Ok(())
     }
 
     /// The buffers of a plan's weights, in its order, uploaded where they were not.

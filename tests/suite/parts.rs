@@ -98,6 +98,13 @@ fn parts_alone_draw_the_picture_of_the_whole_model() {
         "{}",
         stderr(&forgotten)
     );
+    // What lies among the models on this machine is found by the name in the picture.
+    let replay = [&["replay", "parts.png", "--require-equal"], device()].concat();
+    let mut by_name = aquatint();
+    by_name.current_dir(folder.path()).args(replay);
+    let by_name = by_name.env("AQUATINT_MODELS", folder.path()).output();
+    let by_name = by_name.unwrap();
+    assert!(by_name.status.success(), "{}", stderr(&by_name));
     let plan = |flags: &[String]| succeed(folder.path(), &["plan", "--json"], flags);
     assert_eq!(plan(&parts), plan(&[]));
 }

@@ -146,6 +146,35 @@ fn words_change_when_the_prompt_says_so() {
 }
 
 #[test]
+fn prompts_that_cannot_be_repeated_to_one_length_are_refused() {
+    let words = |chunks: usize| "cat ".repeat(75 * chunks);
+    let long = |prompt, negative| {
+        let request = request(PromptStyle::A1111, &words(prompt));
+        pipeline().resolve(&request.negative(words(negative)))
+    };
+    assert!(long(70, 1).is_ok() && long(32, 2).is_ok());
+    for (prompt, negative) in [(65, 2), (66, 4), (13, 7)] {
+        let error = long(prompt, negative).unwrap_err().to_string();
+        assert!(error.contains("like length"), "{error}");
+    }
+}
+
+#[test]
+fn a_prompt_that_is_cut_cannot_command_the_terminal() {
+    let prompt = "cat ".repeat(80) + "\u{1b}[2J";
+    let run = pipeline()
+        .start(&request(PromptStyle::Plain, &prompt))
+        .unwrap();
+    let [warning] = run.warnings() else {
+        panic!("{:?}", run.warnings());
+    };
+    assert!(
+        warning.contains("75 tokens") && !warning.contains('\u{1b}'),
+        "{warning}"
+    );
+}
+
+#[test]
 fn a_second_prompt_needs_a_second_text_encoder() {
     let error = pipeline().memory(&request(PromptStyle::Plain, "a cat").negative_2("a dog"));
     let error = error.unwrap_err().to_string();

@@ -103,6 +103,8 @@ fn a_base_and_its_refiner_take_turns() {
     assert_eq!(names[..2], ["text_encoder", "unet"]);
     assert_eq!(names[3..5], ["refiner.text_encoder", "refiner.unet"]);
     let limited = refined(Some(largest_part(&memory)));
+    let residence = limited.memory(&request).unwrap().residence;
+    assert_eq!(residence, Residence::InTurn);
     let expected = free.generate(&request).unwrap();
     for _ in 0..2 {
         let found = limited.generate(&request).unwrap();
@@ -168,7 +170,7 @@ fn the_program_draws_within_a_limit_and_says_what_is_too_low() {
     let needed = Pipeline::new(device::best(), Model::demo().unwrap()).unwrap();
     let request = Request::new("a fox").size(64, 64).steps(2);
     let needed = largest_part(&needed.memory(&request).unwrap());
-    let drawn = draw(&needed.to_string());
+    let drawn = draw(&format!("{needed}B"));
     assert!(drawn.status.success(), "{}", stderr(&drawn));
     assert!(
         stderr(&drawn).contains("parts in turn"),
