@@ -11,11 +11,11 @@ torch 2.15.0, diffusers 0.42.1; two minutes on one core. Neither side ever holds
 written one by one, and torch reads the mapped file and widens one layer at a time.
 """
 
+import argparse
 import gzip
 import json
 import math
 import struct
-import sys
 import zlib
 from pathlib import Path
 
@@ -170,7 +170,13 @@ def check(name, values):
 
 
 def main():
-    folder, chosen = Path(sys.argv[1]), sys.argv[2:] or list(MODELS)
+    parser = argparse.ArgumentParser(description="Writes full-size checkpoints of random weights, 9 GB in all, and what torch computes with them.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("models", nargs="*", metavar="MODEL", help=" or ".join(MODELS) + ", or both if there is none")
+    arguments = parser.parse_args()
+    folder, chosen = arguments.folder, arguments.models or list(MODELS)
+    if unknown := [model for model in chosen if model not in MODELS]:
+        parser.error(f"no such model: {', '.join(unknown)}")
     torch.set_num_threads(1)
     folder.mkdir(parents=True, exist_ok=True)
     for model in chosen:
