@@ -128,13 +128,26 @@ impl Model {
             None => Ok(()),
             Some(name) => Err(Error::UnknownModel {
                 path: self.weights.path_of(name).to_owned(),
-                reason: format!(
-                    "{} has no place in the network that the file describes: a layer before it is \
-                     missing; get the file again",
-                    name.escape_debug()
-                ),
+                reason: self.no_place(name),
             }),
         }
+    }
+
+    /// Why a tensor of a part that draws is left over.
+    fn no_place(&self, name: &str) -> String {
+        let specs = &self.config.text_encoders;
+        let second = "text_encoder_2";
+        if name.starts_with(second) && specs.iter().all(|spec| spec.part != second) {
+            let title = self.config.family.title;
+            return format!(
+                "it gives a second text encoder, which {title} does not have; leave it out"
+            );
+        }
+        format!(
+            "{} has no place in the network that the file describes: a layer before it is missing; \
+             get the file again",
+            name.escape_debug()
+        )
     }
 
     /// That every text encoder has the layer that a request asks for.

@@ -92,6 +92,8 @@ pub(super) struct Prompts {
     chunk_count: usize,
     /// The empty prompt for each text encoder, where weights lead away from it; else nothing.
     empty: Vec<Chunk>,
+    /// Whether there is a negative prompt that the network is not told.
+    is_negative_unused: bool,
 }
 
 impl Prompts {
@@ -111,7 +113,8 @@ impl Prompts {
         };
         let told = told(model, request)?.into_iter();
         let branches = told.map(|told| reader.branch(&told, table));
-        let branches = branches.collect::<Result<_>>()?;
+        let branches: Vec<Branch> = branches.collect::<Result<_>>()?;
+        let is_told = branches.iter().any(|branch| branch.role == Role::Negative);
         let (length, mut read) = (reader.length, reader.read);
         let chunk_count = level(&mut read)?;
         let is_weighted = chunks_of(&read).any(Chunk::is_weighted);
@@ -127,6 +130,7 @@ impl Prompts {
                     .collect(),
                 _ => Vec::new(),
             },
+            is_negative_unused: !is_told && !request.negative_prompt.is_empty(),
         })
     }
 
@@ -167,15 +171,18 @@ impl Prompts {
         chunks.chain(self.empty.get(encoder))
     }
 
-    /// Where prompts were cut; once where both text encoders read the same.
+    /// Where prompts were cut, once where both text encoders read the same; and whether the negative
+    /// one counts for nothing.
     pub(super) fn warnings(&self) -> Vec<String> {
+        let unused = "the negative prompt is not used: the model is not guided away from anything";
         let cuts = self.read.iter().flat_map(|read| {
             let readings = read.readings.iter().enumerate();
             let differs = |i: usize| i == 0 || read.readings[i].cut != read.readings[0].cut;
             let told = readings.filter(move |(i, _)| differs(*i));
             told.filter_map(|(i, reading)| read.role.cut_warning(i, reading))
         });
-        cuts.collect()
+        let unused = self.is_negative_unused.then(|| unused.to_owned());
+        cuts.chain(unused).collect()
     }
 }
 

@@ -139,6 +139,19 @@ fn a_part_takes_the_place_of_the_models_own() {
 }
 
 #[test]
+fn a_second_text_encoder_is_for_models_that_have_one() {
+    let folder = TempDir::new().unwrap();
+    let flags = ["-m", DEMO, "--text-encoder-2", XL_FOLDER].map(str::to_owned);
+    let output = run_in(folder.path(), &draw("a.png"), &flags);
+    let words = [
+        "second text encoder",
+        "Stable Diffusion 1.x does not have",
+        "leave it out",
+    ];
+    assert_refused(&output, 1, &words);
+}
+
+#[test]
 fn what_the_files_lack_is_told_with_the_flags_that_give_it() {
     let (folder, parts) = taken_apart();
     let unet = &parts[..2];

@@ -160,6 +160,18 @@ fn prompts_that_cannot_be_repeated_to_one_length_are_refused() {
 }
 
 #[test]
+fn a_negative_prompt_that_counts_for_nothing_is_told() {
+    let warned = |scale| {
+        let request = request(PromptStyle::Plain, "a cat").negative("blurry");
+        let run = pipeline().start(&request.guidance_scale(scale)).unwrap();
+        run.warnings().to_vec()
+    };
+    let [warning] = warned(1.0).try_into().unwrap();
+    assert!(warning.contains("negative prompt is not used"), "{warning}");
+    assert_eq!(warned(2.0), [""; 0]);
+}
+
+#[test]
 fn a_prompt_that_is_cut_cannot_command_the_terminal() {
     let prompt = "cat ".repeat(80) + "\u{1b}[2J";
     let run = pipeline()
