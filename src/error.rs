@@ -216,6 +216,15 @@ impl Error {
     }
 }
 
+/// A text from a person, a file or a server, fit for a message: quoted, escaped and cut after so many
+/// characters.
+pub(crate) fn quoted(text: &str, most_chars: usize) -> String {
+    match text.char_indices().nth(most_chars) {
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+        None => format!("{text:?}"),
+    }
+}
+
 /// What the caller can do about the system's answer.
 fn io_remedy(error: &std::io::Error) -> &'static str {
     use std::io::ErrorKind;

@@ -1,6 +1,6 @@
 //! Names of repositories, revisions and files, which end up in addresses and paths.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, quoted};
 use std::path::PathBuf;
 
 /// The longest name of an owner or a repository: the hub's own limit.
@@ -93,10 +93,7 @@ pub(super) fn percent_encoded(path: &str, kept: &[u8]) -> String {
 
 /// A text from a person or a server, fit for a message.
 pub(super) fn shown(text: &str) -> String {
-    match text.char_indices().nth(MAX_NAME_CHARS) {
-        Some((end, _)) => format!("{:?}…", &text[..end]),
-        None => format!("{text:?}"),
-    }
+    quoted(text, MAX_NAME_CHARS)
 }
 
 #[cfg(test)]

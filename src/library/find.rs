@@ -3,7 +3,7 @@
 use super::layout::Role;
 use super::walk::{self, ENDINGS};
 use super::{Library, LibraryFile};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, quoted};
 use crate::nearest::edit_distance;
 use std::collections::BTreeSet;
 use std::io;
@@ -253,8 +253,5 @@ fn distance(known: &str, wanted: &str) -> Option<usize> {
 
 /// A name from a person or a file, fit for a message.
 fn shown(name: &str) -> String {
-    match name.char_indices().nth(LONGEST_NAME) {
-        Some((end, _)) => format!("{:?}…", &name[..end]),
-        None => format!("{name:?}"),
-    }
+    quoted(name, LONGEST_NAME)
 }

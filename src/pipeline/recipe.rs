@@ -9,6 +9,7 @@ use super::request::{Noise, Request};
 use crate::error::{Error, Result};
 use crate::image::{Infotext, PARAMETERS_KEYWORD, PngInfo, REQUEST_KEYWORD};
 use crate::sampling::{Choice, NoiseSource, Sampler};
+use crate::text::extra_network;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -268,10 +269,7 @@ impl<'a> Reading<'a> {
             let what = unknown.join(", ");
             warnings.push(format!("not known here, so left out: {what}"));
         }
-        if ["<lora:", "<lyco:", "<hypernet:"]
-            .iter()
-            .any(|network| self.infotext.prompt.contains(network))
-        {
+        if extra_network(&self.infotext.prompt).is_some() {
             warnings.push("the prompt asks for extra networks, which are not used here".to_owned());
         }
         warnings

@@ -8,7 +8,7 @@ mod syntax;
 pub(crate) use chunks::{Chunk, Reading};
 pub(crate) use emphasis::{Columns, away_from_empty, keep_mean};
 pub use syntax::PromptStyle;
-pub(crate) use syntax::{Edits, Joined, MAX_WEIGHT, split_joined};
+pub(crate) use syntax::{Edits, Joined, MAX_WEIGHT, extra_network, split_joined};
 
 use crate::error::{Error, Result};
 use clip_bpe::Vocabulary;

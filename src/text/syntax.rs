@@ -81,8 +81,23 @@ pub(crate) fn parse(style: PromptStyle, field: &'static str, prompt: &str) -> Re
     checked.map_err(|reason| Error::request(field, reason))
 }
 
+/// Where a word stands by itself.
+fn whole_words<'a>(text: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
+    let is_letter = |c: char| c.is_alphanumeric() || c == '_';
+    let places = text.match_indices(word).map(|(at, _)| at);
+    places.filter(move |&at| {
+        let (before, after) = (&text[..at], &text[at + word.len()..]);
+        !before.ends_with(is_letter) && !after.starts_with(is_letter)
+    })
+}
+
+/// The tag of an extra network that a prompt asks for, and what that is.
+pub(crate) fn extra_network(prompt: &str) -> Option<(&'static str, &'static str)> {
+    NETWORKS.into_iter().find(|(tag, _)| prompt.contains(tag))
+}
+
 fn check_networks(prompt: &str) -> Result<()> {
-    match NETWORKS.iter().find(|(tag, _)| prompt.contains(tag)) {
+    match extra_network(prompt) {
         Some((tag, what)) => Err(Error::Unsupported(format!(
             "{what} ({tag}…>) in prompts; remove it, or use --prompt-style plain to have it read as \
              words"

@@ -101,10 +101,7 @@ pub(super) fn parse(file: &[u8]) -> Result<Header, String> {
 
 /// A name from a file, fit for a message: quoted, escaped and not too long.
 pub(super) fn quoted(name: &str) -> String {
-    match name.char_indices().nth(SHOWN_CHARS) {
-        Some((end, _)) => format!("{:?}…", &name[..end]),
-        None => format!("{name:?}"),
-    }
+    crate::error::quoted(name, SHOWN_CHARS)
 }
 
 /// The header's JSON, if the file begins like a safetensors file.

@@ -1,5 +1,7 @@
 //! Downloads from a hub that cuts, forgets, lies and refuses. No test reaches the network.
 
+mod folders;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -45,6 +47,14 @@ impl Folder {
 
     fn path(&self, inside: &str) -> PathBuf {
         self.0.path().join(inside)
+    }
+
+    /// Puts what an earlier download left there.
+    fn leave_part(&self, bytes: &[u8], tag: &str) {
+        let part = self.path(&format!("{TARGET}.part"));
+        fs::create_dir_all(part.parent().unwrap()).unwrap();
+        fs::write(&part, bytes).unwrap();
+        fs::write(self.path(&format!("{TARGET}.part.json")), tag).unwrap();
     }
 
     /// The program, about to download from a server.
@@ -241,10 +251,8 @@ fn ctrl_c_keeps_what_has_come() {
 fn a_part_that_is_whole_but_old_is_begun_anew() {
     let (old, new) = (vec![b'x'; model().len()], model());
     let (folder, server) = (Folder::new(), Server::start(honest(new.clone())));
-    fs::create_dir_all(folder.path("someone/tiny")).unwrap();
-    fs::write(folder.path(&format!("{TARGET}.part")), &old).unwrap();
     let tag = json!({"sha256": sha256(&old), "etag": "\"v0\""});
-    fs::write(folder.path(&format!("{TARGET}.part.json")), tag.to_string()).unwrap();
+    folder.leave_part(&old, &tag.to_string());
     folder.assert_pulled(&server, &new);
 }
 
@@ -252,10 +260,8 @@ fn a_part_that_is_whole_but_old_is_begun_anew() {
 fn a_part_that_is_whole_becomes_the_file() {
     let content = model();
     let (folder, server) = (Folder::new(), Server::start(honest(content.clone())));
-    fs::create_dir_all(folder.path("someone/tiny")).unwrap();
-    fs::write(folder.path(&format!("{TARGET}.part")), &content).unwrap();
     let tag = json!({"sha256": sha256(&content), "etag": "\"v1\""});
-    fs::write(folder.path(&format!("{TARGET}.part.json")), tag.to_string()).unwrap();
+    folder.leave_part(&content, &tag.to_string());
     folder.assert_pulled(&server, &content);
     assert_eq!(starts(&server), [Some(content.len())]);
 }
@@ -270,9 +276,7 @@ fn a_part_of_nobody_knows_what_is_begun_anew() {
         "{\"sha256\": null, \"etag\": \"W/\\\"weak\\\"\"}",
     ] {
         let (folder, server) = (Folder::new(), Server::start(honest(content.clone())));
-        fs::create_dir_all(folder.path("someone/tiny")).unwrap();
-        fs::write(folder.path(&format!("{TARGET}.part")), "other bytes").unwrap();
-        fs::write(folder.path(&format!("{TARGET}.part.json")), tag).unwrap();
+        folder.leave_part(b"other bytes", tag);
         folder.assert_pulled(&server, &content);
         assert_eq!(starts(&server), [None]);
     }
@@ -489,149 +493,6 @@ fn the_token_goes_to_the_hub_alone() {
     let output = run_within(LIMIT, refused.env("HF_TOKEN", "hf_secret"));
     assert_refused(&output, 1, &["HF_TOKEN is refused"]);
     assert!(!stderr(&output).contains("secret"), "{}", stderr(&output));
-}
-
-/// Names and contents.
-type Files = Vec<(String, Vec<u8>)>;
-
-/// A repository with a diffusers folder, as the hub lists it.
-fn folder_hub(extra: &'static [&'static str]) -> (Server, Arc<Files>) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/data/models/tiny_c");
-    let mut contents = Vec::new();
-    for folder in ["", "scheduler", "text_encoder", "tokenizer", "unet", "vae"] {
-        for file in fs::read_dir(root.join(folder)).unwrap() {
-            let path = file.unwrap().path();
-            if path.is_file() {
-                let name = path.strip_prefix(&root).unwrap();
-                let name = name.to_str().unwrap().replace('\\', "/");
-                contents.push((name, fs::read(path).unwrap()));
-            }
-        }
-    }
-    let contents = Arc::new(contents);
-    let served = Arc::clone(&contents);
-    let server = Server::start(move |asked, _| {
-        if asked.path == "/api/models/someone/tiny?blobs=true" {
-            let siblings = served.iter().map(|(name, content)| {
-                let lfs = json!({"sha256": sha256(content), "size": content.len()});
-                let lfs = name.ends_with(".safetensors").then_some(lfs);
-                json!({"rfilename": name, "lfs": lfs})
-            });
-            let extra = extra.iter().map(|name| json!({"rfilename": name}));
-            let siblings: Vec<Value> = siblings.chain(extra).collect();
-            return Answer::new(
-                200,
-                json!({"sha": "abc123", "siblings": siblings}).to_string(),
-            );
-        }
-        let name = asked.path.strip_prefix("/someone/tiny/resolve/abc123/");
-        let found = served
-            .iter()
-            .find(|(known, _)| Some(known.as_str()) == name);
-        found.map_or_else(
-            || Answer::new(404, ""),
-            |(_, content)| Answer::file(asked, content),
-        )
-    });
-    (server, contents)
-}
-
-#[test]
-fn a_diffusers_folder_is_downloaded_without_what_is_of_no_use() {
-    let (server, contents) = folder_hub(&[
-        "README.md",
-        "tiny.ckpt",
-        "unet/diffusion_pytorch_model.bin",
-        "safety_checker/model.safetensors",
-        "samples/../odd.png",
-    ]);
-    let folder = Folder::new();
-    let output = folder.pull(&server, &[REPO]);
-    assert!(output.status.success(), "{}", stderr(&output));
-    assert_eq!(
-        stdout(&output).trim_end(),
-        folder.path(REPO).to_str().unwrap()
-    );
-    assert!(!stderr(&output).contains("warning"), "{}", stderr(&output));
-    for (name, content) in contents.iter() {
-        let path = folder.path(REPO).join(name);
-        assert!(
-            &fs::read(path).unwrap() == content,
-            "{name} has other bytes"
-        );
-    }
-    assert!(!folder.path("someone/tiny/README.md").exists());
-    assert!(!folder.path("someone/tiny/safety_checker").exists());
-    // The index comes last: a folder that has it is whole.
-    let last = server.asked().pop().unwrap();
-    assert!(last.path.ends_with("/model_index.json"), "{}", last.path);
-
-    let mut plan = aquatint();
-    let plan = plan.env("AQUATINT_MODELS", folder.0.path());
-    let output = run_within(LIMIT, plan.args(["plan", "-m", "tiny"]));
-    assert!(output.status.success(), "{}", stderr(&output));
-}
-
-#[test]
-fn names_that_lead_out_of_the_folder_are_refused() {
-    let listing = |files: &[&str]| {
-        let siblings: Vec<Value> = files
-            .iter()
-            .map(|name| json!({"rfilename": name}))
-            .collect();
-        let listing = json!({ "siblings": siblings }).to_string();
-        Server::start(move |asked, _| match asked.path.starts_with("/api/") {
-            true => Answer::new(200, listing.clone()),
-            false => Answer::new(200, "{}"),
-        })
-    };
-    for name in [
-        "tokenizer/..\\evil.json",
-        "tokenizer/C:evil.json",
-        "tokenizer/a\u{0}b.json",
-        "scheduler/...json",
-        "tokenizer/.json",
-    ] {
-        let server = listing(&[name, UNET_FILE, "model_index.json"]);
-        let words = ["would lie elsewhere", "do not trust"];
-        Folder::new().assert_refused(&server, &[REPO], 1, &words);
-    }
-    let server = listing(&["..\\evil.safetensors"]);
-    Folder::new().assert_refused(&server, &[REPO], 1, &["would lie elsewhere"]);
-    // What lies in no folder of a model is not downloaded at all.
-    let (folder, server) = (
-        Folder::new(),
-        listing(&[
-            "tokenizer/../../../evil.json",
-            "/evil.json",
-            "model_index.json",
-        ]),
-    );
-    folder.assert_refused(&server, &[REPO], 1, &["without a UNet"]);
-    let (folder, server) = (Folder::new(), Server::start(|_, _| Answer::new(200, "{}")));
-    for file in [
-        "../evil.json",
-        "/etc/evil.json",
-        "a\\b.json",
-        "a//b.json",
-        "",
-    ] {
-        folder.assert_refused(&server, &[REPO, file], 2, &["file"]);
-    }
-    for repo in ["tiny", "../tiny", "a/b/c", "a/..", "https://x/y"] {
-        folder.assert_refused(&server, &[repo], 2, &["OWNER/REPO"]);
-    }
-    folder.assert_refused(&server, &[REPO, "tiny.ckpt"], 2, &["pickles"]);
-    folder.assert_refused(
-        &server,
-        &[REPO, FILE, "--revision", "../x"],
-        2,
-        &["revision"],
-    );
-    assert!(
-        server.asked().is_empty(),
-        "nothing of that is worth a question"
-    );
 }
 
 #[test]

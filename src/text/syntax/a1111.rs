@@ -1,6 +1,6 @@
 //! AUTOMATIC1111's weights and breaks (`modules/prompt_parser.py`, `parse_prompt_attention`, 1.10).
 
-use super::{MAX_NESTING, Piece, too_deep};
+use super::{MAX_NESTING, Piece, too_deep, whole_words};
 
 /// What one pair of round brackets multiplies by; square ones divide.
 const STEP: f64 = 1.1;
@@ -125,15 +125,11 @@ fn closing_weight(tail: &str) -> Option<(&str, &str)> {
 
 /// The text between words `BREAK`, without the white space around those.
 fn split_at_breaks(text: &str) -> Vec<&str> {
-    let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let mut parts = Vec::new();
     let mut start = 0;
-    for (at, _) in text.match_indices(BREAK) {
-        let (before, after) = (&text[..at], &text[at + BREAK.len()..]);
-        if !before.ends_with(is_word) && !after.starts_with(is_word) {
-            parts.push(text[start..at].trim_end());
-            start = text.len() - after.trim_start().len();
-        }
+    for at in whole_words(text, BREAK) {
+        parts.push(text[start..at].trim_end());
+        start = text.len() - text[at + BREAK.len()..].trim_start().len();
     }
     parts.push(&text[start..]);
     parts

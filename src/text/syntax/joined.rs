@@ -1,6 +1,8 @@
 //! AUTOMATIC1111's prompts that are followed side by side, joined by `AND`
 //! (`modules/prompt_parser.py`, `get_multicond_prompt_list`, 1.10).
 
+use super::whole_words;
+
 /// The word between two prompts.
 const AND: &str = "AND";
 
@@ -26,15 +28,11 @@ impl Joined {
 /// The prompts that `AND` joins, at least one. A number after a colon at the end of one is its
 /// weight, and of one that stands alone as well.
 pub(crate) fn split(prompt: &str) -> Vec<Joined> {
-    let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let mut parts = Vec::new();
     let mut start = 0;
-    for (at, _) in prompt.match_indices(AND) {
-        let (before, after) = (&prompt[..at], &prompt[at + AND.len()..]);
-        if !before.ends_with(is_word) && !after.starts_with(is_word) {
-            parts.push(weighed(&prompt[start..at]));
-            start = at + AND.len();
-        }
+    for at in whole_words(prompt, AND) {
+        parts.push(weighed(&prompt[start..at]));
+        start = at + AND.len();
     }
     parts.push(weighed(&prompt[start..]));
     parts
