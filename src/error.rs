@@ -135,7 +135,7 @@ pub enum Error {
         step.map(|step| format!(" at step {step}")).unwrap_or_default()
     )]
     NotFinite {
-        /// `text_encoder`, `unet` or `vae_decoder`.
+        /// `text_encoder`, `unet`, `vae_decoder` or `vae_encoder`.
         stage: &'static str,
         /// The step, counted from 1, where there is one.
         step: Option<usize>,
@@ -154,7 +154,7 @@ pub enum Error {
         path: PathBuf,
         /// The first few of the tensors, with how many of their elements are damaged.
         tensors: Vec<String>,
-        /// `text_encoder`, `unet` or `vae_decoder`.
+        /// `text_encoder`, `unet`, `vae_decoder` or `vae_encoder`.
         stage: &'static str,
         /// The step, counted from 1, where there is one.
         step: Option<usize>,

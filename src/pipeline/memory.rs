@@ -188,8 +188,9 @@ impl Model {
         };
         let caps = Caps::unlimited();
         let mut plans = Vec::from(self.plans(shape, own_layers(shape.branches), compute, &caps)?);
-        if let Some(encoder) = self.vae_encoder_plan(shape.latent, compute, &caps) {
-            plans.push(("vae_encoder", encoder?));
+        if self.vae_encoder.is_some() {
+            let encoder = self.vae_encoder_plan(shape.latent, compute, &caps)?;
+            plans.push(("vae_encoder", encoder));
         }
         Ok(plans)
     }

@@ -22,6 +22,7 @@ mod summary;
 mod tasks;
 mod text_encoder;
 mod trace;
+mod vae;
 
 pub use handle::Pipeline;
 #[cfg(test)]

@@ -231,6 +231,20 @@ impl Model {
         }
     }
 
+    /// The VAE's encoder.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the file holds no more of the VAE than its decoder.
+    pub(super) fn require_encoder(&self) -> Result<&VaeEncoder> {
+        self.vae_encoder.as_ref().ok_or_else(|| {
+            Error::Unsupported(format!(
+                "starting from a picture with {}: its VAE has a decoder only; give a whole VAE of \
+                 the same family (--vae FILE)",
+                self.weights.path_of("vae").display()
+            ))
+        })
+    }
+
     /// What a request is filled in with.
     pub fn defaults(&self) -> &Defaults {
         &self.config.defaults

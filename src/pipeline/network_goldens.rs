@@ -2,10 +2,15 @@
 
 mod full_size;
 
+use super::handle::Pipeline;
 use super::latent::LatentShape;
 use super::model::Model;
+use super::plans::Placement;
 use super::recordings::ends;
-use crate::error::Result;
+use super::request::Precision;
+use super::residence::Residence;
+use super::vae::Encoder;
+use crate::error::{Error, Result};
 use crate::gpu::Device;
 use crate::networks::{AddedInputs, UnetInputs};
 use crate::ops::testing;
@@ -203,7 +208,6 @@ fn the_vae_encoder_agrees_with_diffusers() {
         let (moments, expected) = golden.picture("vae.moments");
         let [channels, height, width] = moments.chw;
         let plan = model.vae_encoder_plan([height, width], DType::F32, &device.caps());
-        let plan = plan.expect("the encoder is there");
         let runner = run(
             &device,
             &model,
@@ -219,6 +223,55 @@ fn the_vae_encoder_agrees_with_diffusers() {
             let found = pollster::block_on(runner.read(end)).expect("it reads");
             let error = difference(&half.channels_first(&found), expected);
             assert_close(&format!("{name}: {end}"), error);
+        }
+    }
+}
+
+/// `retrieve_latents` of diffusers' image-to-image pipeline, times the scaling factor.
+#[test]
+fn latents_of_a_picture_are_drawn_from_its_moments() {
+    for (name, device) in cases(&MODELS) {
+        let (model, golden) = (model(name), Golden::of(name));
+        let scaling_factor = f64::from(model.config.vae.scaling_factor);
+        let (picture, image) = golden.picture("vae.image");
+        let (moments, expected) = golden.picture("vae.moments");
+        let [channels, height, width] = moments.chw;
+        let latent = LatentShape {
+            batch: 1,
+            chw: [channels / 2, height, width],
+        };
+        let (mean, log_variance) = expected.split_at(expected.len() / 2);
+        // No golden needs another unit normal than any values of its size.
+        let unit_normal: Vec<f32> = mean.iter().map(|mean| (mean * 77.0).sin()).collect();
+
+        let pipeline = Pipeline::new(&device, model).expect("it loads");
+        let placement = Placement {
+            compute: DType::F32,
+            residence: Residence::InTurn,
+        };
+        let (mode, sample) = pollster::block_on(async {
+            let size = [height, width];
+            let mut encoder = Encoder::take(&pipeline, size, Precision::F32, placement).await?;
+            encoder.begin().await?;
+            let moments = encoder.encode(&picture.channels_last(&image)).await?;
+            let sample = moments.sample(&latent.channels_last(&unit_normal));
+            Ok::<_, Error>((moments.mode(), sample))
+        })
+        .expect("it encodes");
+
+        #[expect(clippy::cast_possible_truncation, reason = "latents are f32")]
+        let scaled = |value: f64| (value * scaling_factor) as f32;
+        let drawn = mean.iter().zip(log_variance).zip(&unit_normal);
+        let drawn = drawn.map(|((mean, log_variance), normal)| {
+            f64::from(*mean) + f64::from(*log_variance / 2.0).exp() * f64::from(*normal)
+        });
+        let expected: [Vec<f32>; 2] = [
+            mean.iter().map(|mean| scaled(f64::from(*mean))).collect(),
+            drawn.map(scaled).collect(),
+        ];
+        for ((what, found), expected) in [("mode", mode), ("sample", sample)].iter().zip(expected) {
+            let error = difference(&latent.channels_first(found), &expected);
+            assert_close(&format!("{name}: {what}"), error);
         }
     }
 }

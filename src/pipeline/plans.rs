@@ -19,6 +19,9 @@ const SHOWN_TENSORS: usize = 3;
 /// What of a VAE its decoder reads.
 const DECODER_PARTS: [&str; 2] = ["vae.decoder.", "vae.post_quant_conv."];
 
+/// What of a VAE its encoder reads.
+const ENCODER_PARTS: [&str; 2] = ["vae.encoder.", "vae.quant_conv."];
+
 /// What tells one plan of a model from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
@@ -28,6 +31,8 @@ pub(super) enum Part {
     Step(StepShape),
     /// The decoder for a latent of that height and width.
     VaeDecoder([usize; 2]),
+    /// The encoder of pictures whose latent has that height and width.
+    VaeEncoder([usize; 2]),
 }
 
 /// How the parts of a run are on the device.
@@ -78,6 +83,7 @@ impl Plans {
             Part::TextEncoder(shape) => model.text_encoder_plan(shape, key.1, &caps)?,
             Part::Step(shape) => model.step_plan(shape, key.1, &caps)?,
             Part::VaeDecoder(latent) => model.vae_decoder_plan(latent, key.1, &caps)?,
+            Part::VaeEncoder(latent) => model.vae_encoder_plan(latent, key.1, &caps)?,
         };
         Runner::new(&self.device, plan, &self.residency).await
     }
@@ -225,7 +231,7 @@ impl Drop for Lease {
 /// Where values stopped being finite.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stage {
-    /// `text_encoder`, `unet` or `vae_decoder`.
+    /// `text_encoder`, `unet`, `vae_decoder` or `vae_encoder`.
     pub(super) name: &'static str,
     /// The step, counted from 1, where there is one.
     pub(super) step: Option<usize>,
@@ -238,6 +244,7 @@ impl Stage {
         let Self { name: stage, step } = self;
         let reads = |name: &str| match stage {
             "vae_decoder" => DECODER_PARTS.iter().any(|part| name.starts_with(part)),
+            "vae_encoder" => ENCODER_PARTS.iter().any(|part| name.starts_with(part)),
             stage => name.starts_with(stage),
         };
         let damaged = match weights.damaged_tensors(reads) {

@@ -237,24 +237,24 @@ impl Model {
         Plan::lower(recorder.finish()?, caps)
     }
 
-    /// One picture → mean and log variance of its latent; `None` for a file without the encoder.
+    /// One picture → mean and log variance of its latent.
+    ///
+    /// # Errors
+    /// As [`Model::require_encoder`].
     pub(super) fn vae_encoder_plan(
         &self,
         latent: [usize; 2],
         compute: DType,
         caps: &Caps,
-    ) -> Option<Result<Plan>> {
-        let encoder = self.vae_encoder.as_ref()?;
+    ) -> Result<Plan> {
+        let encoder = self.require_encoder()?;
         let [height, width] = latent.map(|side| side * self.config.vae_scale_factor);
         let recorder = Recorder::new(compute);
         let image = recorder.input(ends::IMAGE, [1, height, width, 3], DType::F32);
         let moments = encoder.forward(image.to(compute)).to(DType::F32);
         recorder.output(ends::MEAN, encoder.mean(moments));
         recorder.output(ends::LOG_VARIANCE, encoder.log_variance(moments));
-        Some(
-            recorder
-                .finish()
-                .and_then(|recording| Plan::lower(recording, caps)),
-        )
+        recorder.output(ends::NONFINITE, moments.count_nonfinite());
+        Plan::lower(recorder.finish()?, caps)
     }
 }

@@ -5,13 +5,13 @@ use super::denoiser::{Denoiser, Share};
 use super::handle::Pipeline;
 use super::latent::LatentShape;
 use super::noise::RunNoise;
-use super::plans::{Lease, Part, Placement, Stage};
+use super::plans::Placement;
 use super::progress::Step;
-use super::recordings::ends;
 use super::refiner::Planned;
 use super::request::{Noise, Request, Task};
 use super::tasks;
 use super::trace::Trace;
+use super::vae::Decoder;
 use crate::error::{Error, Result};
 use crate::image::{Image, PARAMETERS_KEYWORD, Parameters, REQUEST_KEYWORD};
 use crate::ops::STATE_SLOTS;
@@ -33,7 +33,7 @@ pub struct Run {
     denoiser: Denoiser,
     /// What takes over from the denoiser, and at which row.
     refiner: Option<(usize, Denoiser)>,
-    decoder: Lease,
+    decoder: Decoder,
     warnings: Vec<String>,
     trace: Option<Trace>,
     /// Whether a step failed: what the device holds then is no state to go on from.
@@ -73,8 +73,7 @@ impl Run {
         let share = Share::of(pipeline, &request, &table, shape)?;
         let refining = hand_over.map(|hand_over| hand_over.share(&request, &table, shape));
         let refining = refining.transpose()?;
-        let decoder = Part::VaeDecoder(latent);
-        share.make_room(&[decoder], placement);
+        share.make_room(&[Decoder::part(latent)], placement);
         if let Some((_, share)) = &refining {
             share.make_room(&[], placement);
         }
@@ -84,7 +83,7 @@ impl Run {
             Some((row, share)) => Some((row, share.reserve(placement).await?)),
             None => None,
         };
-        let decoder = Lease::take(pipeline, decoder, placement).await?;
+        let decoder = Decoder::take(pipeline, latent, request.precision, placement).await?;
         let denoiser = reserved.condition("", trace.as_mut()).await?;
         let refiner = match refining {
             Some((row, reserved)) => {
@@ -235,9 +234,9 @@ impl Run {
             .take(self.shape.batch)
             .enumerate()
         {
-            let pixels = self.decode(latent).await?;
+            let pixels = self.decoder.decode(latent).await?;
             if self.trace.is_some() {
-                decoded.extend(self.decoder.runner().read(ends::DECODED).await?);
+                decoded.extend(self.decoder.decoded().await?);
             }
             images.push(self.image(picture, pixels)?);
         }
@@ -253,28 +252,6 @@ impl Run {
             trace.add("image", &shape.nchw(), &image);
         }
         Ok(images)
-    }
-
-    /// The bytes of one picture, of its latent in the device's order; decoded in f32 if f16 overflows
-    /// and may.
-    async fn decode(&mut self, latent: &[f32]) -> Result<Vec<u8>> {
-        loop {
-            self.decoder.runner().write(ends::LATENT, latent)?;
-            if self.decoder.run().await? {
-                let bytes = self.decoder.runner().read(ends::PIXELS).await?;
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "bytes come as 0..=255"
-                )]
-                return Ok(bytes.iter().map(|&byte| byte as u8).collect());
-            }
-            let stage = Stage {
-                name: "vae_decoder",
-                step: None,
-            };
-            self.decoder.widen(self.request.precision, stage).await?;
-        }
     }
 
     /// A picture with the texts that make it again, alone. Recorded noise is named, not carried, and

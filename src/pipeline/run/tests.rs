@@ -1,9 +1,11 @@
-//! Overflow in f16, and what a run does about it.
+//! Overflow in f16, and what a run does about it; models without an encoder.
 
 use super::*;
 use crate::gpu::Device;
 use crate::ops::testing;
+use crate::pipeline::vae::Encoder;
 use crate::pipeline::{Model, Precision, Residence};
+use crate::tensor::DType;
 use crate::weights::Weights;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
@@ -33,9 +35,23 @@ fn overflowing(biases: [&str; 2]) -> Vec<u8> {
     safetensors::serialize(views, header.metadata().clone()).unwrap()
 }
 
+/// The demo model without what encodes pictures.
+fn without_encoder() -> Vec<u8> {
+    let demo: &[u8] = include_bytes!("../../../models/demo/tiny-emoji-sd.safetensors");
+    let tensors = SafeTensors::deserialize(demo).unwrap();
+    let (_, header) = SafeTensors::read_metadata(demo).unwrap();
+    let encodes = |name: &str| {
+        name.starts_with("first_stage_model.encoder.")
+            || name.starts_with("first_stage_model.quant_conv.")
+    };
+    let kept = tensors.tensors().into_iter();
+    let kept = kept.filter(|(name, _)| !encodes(name));
+    safetensors::serialize(kept, header.metadata().clone()).unwrap()
+}
+
 fn pipeline(device: &Device, file: Vec<u8>) -> Pipeline {
     // A test's file lives as long as the process.
-    let weights = Weights::from_static("overflowing", Box::leak(file.into_boxed_slice())).unwrap();
+    let weights = Weights::from_static("made here", Box::leak(file.into_boxed_slice())).unwrap();
     Pipeline::new(device, Model::from_weights(weights).unwrap()).unwrap()
 }
 
@@ -67,6 +83,10 @@ const UNET: [&str; 2] = [
 const VAE: [&str; 2] = [
     "first_stage_model.decoder.mid.block_1.conv2.bias",
     "first_stage_model.decoder.mid.block_2.conv2.bias",
+];
+const ENCODER: [&str; 2] = [
+    "first_stage_model.encoder.mid.block_1.conv2.bias",
+    "first_stage_model.encoder.mid.block_2.conv2.bias",
 ];
 
 #[test]
@@ -130,6 +150,54 @@ fn a_decoder_that_overflows_f16_runs_again_in_f32() {
             }
         ),
         "{error}"
+    );
+}
+
+/// What the encoder makes of a picture, in f16 wherever `Auto` would store it.
+fn encode(pipeline: &Pipeline, precision: Precision, residence: Residence) -> Result<Vec<f32>> {
+    let placement = Placement {
+        compute: match precision {
+            Precision::F32 => DType::F32,
+            Precision::F16 | Precision::Auto => DType::F16,
+        },
+        residence,
+    };
+    let picture: Vec<f32> = (0..64 * 64 * 3).map(|i| (i as f32).sin()).collect();
+    pollster::block_on(async {
+        let mut encoder = Encoder::take(pipeline, [8, 8], precision, placement).await?;
+        encoder.begin().await?;
+        Ok(encoder.encode(&picture).await?.mode())
+    })
+}
+
+#[test]
+fn an_encoder_that_overflows_f16_runs_again_in_f32() {
+    let Some(device) = device() else { return };
+    let pipeline = pipeline(device, overflowing(ENCODER));
+    let [widened, in_turn] = RESIDENCES
+        .map(|residence| encode(&pipeline, Precision::Auto, residence).expect("it goes on"));
+    assert!(in_turn == widened, "the latents differ");
+    let wide = encode(&pipeline, Precision::F32, Residence::Together).expect("it encodes");
+    assert!(widened == wide, "it was not encoded in f32");
+    let error = encode(&pipeline, Precision::F16, Residence::Together).unwrap_err();
+    let is_told = matches!(
+        error,
+        Error::NotFinite {
+            stage: "vae_encoder",
+            step: None
+        }
+    );
+    assert!(is_told, "{error}");
+}
+
+#[test]
+fn a_model_without_an_encoder_says_what_to_give() {
+    let pipeline = pipeline(&Device::reference(), without_encoder());
+    let error = encode(&pipeline, Precision::F32, Residence::Together).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "unsupported: starting from a picture with made here: its VAE has a decoder only; give a \
+         whole VAE of the same family (--vae FILE)"
     );
 }
 
