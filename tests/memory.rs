@@ -8,13 +8,14 @@ fn a_large_checkpoint_passes_through_little_memory() {
 }
 
 #[cfg(target_os = "linux")]
-#[path = "support/sd15.rs"]
-mod sd15;
+#[path = "support/model_files.rs"]
+mod model_files;
 
 #[cfg(target_os = "linux")]
 mod linux {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+    use super::model_files::{self, F16};
     use aquatint::{Device, LoadOptions, Model, Pipeline, Request, Residence};
     use std::sync::{Mutex, MutexGuard, PoisonError};
     use tempfile::TempDir;
@@ -79,7 +80,7 @@ mod linux {
         std::fs::create_dir_all(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let path = folder.path().join("sd15.safetensors");
-        super::sd15::write_zeros(&path);
+        model_files::write(&path, "full_sd15_v1-5-pruned-emaonly", F16);
         let model = Model::open(&path).unwrap();
         (folder, model)
     }

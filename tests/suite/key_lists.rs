@@ -1,82 +1,26 @@
-//! The tensors of published files, without their values: every list becomes a file of zeros, and a
-//! model is built over it. Nothing of a file may be left over, and nothing that the networks need missing.
-//!
-//! The files are as large as the real ones and sparse: they take no space but for their headers.
+//! The tensors of published files: every list becomes a file, and a model is built over it. Nothing of a
+//! file may be left over, and nothing that the networks need missing. Which values go where is tested
+//! beside the names.
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use crate::model_files::{MIXED, is_not_for_drawing, listed, write};
 use aquatint::{Model, ModelFiles, Summary};
-use flate2::read::GzDecoder;
-use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
-type Shapes = BTreeMap<String, Vec<u64>>;
-
-/// A list of tensor names and shapes.
-fn listed(name: &str) -> Shapes {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/data/keys");
-    let file = File::open(folder.join(format!("{name}.json.gz"))).expect(name);
-    let mut text = String::new();
-    GzDecoder::new(file).read_to_string(&mut text).unwrap();
-    serde_json::from_str(&text).unwrap()
-}
-
-/// The type and the bytes of an element; files of mixed types are usual.
-fn element(name: &str, index: usize) -> (&'static str, u64) {
-    match name {
-        name if name.ends_with("position_ids") => ("I64", 8),
-        _ => [("F16", 2), ("BF16", 2), ("F32", 4)][index % 3],
-    }
-}
-
-/// The list's file, all zeros.
-fn zeros(folder: &TempDir, name: &str) -> PathBuf {
+/// The list's file.
+fn file_of(folder: &TempDir, name: &str) -> PathBuf {
     let path = folder.path().join(format!("{name}.safetensors"));
-    if path.exists() {
-        return path;
+    if !path.exists() {
+        write(&path, name, MIXED);
     }
-    let (mut header, mut end) = (Map::new(), 0);
-    for (index, (name, shape)) in listed(name).into_iter().enumerate() {
-        let (dtype, bytes) = element(&name, index);
-        let start = end;
-        end += shape.iter().product::<u64>() * bytes;
-        let entry = json!({"dtype": dtype, "shape": shape, "data_offsets": [start, end]});
-        header.insert(name, entry);
-    }
-    let mut header = Value::Object(header).to_string();
-    header.push_str(&" ".repeat(header.len().next_multiple_of(8) - header.len()));
-    let length = header.len() as u64;
-    let mut file = File::create(&path).unwrap();
-    file.write_all(&length.to_le_bytes()).unwrap();
-    file.write_all(header.as_bytes()).unwrap();
-    file.set_len(8 + length + end).unwrap();
     path
 }
 
-/// What training left in a file, by beginning or end: the noise schedule, CLIP's positions 0, 1, 2, …
-/// and its temperature.
-const NOT_FOR_DRAWING: [&str; 8] = [
-    "betas",
-    "alphas_cumprod",
-    "sqrt_",
-    "log_one_minus",
-    "posterior_",
-    "model_ema",
-    "position_ids",
-    "logit_scale",
-];
-
 /// How many weights a list makes: none of what drawing has no use for, three of a fused projection.
 fn weights_of(name: &str) -> usize {
-    let is_unused = |name: &str| {
-        let mut ends = NOT_FOR_DRAWING.iter();
-        ends.any(|end| name.starts_with(end) || name.ends_with(end))
-    };
     let count = |name: String| match name {
-        name if is_unused(&name) => 0,
+        name if is_not_for_drawing(&name) => 0,
         name if name.contains(".attn.in_proj_") => 3,
         _ => 1,
     };
@@ -103,7 +47,7 @@ fn single_files_are_whole() {
         ("full_sdxl_base_1.0", "sdxl"),
     ] {
         let folder = TempDir::new().unwrap();
-        let path = zeros(&folder, list);
+        let path = file_of(&folder, list);
         assert_complete(ModelFiles::new(path), &[list], family);
     }
 }
@@ -111,7 +55,7 @@ fn single_files_are_whole() {
 #[test]
 fn networks_of_sd1_are_whole_in_both_namings() {
     let folder = TempDir::new().unwrap();
-    let file = |list| zeros(&folder, list);
+    let file = |list| file_of(&folder, list);
     for unet in [
         "ldm_sd15_unet",
         "ldm_sd15_inpaint_unet",
@@ -135,7 +79,7 @@ fn networks_of_sd1_are_whole_in_both_namings() {
 fn networks_of_sdxl_are_whole_in_both_namings() {
     const TEXT: [&str; 2] = ["clip_l_hf", "clip_g_hf_sdxl_text_encoder_2"];
     let folder = TempDir::new().unwrap();
-    let file = |list| zeros(&folder, list);
+    let file = |list| file_of(&folder, list);
     for unet in [
         "ldm_sdxl_base_unet",
         "ldm_ssd_1b_unet",
@@ -168,10 +112,10 @@ fn networks_of_sdxl_are_whole_in_both_namings() {
 #[test]
 fn networks_of_sd2_are_whole_in_both_namings() {
     let folder = TempDir::new().unwrap();
-    let whole = zeros(&folder, "full_sd21_v2-1_768");
+    let whole = file_of(&folder, "full_sd21_v2-1_768");
     let unet_count = weights_of("ldm_sd21_unet");
     for unet in ["ldm_sd21_unet", "diffusers_sd21_unet"] {
-        let files = ModelFiles::new(&whole).unet(zeros(&folder, unet));
+        let files = ModelFiles::new(&whole).unet(file_of(&folder, unet));
         assert_eq!(weights_of(unet), unet_count);
         assert_complete(files, &["full_sd21_v2-1_768"], "sd2");
     }
@@ -181,8 +125,8 @@ fn networks_of_sd2_are_whole_in_both_namings() {
 #[test]
 fn text_encoders_are_taken_out_of_another_familys_file() {
     let folder = TempDir::new().unwrap();
-    let sd3 = zeros(&folder, "full_sd3_medium_incl_clips_t5xxl");
-    let sdxl = zeros(&folder, "full_sdxl_base_1.0");
+    let sd3 = file_of(&folder, "full_sd3_medium_incl_clips_t5xxl");
+    let sdxl = file_of(&folder, "full_sdxl_base_1.0");
     let files = ModelFiles::new(sdxl)
         .text_encoder(&sd3)
         .text_encoder_2(&sd3);
@@ -235,7 +179,7 @@ fn lists_of_what_is_no_model_here_are_told_by_name() {
         ),
     ] {
         let folder = TempDir::new().unwrap();
-        let path = zeros(&folder, list);
+        let path = file_of(&folder, list);
         let error = Model::open(&path).unwrap_err().to_string();
         assert!(error.starts_with(&path.display().to_string()), "{error}");
         assert!(error.contains(words), "{list}: {error}");
@@ -250,8 +194,8 @@ fn a_vae_of_another_family_is_refused_with_both_widths() {
         "ldm_vae_16ch_sd3",
         "diffusers_vae_16ch",
     ] {
-        let sd15 = zeros(&folder, "full_sd15_v1-5-pruned-emaonly");
-        let files = ModelFiles::new(sd15).vae(zeros(&folder, vae));
+        let sd15 = file_of(&folder, "full_sd15_v1-5-pruned-emaonly");
+        let files = ModelFiles::new(sd15).vae(file_of(&folder, vae));
         let error = Model::open(files).unwrap_err().to_string();
         let words = "takes 4 channels, beside a VAE whose latents have 16";
         assert!(error.contains(words), "{vae}: {error}");

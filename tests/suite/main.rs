@@ -12,6 +12,8 @@ mod hub;
 mod key_lists;
 mod layering;
 mod manual;
+#[path = "../support/model_files.rs"]
+mod model_files;
 mod models;
 mod parts;
 mod plan;
@@ -20,6 +22,4 @@ mod prompts;
 #[cfg(feature = "pull")]
 mod pull;
 mod replay;
-#[path = "../support/sd15.rs"]
-mod sd15;
 mod vram;

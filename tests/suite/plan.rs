@@ -1,6 +1,6 @@
 //! What a full-size model costs, against figures from elsewhere.
 
-use crate::sd15;
+use crate::model_files::{self, F16};
 use aquatint::{Model, ModelReport, PlanOptions, Precision};
 
 /// Floating-point operations of one evaluation of the UNet and of one decoding, at a side in pixels,
@@ -26,7 +26,7 @@ fn plan(model: &Model, side: usize, precision: Precision) -> ModelReport {
 fn the_work_of_stable_diffusion_1_5_is_counted_right() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sd15.safetensors");
-    sd15::write_zeros(&path);
+    model_files::write(&path, "full_sd15_v1-5-pruned-emaonly", F16);
     let model = Model::open(path).unwrap();
     for (side, unet, decoder) in TORCH_FLOPS {
         let parts = plan(&model, side, Precision::F16).parts;
