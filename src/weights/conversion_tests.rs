@@ -33,13 +33,14 @@ fn assert_values(weights: &Weights, name: &str, source: &Source) {
     // Bytes are as in the file: there, the first row's second element is the second row's first.
     let is_transposed = elements[1] != elements[0] + 1;
     assert_eq!(param.layout == Layout::Transposed, is_transposed, "{name}");
-    let stored = weights.bytes(name).unwrap();
+    let stored = weights.bytes(name).expect("it was found above");
     let size = param.dtype.size_bytes();
     for (place, element) in [0, 1, last].into_iter().zip(elements) {
         if place > last || (is_transposed && place == 1) {
             continue;
         }
-        let place = usize::try_from(place).unwrap() * size;
+        let place =
+            usize::try_from(place).expect("files are smaller than the memory there may be") * size;
         let expected = model_files::seeded(file_name, element, size as u64);
         assert_eq!(stored[place..][..size], expected, "{name} of {file_name}");
     }
