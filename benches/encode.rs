@@ -16,7 +16,7 @@ fn main() -> ExitCode {
             (0..replays).for_each(|_| replay.encode());
             Ok(())
         })?;
-        let dispatches = replay.report().dispatches as f64;
+        let dispatches = replay.report().step.dispatches as f64;
         let each = |time: std::time::Duration| time.as_secs_f64() * 1e6 / dispatches;
         let mut figures = vec![("µs/dispatch", each(timing.wall))];
         figures.extend(timing.cpu.map(|cpu| ("CPU-µs/dispatch", each(cpu))));

@@ -59,6 +59,7 @@ pub use pipeline::{
     Noise, PartMemory, Pipeline, PlanOptions, Precision, Preset, Program, Recipe, Request,
     Residence, Run, Step, StepNoise, Summary, Task, TensorSummary, Trace,
 };
-pub use plan::{DispatchReport, PlanReport};
+pub use plan::{DispatchReport, Phase, PhaseReport, PlanReport};
+pub use tensor::{Rule, Rules};
 pub use text::PromptStyle;
 pub use weights::{DamagedTensor, ModelFiles, PartInfo};

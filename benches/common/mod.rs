@@ -187,7 +187,8 @@ impl Bench {
             Ok(replay.wait()?)
         })?;
         let giga = |count: u64| count as f64 / 1e9;
-        let (flops, bytes) = (giga(replay.report().flops), giga(replay.report().bytes));
+        let step = replay.report().step;
+        let (flops, bytes) = (giga(step.flops), giga(step.bytes));
         let seconds = timing.wall.as_secs_f64();
         let mut figures = vec![("ms", seconds * 1e3), ("GB/s", bytes / seconds)];
         if flops > 0.0 {

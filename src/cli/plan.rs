@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aquatint::{DispatchReport, PlanOptions};
+use aquatint::{DispatchReport, Phase, PlanOptions, Rules};
 use clap::Args;
 
 use super::args::SizeArgs;
@@ -37,6 +37,7 @@ pub(super) fn run(args: &PlanArgs) -> Outcome {
         height: args.size.height.unwrap_or(defaults.height),
         batch_size: args.size.batch_size,
         precision: args.size.precision.into(),
+        rules: Rules::all(),
     };
     if args.dispatches {
         let parts = model.describe(&options)?;
@@ -54,22 +55,27 @@ pub(super) fn run(args: &PlanArgs) -> Outcome {
     }
 }
 
-/// One line for each dispatch: part, operation, workgroups, work, bytes moved, place.
+/// One line for each dispatch: part, how often, operation, workgroups, work, bytes moved, place.
 fn listing(parts: &BTreeMap<&str, Vec<DispatchReport>>) -> String {
-    let head =
-        "part         operation             groups        FLOP       bytes  near\n".to_owned();
+    let head = "part         once a operation             groups        FLOP       bytes  near\n"
+        .to_owned();
     let dispatches = parts
         .iter()
         .flat_map(|(part, list)| list.iter().map(move |dispatch| (part, dispatch)));
     let lines = dispatches.map(|(part, dispatch)| {
         let DispatchReport {
+            phase,
             op,
             scope,
             groups,
             flops,
             bytes,
         } = dispatch;
-        format!("{part:<12} {op:<18} {groups:>9} {flops:>11} {bytes:>11}  {scope}\n")
+        let once_a = match phase {
+            Phase::Prologue => "run",
+            Phase::Step => "step",
+        };
+        format!("{part:<12} {once_a:<6} {op:<18} {groups:>9} {flops:>11} {bytes:>11}  {scope}\n")
     });
     [head].into_iter().chain(lines).collect()
 }

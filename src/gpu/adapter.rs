@@ -1,7 +1,7 @@
 //! What the machine offers: the list of adapters, and the choice among them.
 
 use crate::error::{Error, Result};
-use crate::tensor::Caps;
+use crate::tensor::{Caps, Rules};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -153,6 +153,7 @@ pub(super) fn caps(
         f16: features.contains(wgpu::Features::SHADER_F16),
         max_binding_bytes: limits.max_storage_buffer_binding_size,
         binding_alignment: u64::from(limits.min_storage_buffer_offset_alignment),
+        rules: Rules::all(),
     }
 }
 

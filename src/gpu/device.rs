@@ -5,7 +5,7 @@ use super::cache::DriverCache;
 use super::kernel::Kernel;
 use crate::error::{Error, Result};
 use crate::lock::lock;
-use crate::tensor::Caps;
+use crate::tensor::{Caps, Rules};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
@@ -30,6 +30,8 @@ pub struct DeviceOptions {
     pub runtime_checks: bool,
     /// Whether optional features (f16, subgroups, …) are left off, as if the adapter had none.
     pub portable: bool,
+    /// The rules by which plans are made.
+    pub rules: Rules,
 }
 
 impl Device {
@@ -168,7 +170,10 @@ impl Gpu {
         watch(&device, &faults);
         let cache = DriverCache::open(&device, &adapter.get_info());
         Ok(Self {
-            caps: adapter::caps(&adapter.get_info(), features, &limits),
+            caps: Caps {
+                rules: options.rules,
+                ..adapter::caps(&adapter.get_info(), features, &limits)
+            },
             info,
             limits,
             device,

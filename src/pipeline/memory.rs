@@ -6,9 +6,9 @@ use super::recordings::{Guidance, StepShape, TextShape};
 use super::request::{Precision, Request};
 use super::residence::Residence;
 use crate::error::Result;
-use crate::plan::{DispatchReport, Plan, PlanReport};
+use crate::plan::{DispatchReport, PhaseReport, Plan, PlanReport};
 use crate::sampling::Table;
-use crate::tensor::{Caps, DType, Param};
+use crate::tensor::{Caps, DType, Param, Rules};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -24,10 +24,12 @@ pub struct PlanOptions {
     pub batch_size: usize,
     /// How activations are stored; `Auto` as on a graphics device, f16.
     pub precision: Precision,
+    /// The rules by which plans are made.
+    pub rules: Rules,
 }
 
 /// What each part of a model costs: `text_encoder` for prompt and negative prompt, `unet` for one
-/// step with guidance, `vae_decoder` and `vae_encoder` for one picture.
+/// step with guidance (once a run what steps have in common), `vae_decoder` and `vae_encoder` for one picture.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ModelReport {
     /// The parts by name.
@@ -122,7 +124,11 @@ impl fmt::Display for Memory {
 
 impl fmt::Display for ModelReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let giga = |count: u64| count as f64 / 1e9;
+        let work = |phase: PhaseReport| {
+            let giga = |count: u64| count as f64 / 1e9;
+            let (flops, bytes) = (giga(phase.flops), giga(phase.bytes));
+            format!("{:>11} {flops:>11.3} {bytes:>12.3}", phase.dispatches)
+        };
         let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         writeln!(
             f,
@@ -131,13 +137,14 @@ impl fmt::Display for ModelReport {
         for (name, part) in &self.parts {
             writeln!(
                 f,
-                "{name:<12} {:>11} {:>11.3} {:>12.3} {:>12.1} {:>16.1}",
-                part.dispatches,
-                giga(part.flops),
-                giga(part.bytes),
+                "{name:<12} {} {:>12.1} {:>16.1}",
+                work(part.step),
                 mib(part.weight_bytes),
                 mib(part.peak_activation_bytes)
             )?;
+            if part.prologue.dispatches > 0 {
+                writeln!(f, "{:<12} {}", "  once a run", work(part.prologue))?;
+            }
         }
         Ok(())
     }
@@ -186,7 +193,10 @@ impl Model {
             latent: self.latent_size(options.width, options.height)?,
             guidance: Guidance::Plain,
         };
-        let caps = Caps::unlimited();
+        let caps = Caps {
+            rules: options.rules,
+            ..Caps::unlimited()
+        };
         let mut plans = Vec::from(self.plans(shape, own_layers(shape.branches), compute, &caps)?);
         if self.vae_encoder.is_some() {
             let encoder = self.vae_encoder_plan(shape.latent, compute, &caps)?;

@@ -185,22 +185,30 @@ impl Model {
         recorder.input(ends::PREVIOUS, state_shape, DType::F32);
         let row = recorder.input(ends::ROW, [RowField::COUNT], DType::F32);
         let timestep = recorder.input(ends::TIMESTEP, [evaluations], DType::F32);
-        let context = recorder.input(ends::CONTEXT, context_shape, compute);
+        let context = recorder.input_per_run(ends::CONTEXT, context_shape, compute);
         let noise = recorder.input(ends::NOISE, [batch, height, width, channels], DType::F32);
         let added = self.config.unet.added.as_ref().map(|added| AddedInputs {
-            pooled: recorder.input(ends::POOLED, [evaluations, added.pooled_width], compute),
-            time_ids: recorder.input(ends::TIME_IDS, [evaluations, added.time_ids], DType::F32),
+            pooled: recorder.input_per_run(
+                ends::POOLED,
+                [evaluations, added.pooled_width],
+                compute,
+            ),
+            time_ids: recorder.input_per_run(
+                ends::TIME_IDS,
+                [evaluations, added.time_ids],
+                DType::F32,
+            ),
         });
         let guidance = self
             .unet
             .embeds_guidance()
-            .then(|| recorder.input(ends::GUIDANCE, [evaluations], DType::F32));
+            .then(|| recorder.input_per_run(ends::GUIDANCE, [evaluations], DType::F32));
 
         let mut sample = state.model_input(row, branches);
         let beside = self.config.unet.in_channels - channels;
         if beside > 0 {
             let shape = [evaluations, height, width, beside];
-            sample = sample.concat(recorder.input(ends::BESIDE, shape, compute));
+            sample = sample.concat(recorder.input_per_run(ends::BESIDE, shape, compute));
         }
         let output = self.unet.forward(UnetInputs {
             sample,

@@ -1,17 +1,28 @@
 //! What a plan will cost, counted before anything runs.
 
 use super::lower::Plan;
+use super::phase::Phase;
 use serde::Serialize;
 
-/// A plan's totals.
+/// What the dispatches of one phase of a plan cost together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct PlanReport {
+pub struct PhaseReport {
     /// Shader runs.
     pub dispatches: usize,
     /// Floating-point operations, a multiply-add being two.
     pub flops: u64,
     /// Bytes read and written when each operand of each dispatch is moved once.
     pub bytes: u64,
+}
+
+/// A plan's totals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PlanReport {
+    /// One run: for the UNet one step.
+    #[serde(flatten)]
+    pub step: PhaseReport,
+    /// What comes before the first step, and again when an input has changed that it depends on.
+    pub prologue: PhaseReport,
     /// Bytes of the weights, as stored.
     pub weight_bytes: u64,
     /// Bytes of the memory slots for inputs, outputs and everything between.
@@ -21,6 +32,8 @@ pub struct PlanReport {
 /// One dispatch of a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DispatchReport {
+    /// When it runs.
+    pub phase: Phase,
     /// The operation.
     pub op: &'static str,
     /// The weight or block near which it was recorded.
@@ -39,6 +52,7 @@ impl Plan {
         let steps = self.steps.iter();
         steps
             .map(|step| DispatchReport {
+                phase: step.phase,
                 op: step.op,
                 scope: step.scope.to_string(),
                 groups: step.dispatch.groups,
@@ -50,16 +64,22 @@ impl Plan {
 
     /// The totals.
     pub(crate) fn report(&self) -> PlanReport {
+        let params = self.params.iter();
         PlanReport {
-            dispatches: self.steps.len(),
-            flops: self.steps.iter().map(|step| step.cost.flops).sum(),
-            bytes: self.steps.iter().map(|step| step.cost.bytes).sum(),
-            weight_bytes: self
-                .params
-                .iter()
-                .map(|param| param.size_bytes() as u64)
-                .sum(),
+            step: self.phase_report(Phase::Step),
+            prologue: self.phase_report(Phase::Prologue),
+            weight_bytes: params.map(|param| param.size_bytes() as u64).sum(),
             peak_activation_bytes: self.slots.iter().sum(),
         }
+    }
+
+    fn phase_report(&self, phase: Phase) -> PhaseReport {
+        let mut report = PhaseReport::default();
+        for step in self.steps.iter().filter(|step| step.phase == phase) {
+            report.dispatches += 1;
+            report.flops += step.cost.flops;
+            report.bytes += step.cost.bytes;
+        }
+        report
     }
 }

@@ -1,6 +1,7 @@
 //! A plan on a graphics device.
 
 use super::lower::{End, Place, Plan};
+use super::phase::Phase;
 use super::residency::Residency;
 use crate::error::{Error, Result};
 use crate::gpu::{Bound, Buffer, CommandList, Gpu};
@@ -11,7 +12,8 @@ use std::sync::Arc;
 pub(crate) struct Executable {
     gpu: Arc<Gpu>,
     slots: Vec<Buffer>,
-    commands: CommandList,
+    prologue: CommandList,
+    step: CommandList,
 }
 
 impl Executable {
@@ -32,25 +34,24 @@ impl Executable {
             },
             bytes: bytes.clone(),
         };
-        let dispatches: Vec<_> = plan
-            .steps
-            .iter()
-            .map(|step| {
-                (
-                    &step.dispatch,
-                    step.bound.iter().map(bind).collect(),
-                    step.cost.flops,
-                )
-            })
-            .collect();
-        let mut commands = CommandList::new(gpu, &dispatches).await?;
+        let dispatches = |phase| -> Vec<_> {
+            let steps = plan.steps.iter().filter(|step| step.phase == phase);
+            let dispatches = steps.map(|step| {
+                let bound = step.bound.iter().map(bind).collect();
+                (&step.dispatch, bound, step.cost.flops)
+            });
+            dispatches.collect()
+        };
+        let prologue = CommandList::new(gpu, &dispatches(Phase::Prologue)).await?;
+        let mut step = CommandList::new(gpu, &dispatches(Phase::Step)).await?;
         for (from, to) in &plan.feedback {
-            commands.copy_after(&slots[from.slot], &slots[to.slot], from.view.size_bytes());
+            step.copy_after(&slots[from.slot], &slots[to.slot], from.view.size_bytes());
         }
         Ok(Self {
             gpu: Arc::clone(gpu),
             slots,
-            commands,
+            prologue,
+            step,
         })
     }
 
@@ -64,12 +65,15 @@ impl Executable {
         Ok(())
     }
 
-    /// Submits one run.
+    /// Submits what is computed in one phase.
     ///
     /// # Errors
     /// [`Error::DeviceLost`] or [`Error::Gpu`].
-    pub(crate) fn run(&self) -> Result<()> {
-        self.commands.submit(&self.gpu)
+    pub(crate) fn run(&self, phase: Phase) -> Result<()> {
+        match phase {
+            Phase::Prologue => self.prologue.submit(&self.gpu),
+            Phase::Step => self.step.submit(&self.gpu),
+        }
     }
 
     /// Reads a value, once everything submitted is done.
@@ -80,9 +84,9 @@ impl Executable {
         self.gpu.read(&self.slots[end.slot], end.view).await
     }
 
-    /// Encodes one run without submitting it: what the bench `encode` measures.
+    /// Encodes one step without submitting it: what the bench `encode` measures.
     pub(crate) fn encode_only(&self) {
-        self.commands.encode_only(&self.gpu);
+        self.step.encode_only(&self.gpu);
     }
 
     /// Waits until everything submitted is done.

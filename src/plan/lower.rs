@@ -1,9 +1,10 @@
 //! From a recording to a plan: dispatches, memory, and names for the ends.
 
 use super::memory::{Lifetime, assign};
+use super::phase::{Phase, constant};
 use crate::error::{Error, Result};
 use crate::tensor::{
-    Caps, Cost, DType, Dispatch, Io, NodeId, NodeKind, Operand, Param, Recording, View,
+    Caps, Cost, DType, Dispatch, Io, NodeId, NodeKind, Operand, Param, Recording, Rule, View,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -23,6 +24,8 @@ pub(crate) enum Place {
 pub(crate) struct Step {
     /// The operation that it belongs to.
     pub(crate) op: &'static str,
+    /// When it runs.
+    pub(crate) phase: Phase,
     /// The weight or block near which it was recorded.
     pub(crate) scope: Arc<str>,
     /// What is run.
@@ -39,12 +42,19 @@ pub(crate) struct End {
     pub(crate) node: NodeId,
     pub(crate) slot: usize,
     pub(crate) view: View,
+    /// Whether the prologue depends on it.
+    pub(crate) hoisted: bool,
 }
 
-/// A network at one shape: a flat list of dispatches over planned memory slots.
+/// A network at one shape: a flat list of dispatches over planned memory slots, those of the prologue
+/// before those of the steps.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) recording: Recording,
+    /// When each node of the recording is computed; `None` for what nothing depends on.
+    pub(crate) phases: Vec<Option<Phase>>,
+    /// Results of the prologue that steps read.
+    pub(crate) hoisted: Vec<NodeId>,
     pub(crate) steps: Vec<Step>,
     pub(crate) slots: Vec<u64>,
     pub(crate) params: Vec<Param>,
@@ -60,7 +70,7 @@ impl Plan {
     /// # Errors
     /// [`Error::Record`] if an output is no result of an operation, or a fed-back input is missing.
     pub(crate) fn lower(recording: Recording, caps: &Caps) -> Result<Self> {
-        Lowering::new(&recording).run(recording.clone(), caps)
+        Lowering::new(&recording, caps).run(recording.clone(), caps)
     }
 }
 
@@ -68,13 +78,13 @@ struct Lowering<'r> {
     recording: &'r Recording,
     /// For each node, the node whose memory it is: itself unless it is a reshape.
     root: Vec<NodeId>,
-    /// For each node, the last node that reads it; `usize::MAX` for what must outlive the run.
+    /// For each node, the time at which it is read last; `usize::MAX` for what must outlive the run.
     last_use: Vec<usize>,
-    needed: Vec<bool>,
+    phases: Vec<Option<Phase>>,
 }
 
 impl<'r> Lowering<'r> {
-    fn new(recording: &'r Recording) -> Self {
+    fn new(recording: &'r Recording, caps: &Caps) -> Self {
         let nodes = &recording.nodes;
         let mut root: Vec<NodeId> = (0..nodes.len()).collect();
         for (id, node) in nodes.iter().enumerate() {
@@ -82,41 +92,50 @@ impl<'r> Lowering<'r> {
                 root[id] = root[of];
             }
         }
-        let mut last_use = vec![0; nodes.len()];
-        let mut needed = vec![false; nodes.len()];
+        let mut lowering = Self {
+            recording,
+            last_use: vec![0; nodes.len()],
+            phases: phases(recording, &root, caps),
+            root,
+        };
         for (_, id) in recording.outputs.iter().chain(&recording.feedback) {
-            last_use[root[*id]] = usize::MAX;
-            needed[root[*id]] = true;
+            lowering.last_use[lowering.root[*id]] = usize::MAX;
         }
-        // Inputs are there to be written, whether or not this network reads them.
         for (id, node) in nodes.iter().enumerate() {
-            needed[id] |= matches!(node.kind, NodeKind::Input(_));
-        }
-        for id in (0..nodes.len()).rev() {
-            if let (NodeKind::Op(_, inputs), true) = (&nodes[id].kind, needed[id]) {
+            if let (NodeKind::Op(_, inputs), Some(time)) = (&node.kind, lowering.time(id)) {
                 for &input in inputs {
-                    let input = root[input];
-                    needed[input] = true;
-                    last_use[input] = last_use[input].max(id);
+                    let last_use = &mut lowering.last_use[lowering.root[input]];
+                    *last_use = time.max(*last_use);
                 }
             }
         }
-        Self {
-            recording,
-            root,
-            last_use,
-            needed,
-        }
+        lowering
+    }
+
+    /// When a node is computed, in dispatches of the prologue and of one step after it, if it is.
+    fn time(&self, id: NodeId) -> Option<usize> {
+        self.phases[id].map(|phase| match phase {
+            Phase::Prologue => id,
+            Phase::Step => self.recording.nodes.len() + id,
+        })
+    }
+
+    /// Whether steps read what the prologue computed.
+    fn crosses(&self, id: NodeId) -> bool {
+        let is_hoisted = self.phases[id] == Some(Phase::Prologue);
+        let is_computed = matches!(self.recording.nodes[id].kind, NodeKind::Op(..));
+        is_hoisted && is_computed && self.last_use[id] >= self.recording.nodes.len()
     }
 
     fn run(self, recording: Recording, caps: &Caps) -> Result<Plan> {
         self.check(caps)?;
         let (params, places, slots) = self.place();
-        let steps = self.steps(&places, caps)?;
+        let mut steps = self.steps(Phase::Prologue, &places, caps)?;
+        steps.extend(self.steps(Phase::Step, &places, caps)?);
         let end = |id: NodeId| self.end(id, &places);
         let mut inputs = BTreeMap::new();
         for (id, node) in self.recording.nodes.iter().enumerate() {
-            if let NodeKind::Input(name) = &node.kind {
+            if let NodeKind::Input(name, _) = &node.kind {
                 inputs.insert(name.clone(), end(id)?);
             }
         }
@@ -132,6 +151,10 @@ impl<'r> Lowering<'r> {
             feedback.push((end(*id)?, *to));
         }
         Ok(Plan {
+            hoisted: (0..recording.nodes.len())
+                .filter(|&id| self.crosses(id))
+                .collect(),
+            phases: self.phases,
             recording,
             steps,
             slots,
@@ -167,13 +190,21 @@ impl<'r> Lowering<'r> {
         Ok(())
     }
 
-    /// The dispatches of every node that is needed, in order.
-    fn steps(&self, places: &HashMap<NodeId, Place>, caps: &Caps) -> Result<Vec<Step>> {
+    /// The dispatches of a phase, in order.
+    fn steps(
+        &self,
+        phase: Phase,
+        places: &HashMap<NodeId, Place>,
+        caps: &Caps,
+    ) -> Result<Vec<Step>> {
         let mut steps = Vec::new();
         for (id, node) in self.recording.nodes.iter().enumerate() {
-            let (NodeKind::Op(op, inputs), true) = (&node.kind, self.needed[id]) else {
+            let NodeKind::Op(op, inputs) = &node.kind else {
                 continue;
             };
+            if self.phases[id] != Some(phase) {
+                continue;
+            }
             let view = |&input: &NodeId| self.recording.nodes[input].view;
             let io = Io {
                 inputs: inputs.iter().map(view).collect(),
@@ -194,6 +225,7 @@ impl<'r> Lowering<'r> {
                 check_bindings(&node.scope, &bound, caps)?;
                 steps.push(Step {
                     op: op.name(),
+                    phase,
                     scope: node.scope.clone(),
                     dispatch,
                     bound,
@@ -205,16 +237,17 @@ impl<'r> Lowering<'r> {
     }
 
     /// The weights, where every value lies, and the slots' sizes. Inputs keep slots of their own,
-    /// since the caller may write them once for many runs; so do outputs.
+    /// since the caller may write them once for many runs; so do outputs, and what steps read of the
+    /// prologue. The rest of the prologue shares the slots of the steps.
     fn place(&self) -> (Vec<Param>, HashMap<NodeId, Place>, Vec<u64>) {
         let mut params: Vec<Param> = Vec::new();
         let mut places = HashMap::new();
         let mut pinned = Vec::new();
-        let (mut lifetimes, mut owners) = (Vec::new(), Vec::new());
+        let mut living = Vec::new();
         for (id, node) in self.recording.nodes.iter().enumerate() {
-            if !self.needed[id] {
+            let Some(from) = self.time(id) else {
                 continue;
-            }
+            };
             let bytes = node.view.size_bytes();
             match &node.kind {
                 NodeKind::Param(param) => {
@@ -225,21 +258,19 @@ impl<'r> Lowering<'r> {
                     });
                     places.insert(id, Place::Param(place));
                 }
-                NodeKind::Op(..) if self.last_use[id] != usize::MAX => {
-                    lifetimes.push(Lifetime {
-                        bytes,
-                        from: id,
-                        to: self.last_use[id],
-                    });
-                    owners.push(id);
+                NodeKind::Op(..) if self.last_use[id] != usize::MAX && !self.crosses(id) => {
+                    let to = self.last_use[id];
+                    living.push((Lifetime { bytes, from, to }, id));
                 }
-                NodeKind::Input(_) | NodeKind::Op(..) => {
+                NodeKind::Input(..) | NodeKind::Op(..) => {
                     places.insert(id, Place::Slot(pinned.len()));
                     pinned.push(bytes);
                 }
                 NodeKind::Reshape(_) => {}
             }
         }
+        living.sort_by_key(|(lifetime, _)| lifetime.from);
+        let (lifetimes, owners): (Vec<_>, Vec<_>) = living.into_iter().unzip();
         let assignment = assign(&lifetimes);
         for (owner, slot) in owners.into_iter().zip(assignment.of) {
             places.insert(owner, Place::Slot(pinned.len() + slot));
@@ -254,6 +285,7 @@ impl<'r> Lowering<'r> {
                 node: id,
                 slot: *slot,
                 view: self.recording.nodes[id].view,
+                hoisted: self.phases[id] == Some(Phase::Prologue),
             }),
             _ => Err(self.error(id, "is an output but not the result of an operation")),
         }
@@ -265,6 +297,37 @@ impl<'r> Lowering<'r> {
             reason: format!("value {id} {reason}"),
         }
     }
+}
+
+/// When each node is computed, if anything depends on it. Inputs are there to be written, whether or
+/// not this network reads them.
+fn phases(recording: &Recording, root: &[NodeId], caps: &Caps) -> Vec<Option<Phase>> {
+    let nodes = &recording.nodes;
+    let mut needed: Vec<bool> = nodes
+        .iter()
+        .map(|node| matches!(node.kind, NodeKind::Input(..)))
+        .collect();
+    for (_, id) in recording.outputs.iter().chain(&recording.feedback) {
+        needed[root[*id]] = true;
+    }
+    for (id, node) in nodes.iter().enumerate().rev() {
+        if let (NodeKind::Op(_, inputs), true) = (&node.kind, needed[id]) {
+            for &input in inputs {
+                needed[root[input]] = true;
+            }
+        }
+    }
+    let constant = if caps.rules.has(Rule::Hoist) {
+        constant(nodes)
+    } else {
+        vec![false; nodes.len()]
+    };
+    let phase = |id: NodeId| match constant[id] {
+        true => Phase::Prologue,
+        false => Phase::Step,
+    };
+    let ids = 0..nodes.len();
+    ids.map(|id| needed[root[id]].then(|| phase(id))).collect()
 }
 
 /// A cost in so many equal parts, the first of which takes the remainder.

@@ -4,13 +4,17 @@ mod describe;
 mod execute;
 #[cfg(test)]
 mod float8_tests;
+#[cfg(test)]
+mod hoisting_tests;
 mod lower;
 mod memory;
+mod phase;
 mod reference;
 mod residency;
 mod runner;
 
-pub use describe::{DispatchReport, PlanReport};
+pub use describe::{DispatchReport, PhaseReport, PlanReport};
 pub(crate) use lower::Plan;
+pub use phase::Phase;
 pub(crate) use residency::Residency;
 pub(crate) use runner::Runner;

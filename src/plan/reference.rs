@@ -2,6 +2,7 @@
 
 use super::execute::check_length;
 use super::lower::{End, Plan};
+use super::phase::Phase;
 use super::residency::Residency;
 use crate::error::{Error, Result};
 use crate::lock::lock;
@@ -18,7 +19,7 @@ const MAX_BYTES: u64 = 4 << 30;
 pub(crate) struct Interpreter {
     plan: Arc<Plan>,
     residency: Arc<Residency>,
-    /// Inputs and outputs by node.
+    /// Inputs, outputs and what the prologue left for steps, by node.
     kept: Mutex<HashMap<NodeId, Arc<Array>>>,
 }
 
@@ -64,23 +65,23 @@ impl Interpreter {
         )
     }
 
-    /// Evaluates every node once, in the order of recording.
+    /// Evaluates every node of a phase once, in the order of recording.
     ///
     /// # Errors
     /// The weight file's errors.
-    pub(crate) fn run(&self) -> Result<()> {
+    pub(crate) fn run(&self, phase: Phase) -> Result<()> {
         let nodes = &self.plan.recording.nodes;
         let mut values: Vec<Option<Arc<Array>>> = vec![None; nodes.len()];
         let mut readers = self.readers();
         let mut kept = lock(&self.kept);
         for (id, node) in nodes.iter().enumerate() {
             let value = match &node.kind {
-                NodeKind::Input(_) => kept.get(&id).cloned(),
+                NodeKind::Input(..) => kept.get(&id).cloned(),
                 NodeKind::Param(param) => Some(self.residency.array(param)?),
                 NodeKind::Reshape(of) => values[*of]
                     .as_deref()
                     .map(|array| Arc::new(array.clone().reshaped(node.view.shape))),
-                NodeKind::Op(op, inputs) => {
+                NodeKind::Op(op, inputs) if self.plan.phases[id] == Some(phase) => {
                     let inputs: Vec<&Array> = inputs
                         .iter()
                         .map(|input| {
@@ -91,13 +92,14 @@ impl Interpreter {
                         .collect();
                     Some(Arc::new(op.reference(&inputs)))
                 }
+                NodeKind::Op(..) => kept.get(&id).cloned(),
             };
             values[id] = value;
             // What no later node reads is let go, as a plan's slots are.
             let inputs = match &node.kind {
                 NodeKind::Op(_, inputs) => inputs.as_slice(),
                 NodeKind::Reshape(of) => std::slice::from_ref(of),
-                NodeKind::Input(_) | NodeKind::Param(_) => &[],
+                NodeKind::Input(..) | NodeKind::Param(_) => &[],
             };
             for &input in inputs {
                 readers[input] -= 1;
@@ -106,13 +108,12 @@ impl Interpreter {
                 }
             }
         }
-        let ends = self.plan.outputs.values().map(|end| (end.node, end.node));
-        let fed_back = self
-            .plan
-            .feedback
-            .iter()
-            .map(|(from, to)| (from.node, to.node));
-        for (from, to) in ends.chain(fed_back) {
+        let outputs = self.plan.outputs.values().map(|end| (end.node, end.node));
+        let hoisted = self.plan.hoisted.iter().map(|&id| (id, id));
+        let fed_back = self.plan.feedback.iter();
+        let fed_back = fed_back.map(|(from, to)| (from.node, to.node));
+        let fed_back = fed_back.filter(|_| phase == Phase::Step);
+        for (from, to) in outputs.chain(hoisted).chain(fed_back) {
             if let Some(value) = &values[from] {
                 kept.insert(to, Arc::clone(value));
             }
@@ -128,11 +129,12 @@ impl Interpreter {
             match &node.kind {
                 NodeKind::Op(_, inputs) => inputs.iter().for_each(|&input| readers[input] += 1),
                 NodeKind::Reshape(of) => readers[*of] += 1,
-                NodeKind::Input(_) | NodeKind::Param(_) => {}
+                NodeKind::Input(..) | NodeKind::Param(_) => {}
             }
         }
         let recording = &self.plan.recording;
-        for (_, id) in recording.outputs.iter().chain(&recording.feedback) {
+        let ends = recording.outputs.iter().chain(&recording.feedback);
+        for id in ends.map(|(_, id)| id).chain(&self.plan.hoisted) {
             readers[*id] += 1;
         }
         readers

@@ -2,17 +2,21 @@
 
 use super::execute::Executable;
 use super::lower::{End, Plan};
+use super::phase::Phase;
 use super::reference::Interpreter;
 use super::residency::Residency;
 use crate::error::{Error, Result};
 use crate::gpu::Device;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A plan on a device: write inputs by name, run, read outputs by name.
 #[derive(Debug)]
 pub(crate) struct Runner {
     plan: Arc<Plan>,
     backend: Backend,
+    /// Whether the prologue's results are not those of its inputs.
+    stale: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -36,7 +40,11 @@ impl Runner {
             Some(gpu) => Backend::Gpu(Executable::new(gpu, &plan, residency).await?),
             None => Backend::Reference(Interpreter::new(&plan, residency)?),
         };
-        Ok(Self { plan, backend })
+        Ok(Self {
+            plan,
+            backend,
+            stale: AtomicBool::new(true),
+        })
     }
 
     /// Writes the input of that name, one f32 for each element.
@@ -45,20 +53,31 @@ impl Runner {
     /// [`Error::Record`] if there is no such input or the number of values is another.
     pub(crate) fn write(&self, name: &str, values: &[f32]) -> Result<()> {
         let end = self.end(self.plan.inputs.get(name), name)?;
+        if end.hoisted {
+            self.stale.store(true, Ordering::Relaxed);
+        }
         match &self.backend {
             Backend::Gpu(executable) => executable.write(end, values),
             Backend::Reference(interpreter) => interpreter.write(end, values),
         }
     }
 
-    /// Runs the plan once.
+    /// Runs the plan once, after its prologue if an input of that was written.
     ///
     /// # Errors
     /// [`Error::DeviceLost`] or [`Error::Gpu`].
     pub(crate) fn run(&self) -> Result<()> {
+        if self.stale.load(Ordering::Relaxed) {
+            self.run_phase(Phase::Prologue)?;
+            self.stale.store(false, Ordering::Relaxed);
+        }
+        self.run_phase(Phase::Step)
+    }
+
+    fn run_phase(&self, phase: Phase) -> Result<()> {
         match &self.backend {
-            Backend::Gpu(executable) => executable.run(),
-            Backend::Reference(interpreter) => interpreter.run(),
+            Backend::Gpu(executable) => executable.run(phase),
+            Backend::Reference(interpreter) => interpreter.run(phase),
         }
     }
 
@@ -84,7 +103,7 @@ impl Runner {
         &self.plan
     }
 
-    /// Encodes one run without submitting it, where there is something to encode.
+    /// Encodes one step without submitting it, where there is something to encode.
     pub(crate) fn encode_only(&self) {
         if let Backend::Gpu(executable) = &self.backend {
             executable.encode_only();

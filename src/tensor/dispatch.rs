@@ -1,9 +1,10 @@
 //! What an operation becomes: one run of one shader variant, described as plain data.
 
-use super::{DType, View};
+use super::{DType, Rules, View};
 use std::ops::Range;
 
-/// What a device can do, as far as the choice of a shader variant depends on it.
+/// What a plan may count on: what a device can do, as far as the choice of a shader variant depends on
+/// it, and the rules that are on.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Caps {
     /// Whether shaders may hold f16 values (`enable f16`).
@@ -15,6 +16,8 @@ pub(crate) struct Caps {
     pub(crate) max_binding_bytes: u64,
     /// What the offset of a storage binding must be a multiple of, in bytes.
     pub(crate) binding_alignment: u64,
+    /// The rules by which recordings become plans.
+    pub(crate) rules: Rules,
 }
 
 impl Caps {
@@ -25,6 +28,7 @@ impl Caps {
             simd: None,
             max_binding_bytes: u64::MAX,
             binding_alignment: 256,
+            rules: Rules::all(),
         }
     }
 

@@ -8,6 +8,7 @@ mod handle;
 mod op;
 mod param;
 mod recorder;
+mod rules;
 mod shape;
 
 pub(crate) use array::Array;
@@ -16,6 +17,6 @@ pub(crate) use dtype::DType;
 pub(crate) use handle::Tensor;
 pub(crate) use op::{Checked, Cost, Io, Op, View};
 pub(crate) use param::{Layout, Param};
-pub(crate) use recorder::{NodeId, NodeKind};
-pub(crate) use recorder::{Recorder, Recording};
+pub(crate) use recorder::{Cadence, Node, NodeId, NodeKind, Recorder, Recording};
+pub use rules::{Rule, Rules};
 pub(crate) use shape::{MAX_RANK, Shape};

@@ -8,11 +8,20 @@ use std::sync::Arc;
 /// The number of a node in its recording.
 pub(crate) type NodeId = usize;
 
+/// How often a caller writes an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cadence {
+    /// Once for many steps: what depends on such inputs alone is computed when one is written.
+    Run,
+    /// Before any step.
+    Step,
+}
+
 /// Where a value comes from.
 #[derive(Clone, Debug)]
 pub(crate) enum NodeKind {
-    /// Written by the caller before a run.
-    Input(String),
+    /// Written by the caller, so often.
+    Input(String, Cadence),
     /// A weight of the checkpoint.
     Param(Param),
     /// The result of an operation.
@@ -71,13 +80,24 @@ impl Recorder {
         self.compute
     }
 
-    /// A value that the caller writes before a run.
+    /// A value that the caller writes before any step.
     pub(crate) fn input(&self, name: &str, shape: impl Into<Shape>, dtype: DType) -> Tensor<'_> {
-        let view = View {
-            shape: shape.into(),
-            dtype,
-        };
-        self.push(NodeKind::Input(name.to_owned()), view)
+        self.input_of(name, Cadence::Step, shape.into(), dtype)
+    }
+
+    /// A value that the caller writes once for many steps.
+    pub(crate) fn input_per_run(
+        &self,
+        name: &str,
+        shape: impl Into<Shape>,
+        dtype: DType,
+    ) -> Tensor<'_> {
+        self.input_of(name, Cadence::Run, shape.into(), dtype)
+    }
+
+    fn input_of(&self, name: &str, cadence: Cadence, shape: Shape, dtype: DType) -> Tensor<'_> {
+        let kind = NodeKind::Input(name.to_owned(), cadence);
+        self.push(kind, View { shape, dtype })
     }
 
     /// A weight as a value.
