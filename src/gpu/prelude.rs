@@ -1,8 +1,10 @@
 //! The generated head of a shader variant: valid WGSL that fixes types, lanes and constants.
 //!
 //! For each storage binding `x` it declares the alias `x_word` (the array's element in memory) and
-//! `x_at(i)` or `y_put(i, value)`, which load or store lane `i` as f32. So one shader text serves
-//! f32, f16, bf16 and f8, with and without the device's f16 feature, one or four elements at a time.
+//! `x_at(i)` or `y_put(i, value)`, which load or store lane `i` as f32, and `x_at4(i, count)` or
+//! `y_put4(i, values, count)`, which do so with four elements from element `i` on, of which `count`
+//! or more are inside the row. So one shader text serves f32, f16, bf16 and f8, with and without the
+//! device's f16 feature, one or four elements at a time.
 
 use crate::tensor::{Caps, Const, DType, Dispatch, Lanes, Storage};
 use std::fmt::Write;
@@ -82,7 +84,31 @@ fn load(storage: &Storage, caps: &Caps) -> String {
         (DType::F8E5m2, lanes) => float8(name, "f8_e5m2", lanes),
         (DType::U32 | DType::U8, _) => ("u32", "u32", format!("{name}[i]")),
     };
-    format!("alias {name}_word = {word};\nfn {name}_at(i: u32) -> {lane} {{ return {value}; }}\n")
+    let mut text = format!(
+        "alias {name}_word = {word};\nfn {name}_at(i: u32) -> {lane} {{ return {value}; }}\n"
+    );
+    if lane != "u32" {
+        text += &load4(name, storage.lanes);
+    }
+    text
+}
+
+/// The loader of four elements from element `i` on: zeros past the `count` that are inside the row.
+fn load4(name: &str, lanes: Lanes) -> String {
+    let head = format!("fn {name}_at4(i: u32, count: u32) -> vec4<f32> {{\n");
+    let body = match lanes {
+        Lanes::Four => format!("    return {name}_at(i / 4u);\n"),
+        Lanes::One => {
+            let mut body = format!("    var four = vec4<f32>({name}_at(i), 0.0, 0.0, 0.0);\n");
+            for (k, component) in (1..).zip(["y", "z", "w"]) {
+                body += &format!(
+                    "    if (count > {k}u) {{ four.{component} = {name}_at(i + {k}u); }}\n"
+                );
+            }
+            body + "    return four;\n"
+        }
+    };
+    head + &body + "}\n"
 }
 
 /// The word, lane and value of a binding of eight bits an element, by a function of `float8.wgsl`.

@@ -54,8 +54,9 @@ pub(super) static SHADERS: [(&str, &str); 22] = [
 ];
 
 /// What shaders may share, named by a line `// import: a, b` in their head.
-static COMMON: [(&str, &str); 5] = [
+static COMMON: [(&str, &str); 6] = [
     ("erf", include_str!("../../shaders/common/erf.wgsl")),
+    ("outer", include_str!("../../shaders/common/outer.wgsl")),
     ("reduce", include_str!("../../shaders/common/reduce.wgsl")),
     (
         "simd_result",

@@ -323,14 +323,14 @@ const BROKEN: [(&str, &str, &str, &str); 16] = [
     ),
     (
         "attention",
-        "array<vec4<f32>, KEYS>",
+        "array<vec4<f32>, THREADS>",
         "array<vec4<f32>, 2048>",
         "workgroup memory",
     ),
     (
         "attention",
-        "first < params.keys;",
-        "first < params.keys + invocation;",
+        "first_key < end;",
+        "first_key < end + invocation;",
         "barrier",
     ),
     (

@@ -4,8 +4,13 @@ use super::arithmetic::dot;
 use crate::tensor::{Array, Caps, Checked, Const, Dispatch, Io, Lanes, Op, Operand, Shape, Tensor};
 use rayon::prelude::*;
 
-/// Queries that one workgroup answers: as many as a vec4 holds.
-const QUERIES: usize = 4;
+/// Invocations of a workgroup of the kernel for GPUs.
+const THREADS: usize = 64;
+/// Fours of a head's channels that an invocation of it keeps of each of four queries: more registers
+/// than these leave too few invocations on a GPU's core to hide its waits.
+const MAX_SLOTS: usize = 5;
+/// Channels of queries and keys that it has in workgroup memory at a time, at most.
+const MAX_DEPTH: usize = 16;
 /// Queries that an invocation of the kernel for CPUs answers: as many as workgroup memory holds.
 const SIMD_QUERIES: [usize; 3] = [4, 2, 1];
 /// The workgroup memory that every device grants, in bytes.
@@ -140,14 +145,15 @@ impl Op for Attention {
 /// The kernel for heads of that width with what only one of the two needs, its lanes, and the queries
 /// of a workgroup.
 fn kernel(head_dim: usize, caps: &Caps) -> (Dispatch, Lanes, usize) {
+    let lanes = Lanes::dividing(&[head_dim]);
     let simd = caps.simd.and_then(|size| {
         let fits = |queries: &usize| size as usize * queries * head_dim * 4 <= WORKGROUP_BYTES;
         Some((size, SIMD_QUERIES.into_iter().find(fits)?))
     });
     let Some((size, queries)) = simd else {
-        return (Dispatch::new("attention", Lanes::One), Lanes::One, QUERIES);
+        let tile = Tile::of(head_dim);
+        return (tile.dispatch(lanes), lanes, tile.queries());
     };
-    let lanes = Lanes::dividing(&[head_dim]);
     let groups = head_dim / lanes.count();
     let dispatch = Dispatch::new("attention_simd", lanes)
         .constant("SIMD", Const::U32(size))
@@ -155,6 +161,57 @@ fn kernel(head_dim: usize, caps: &Caps) -> (Dispatch, Lanes, usize) {
         .constant("GROUPS", Const::U32(as_u32(groups)))
         .param("groups", groups);
     (dispatch, lanes, size as usize * queries)
+}
+
+/// How the kernel for GPUs divides a block of queries and keys among its invocations.
+#[derive(Clone, Copy, Debug)]
+struct Tile {
+    /// Invocations that share four queries.
+    columns: usize,
+    /// Fours of keys that each of them scores.
+    key_fours: usize,
+    /// Channels in workgroup memory at a time.
+    depth: usize,
+    /// Values in workgroup memory at a time.
+    values: usize,
+}
+
+impl Tile {
+    /// For heads of that width: the more channels, the fewer queries.
+    fn of(head_dim: usize) -> Self {
+        let fours = head_dim.div_ceil(4);
+        let columns = fours.div_ceil(MAX_SLOTS).next_power_of_two().max(4);
+        let key_fours = if columns == 4 { 2 } else { 1 };
+        let divides = |depth: &usize| (4 * fours).is_multiple_of(*depth);
+        let depth = (4..=MAX_DEPTH).rev().step_by(4).find(divides).unwrap_or(4);
+        // What the shader has in workgroup memory, in fours of f32.
+        let (rows, key_blocks) = (THREADS / columns, key_fours * columns);
+        let (scores, weights) = (depth * (rows + key_blocks + 2), 4 * key_blocks * rows);
+        let fits = |values: &usize| {
+            16 * ((values * fours).max(scores) + weights + THREADS) <= WORKGROUP_BYTES
+        };
+        let mut counts = std::iter::successors(Some(4 * key_blocks), |values| Some(values / 2));
+        Self {
+            columns,
+            key_fours,
+            depth,
+            values: counts.find(fits).unwrap_or(1),
+        }
+    }
+
+    /// Queries that a workgroup answers.
+    fn queries(&self) -> usize {
+        4 * THREADS / self.columns
+    }
+
+    fn dispatch(&self, lanes: Lanes) -> Dispatch {
+        Dispatch::new("attention", lanes)
+            .constant("THREADS", Const::U32(as_u32(THREADS)))
+            .constant("COLUMNS", Const::U32(as_u32(self.columns)))
+            .constant("KEY_FOURS", Const::U32(as_u32(self.key_fours)))
+            .constant("DEPTH", Const::U32(as_u32(self.depth)))
+            .constant("VALUES", Const::U32(as_u32(self.values)))
+    }
 }
 
 fn as_u32(value: usize) -> u32 {
@@ -200,6 +257,10 @@ mod tests {
         [[1, 5, 10], [1, 77, 10], [1, 77, 10]],
         [[2, 117, 16], [2, 117, 16], [2, 117, 16]],
         [[1, 3, 320], [1, 65, 320], [1, 65, 320]],
+        [[1, 70, 80], [1, 77, 80], [1, 77, 80]],
+        [[1, 65, 128], [1, 100, 128], [1, 100, 128]],
+        [[1, 33, 160], [1, 34, 160], [1, 34, 160]],
+        [[1, 67, 16], [1, 4096, 16], [1, 4096, 16]],
         [[1, 131071, 2], [1, 2, 2], [1, 2, 2]]
     ], f32 = 2e-5, f16 = 2e-3);
     #[test]
@@ -215,7 +276,7 @@ mod tests {
         };
         let parts = TWO_HEADS.lower(&io, &Caps::portable());
         let groups: usize = parts.iter().map(|part| part.groups).sum();
-        assert_eq!((parts.len(), groups), (3, 2 * 2 * 1024));
+        assert_eq!((parts.len(), groups), (3, 2 * 2 * 4096 / 8));
     }
 
     op_test!(causal_attention: [CAUSAL], [[[2, 77, 32], [2, 77, 32], [2, 77, 32]]], f32 = 2e-5, f16 = 2e-3);
