@@ -97,7 +97,11 @@ pub(super) async fn condition(
         encoded,
         batch_size: request.batch_size,
         time_ids: time_ids.collect(),
-        warnings: prompts.warnings(),
+        warnings: prompts
+            .warnings()
+            .into_iter()
+            .chain(untold_sizes(model, request))
+            .collect(),
     })
 }
 
@@ -208,6 +212,17 @@ fn time_ids(model: &Model, request: &Request, role: Role) -> Vec<f32> {
         Added::SizeAndCrop => [original, corner, pair(request.target_size, size)].concat(),
         Added::SizeAndScore => [&original[..], &corner, &[score]].concat(),
     }
+}
+
+/// That a request tells sizes which no network of this model hears.
+fn untold_sizes(model: &Model, request: &Request) -> Option<String> {
+    let told = request
+        .original_size
+        .or(request.crop)
+        .or(request.target_size);
+    let is_deaf = model.config.added == Added::Nothing;
+    (is_deaf && told.is_some())
+        .then(|| "the sizes given are not used: this model is not told of any".to_owned())
 }
 
 /// Keeps what was read and said of the texts. The names of the second one on a side of the guidance

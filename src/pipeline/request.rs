@@ -284,6 +284,11 @@ impl Request {
                 ));
             }
         }
+        if self.guidance_start > self.guidance_end {
+            let (start, end) = (self.guidance_start, self.guidance_end);
+            let reason = format!("must be at most guidance_end, {end}, not {start}");
+            return Err(Error::request("guidance_start", reason));
+        }
         let is_share = |start: &f64| *start > 0.0 && *start < 1.0;
         if let Some(start) = self.refiner_start.filter(|start| !is_share(start)) {
             let reason = format!("must be between 0 and 1, not {start}");

@@ -172,6 +172,16 @@ fn a_negative_prompt_that_counts_for_nothing_is_told() {
 }
 
 #[test]
+fn sizes_that_a_model_is_not_told_are_a_warning() {
+    let request = request(PromptStyle::Plain, "a cat").original_size(64, 64);
+    let run = pipeline().start(&request).unwrap();
+    let [warning] = run.warnings() else {
+        panic!("{:?}", run.warnings());
+    };
+    assert!(warning.contains("sizes given are not used"), "{warning}");
+}
+
+#[test]
 fn a_prompt_that_is_cut_cannot_command_the_terminal() {
     let prompt = "cat ".repeat(80) + "\u{1b}[2J";
     let run = pipeline()

@@ -30,6 +30,12 @@ fn every_field_out_of_range_is_named() {
         let place = BatchNoise::PictureOf { index, count };
         assert_eq!(refused(&request().batch_noise(place)), "batch_noise");
     }
+    let backwards = Request {
+        guidance_start: 0.6,
+        guidance_end: 0.4,
+        ..request()
+    };
+    assert_eq!(refused(&backwards), "guidance_start");
     assert_eq!(refused(&request().sampler("euler_x")), "sampler");
     assert_eq!(refused(&request().schedule("")), "schedule");
     assert_eq!(refused(&request().eta(1.5)), "eta");
