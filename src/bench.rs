@@ -248,6 +248,14 @@ impl Replay {
     }
 }
 
+/// How a device stores activations where that is asked for: `f32` or `f16`.
+///
+/// # Errors
+/// [`Error::Request`] if it cannot store f16 and shall.
+pub fn compute(device: &Device, precision: Precision) -> Result<&'static str> {
+    Ok(precision.compute_on(device)?.name())
+}
+
 /// Fills as much of the device as a model's weights take, weight by weight, with bytes that are in
 /// memory already and lie as they shall: what loading takes where files cost nothing.
 ///

@@ -37,6 +37,8 @@ pub(crate) type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 pub(crate) struct Bench {
     name: &'static str,
     args: Args,
+    /// When the program began.
+    pub(crate) start: Instant,
     /// The device that it runs on.
     pub(crate) device: Device,
 }
@@ -73,6 +75,7 @@ pub(crate) struct Timing {
 /// Runs a bench on the device that was asked for. Without any adapter it says so and ends well,
 /// unless `AQUATINT_REQUIRE_GPU=1`.
 pub(crate) fn main(name: &'static str, bench: impl FnOnce(&Bench) -> Outcome) -> ExitCode {
+    let start = Instant::now();
     let args = match Args::parse(std::env::args().skip(1)) {
         Ok(args) => args,
         Err(reason) => {
@@ -102,7 +105,12 @@ pub(crate) fn main(name: &'static str, bench: impl FnOnce(&Bench) -> Outcome) ->
                 ..
             } = device.info();
             println!("{name} on {adapter}, {driver}");
-            bench(&Bench { name, args, device })
+            bench(&Bench {
+                name,
+                args,
+                start,
+                device,
+            })
         }
     };
     match done {
@@ -145,6 +153,12 @@ impl Bench {
     /// How activations are to be stored.
     pub(crate) fn precision(&self) -> Precision {
         self.args.precision
+    }
+
+    /// How activations are stored, then how weights are.
+    pub(crate) fn dtype(&self) -> Outcome<String> {
+        let compute = aquatint::bench::compute(&self.device, self.args.precision)?;
+        Ok(format!("{compute}/f16"))
     }
 
     /// Whether a line of that name and size is asked for.

@@ -2,7 +2,7 @@
 
 use super::adapter::{self, AdapterInfo};
 use super::cache::DriverCache;
-use super::kernel::Kernel;
+use super::kernel::Slot;
 use crate::error::{Error, Result};
 use crate::lock::lock;
 use crate::tensor::{Caps, Rules};
@@ -130,7 +130,7 @@ pub(crate) struct Gpu {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     pub(super) runtime_checks: bool,
-    pub(super) kernels: Mutex<HashMap<String, Arc<Kernel>>>,
+    pub(super) kernels: Mutex<HashMap<String, Slot>>,
     pub(super) cache: Option<DriverCache>,
     faults: Arc<Faults>,
 }
@@ -231,15 +231,7 @@ impl Gpu {
 fn watch(device: &wgpu::Device, faults: &Arc<Faults>) {
     let kept = Arc::clone(faults);
     device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
-        let error = match error {
-            wgpu::Error::OutOfMemory { .. } => Error::OutOfMemory {
-                what: "running commands".into(),
-                needed_bytes: None,
-                available_bytes: None,
-            },
-            other => Error::Gpu(one_line(&other.to_string())),
-        };
-        lock(&kept.error).get_or_insert(error);
+        lock(&kept.error).get_or_insert(fault(error));
     }));
     let kept = Arc::clone(faults);
     device.set_device_lost_callback(move |reason, message| {
@@ -247,6 +239,18 @@ fn watch(device: &wgpu::Device, faults: &Arc<Faults>) {
             lock(&kept.lost).get_or_insert(message);
         }
     });
+}
+
+/// What the driver reported, as an error of ours.
+pub(super) fn fault(error: wgpu::Error) -> Error {
+    match error {
+        wgpu::Error::OutOfMemory { .. } => Error::OutOfMemory {
+            what: "running commands".into(),
+            needed_bytes: None,
+            available_bytes: None,
+        },
+        other => Error::Gpu(one_line(&other.to_string())),
+    }
 }
 
 /// A driver's message, which may have many lines, in one.

@@ -1,13 +1,13 @@
 //! Kernels: compiled shader variants with their interfaces, made once per device.
 
-use super::device::Gpu;
+use super::device::{Gpu, fault};
 use super::prelude::prelude;
 use super::reflect::Reflection;
 use super::shaders::assemble;
 use crate::error::{Error, Result};
 use crate::lock::lock;
-use crate::tensor::Dispatch;
-use std::sync::Arc;
+use crate::tensor::{Caps, Dispatch};
+use std::sync::{Arc, Mutex};
 
 /// A compiled shader variant.
 #[derive(Debug)]
@@ -17,17 +17,34 @@ pub(crate) struct Kernel {
     pub(super) reflection: Reflection,
 }
 
+/// A kernel's place: empty until it is compiled, locked meanwhile.
+pub(super) type Slot = Arc<Mutex<Option<Arc<Kernel>>>>;
+
+/// What tells the shader variant that `dispatch` asks for from every other on a device of those
+/// capabilities.
+pub(crate) fn variant_key(dispatch: &Dispatch, caps: &Caps) -> String {
+    key(dispatch, &prelude(dispatch, caps))
+}
+
+fn key(dispatch: &Dispatch, prelude: &str) -> String {
+    format!("{}\n{prelude}", dispatch.shader)
+}
+
 impl Gpu {
-    /// The kernel that `dispatch` asks for, compiled at its first use.
+    /// The kernel that `dispatch` asks for, compiled at its first use. Who asks for one that another
+    /// thread is compiling waits for it; after a failure each tries for itself, and hears the reason.
     ///
     /// # Errors
     /// [`Error::Gpu`] if the variant does not compile or declares other bindings than asked for.
     pub(crate) fn kernel(&self, dispatch: &Dispatch) -> Result<Arc<Kernel>> {
         let prelude = prelude(dispatch, &self.caps);
-        let key = format!("{}\n{prelude}", dispatch.shader);
-        let known = lock(&self.kernels).get(&key).cloned();
-        if let Some(kernel) = known {
-            return Ok(kernel);
+        let slot = lock(&self.kernels)
+            .entry(key(dispatch, &prelude))
+            .or_default()
+            .clone();
+        let mut compiled = lock(&slot);
+        if let Some(kernel) = compiled.as_ref() {
+            return Ok(Arc::clone(kernel));
         }
         let kernel = Arc::new(self.compile(dispatch, &assemble(dispatch.shader, &prelude))?);
         let names = kernel
@@ -45,8 +62,12 @@ impl Gpu {
                 dispatch.shader
             )));
         }
-        lock(&self.kernels).insert(key, Arc::clone(&kernel));
-        Ok(kernel)
+        Ok(Arc::clone(compiled.insert(kernel)))
+    }
+
+    /// Whether the kernel that `dispatch` asks for is there, or being compiled.
+    pub(super) fn has_kernel(&self, dispatch: &Dispatch) -> bool {
+        lock(&self.kernels).contains_key(&variant_key(dispatch, &self.caps))
     }
 
     pub(super) fn compile(&self, dispatch: &Dispatch, source: &str) -> Result<Kernel> {
@@ -68,6 +89,9 @@ impl Gpu {
         } else {
             wgpu::ShaderRuntimeChecks::unchecked()
         };
+        // Scopes belong to threads: each hears of its own compilation, and of no other's.
+        let scopes = [wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::Internal]
+            .map(|filter| self.device.push_error_scope(filter));
         // SAFETY: every shader guards its own bounds and its loops end; the tests run each at odd
         // sizes against its reference, and once more with the checks on.
         let module = unsafe { self.device.create_shader_module_trusted(descriptor, checks) };
@@ -92,6 +116,11 @@ impl Gpu {
                 },
                 cache: self.cache.as_ref().map(|cache| &cache.cache),
             });
+        for scope in scopes.into_iter().rev() {
+            if let Some(error) = pollster::block_on(scope.pop()) {
+                return Err(fault(error));
+            }
+        }
         self.check()?;
         Ok(Kernel {
             pipeline,

@@ -1,6 +1,7 @@
 //! The device: adapters, buffers, kernels, transfers. The only place that knows wgpu.
 
 mod adapter;
+mod ahead;
 mod arrange;
 mod buffer;
 mod cache;
@@ -16,10 +17,12 @@ mod transfer;
 mod validation_tests;
 
 pub use adapter::AdapterInfo;
+pub(crate) use ahead::Ahead;
 #[cfg(test)]
 pub(crate) use buffer::encode;
 pub(crate) use buffer::{Buffer, decode_array};
 pub(crate) use device::Gpu;
 pub use device::{Device, DeviceOptions};
 pub(crate) use encode::{Bound, CommandList};
+pub(crate) use kernel::variant_key;
 pub(crate) use staging::StagingRing;

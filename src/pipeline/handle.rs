@@ -78,7 +78,8 @@ impl Pipeline {
         progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<Self> {
         let vram_bytes = options.vram_bytes.or(device.memory_bytes());
-        let residency = Residency::new(device, &model.weights);
+        let residency = Arc::new(Residency::new(device, &model.weights));
+        let plans = Plans::new(device, &model, &residency);
         let params = model.params()?;
         let total_bytes = params.iter().map(|param| param.size_bytes() as u64).sum();
         let mut done_bytes = 0;
@@ -92,7 +93,6 @@ impl Pipeline {
         if vram_bytes.is_none_or(|limit| total_bytes <= limit) {
             pollster::block_on(residency.upload(&params, &mut tell))?;
         }
-        let plans = Plans::new(device, Arc::new(residency));
         Ok(Self {
             inner: Arc::new(Inner {
                 device: device.clone(),

@@ -6,7 +6,7 @@ use super::recordings::{Guidance, StepShape, TextShape};
 use super::request::{Precision, Request};
 use super::residence::Residence;
 use crate::error::Result;
-use crate::plan::{DispatchReport, PhaseReport, Plan, PlanReport};
+use crate::plan::{DispatchReport, PhaseReport, Plan, PlanReport, count_kernels};
 use crate::sampling::Table;
 use crate::tensor::{Caps, DType, Param, Rules};
 use serde::Serialize;
@@ -34,6 +34,9 @@ pub struct PlanOptions {
 pub struct ModelReport {
     /// The parts by name.
     pub parts: BTreeMap<&'static str, PlanReport>,
+    /// How many kernels a device compiles for a picture: shader variants, of all parts but the
+    /// encoder.
+    pub kernels: usize,
 }
 
 /// What a request takes on the device.
@@ -146,7 +149,7 @@ impl fmt::Display for ModelReport {
                 writeln!(f, "{:<12} {}", "  once a run", work(part.prologue))?;
             }
         }
-        Ok(())
+        writeln!(f, "{} kernels to compile for a picture", self.kernels)
     }
 }
 
@@ -158,8 +161,10 @@ impl Model {
     pub fn plan(&self, options: &PlanOptions) -> Result<ModelReport> {
         let plans = self.planned(options)?;
         let reports = plans.iter().map(|(name, plan)| (*name, plan.report()));
+        let drawing = plans.iter().filter(|(name, _)| *name != "vae_encoder");
         Ok(ModelReport {
             parts: reports.collect(),
+            kernels: count_kernels(drawing.map(|(_, plan)| plan), &Caps::unlimited()),
         })
     }
 
@@ -226,6 +231,26 @@ impl Model {
             }
         });
         Ok(Memory::of(parts.collect()))
+    }
+
+    /// The plans of a picture as the defaults have it, but always with guidance.
+    ///
+    /// # Errors
+    /// As [`Model::plan`].
+    pub(super) fn default_plans(
+        &self,
+        compute: DType,
+        caps: &Caps,
+    ) -> Result<[(&'static str, Plan); 3]> {
+        let defaults = self.defaults();
+        let shape = StepShape {
+            batch: 1,
+            branches: 2,
+            chunks: 1,
+            latent: self.latent_size(defaults.width, defaults.height)?,
+            guidance: Guidance::Plain,
+        };
+        self.plans(shape, own_layers(shape.branches), compute, caps)
     }
 
     /// Every weight that making a picture needs, each once.

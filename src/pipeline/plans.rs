@@ -6,7 +6,7 @@ use super::recordings::{StepShape, TextShape, ends};
 use super::request::Precision;
 use super::residence::Residence;
 use crate::error::{Error, Result};
-use crate::gpu::Device;
+use crate::gpu::{Ahead, Device};
 use crate::lock::lock;
 use crate::plan::{Residency, Runner};
 use crate::tensor::DType;
@@ -53,14 +53,19 @@ pub(super) struct Plans {
     device: Device,
     residency: Arc<Residency>,
     idle: Mutex<Vec<(PlanKey, Runner)>>,
+    /// Kernels on their way.
+    _ahead: Option<Ahead>,
 }
 
 impl Plans {
-    pub(super) fn new(device: &Device, residency: Arc<Residency>) -> Self {
+    /// No runner yet. The kernels of the model's own size are compiled in the background, while its
+    /// weights are uploaded: they serve nearly every other size.
+    pub(super) fn new(device: &Device, model: &Model, residency: &Arc<Residency>) -> Self {
         Self {
             device: device.clone(),
-            residency,
+            residency: Arc::clone(residency),
             idle: Mutex::default(),
+            _ahead: compile_ahead(device, model),
         }
     }
 
@@ -121,6 +126,16 @@ impl Plans {
         self.residency.release(&runner.plan().params);
         drop(runner);
     }
+}
+
+/// Begins to compile what the model's defaults take. A picture that cannot be planned has none: who
+/// asks for it hears the reason.
+fn compile_ahead(device: &Device, model: &Model) -> Option<Ahead> {
+    let gpu = device.gpu()?;
+    let compute = Precision::default().compute_on(device).ok()?;
+    let plans = model.default_plans(compute, &device.caps()).ok()?;
+    let dispatches = plans.iter().flat_map(|(_, plan)| plan.dispatches());
+    Some(Ahead::compile(gpu, dispatches))
 }
 
 /// A runner on loan from the pipeline, given back on drop.

@@ -2,7 +2,10 @@
 
 use super::lower::Plan;
 use super::phase::Phase;
+use crate::gpu::variant_key;
+use crate::tensor::{Caps, Dispatch};
 use serde::Serialize;
+use std::collections::HashSet;
 
 /// What the dispatches of one phase of a plan cost together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -62,6 +65,11 @@ impl Plan {
             .collect()
     }
 
+    /// What it runs, in order.
+    pub(crate) fn dispatches(&self) -> impl Iterator<Item = &Dispatch> {
+        self.steps.iter().map(|step| &step.dispatch)
+    }
+
     /// The totals.
     pub(crate) fn report(&self) -> PlanReport {
         let params = self.params.iter();
@@ -82,4 +90,12 @@ impl Plan {
         }
         report
     }
+}
+
+/// How many kernels the plans take together on a device of those capabilities: shader variants, each
+/// compiled once.
+pub(crate) fn count_kernels<'p>(plans: impl IntoIterator<Item = &'p Plan>, caps: &Caps) -> usize {
+    let dispatches = plans.into_iter().flat_map(Plan::dispatches);
+    let keys = dispatches.map(|dispatch| variant_key(dispatch, caps));
+    keys.collect::<HashSet<_>>().len()
 }

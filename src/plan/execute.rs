@@ -4,7 +4,7 @@ use super::lower::{End, Place, Plan};
 use super::phase::Phase;
 use super::residency::Residency;
 use crate::error::{Error, Result};
-use crate::gpu::{Bound, Buffer, CommandList, Gpu};
+use crate::gpu::{Ahead, Bound, Buffer, CommandList, Gpu};
 use std::sync::Arc;
 
 /// A plan bound to memory of one device, to be run any number of times.
@@ -17,11 +17,12 @@ pub(crate) struct Executable {
 }
 
 impl Executable {
-    /// Allocates the plan's slots, uploads its weights and compiles its kernels.
+    /// Allocates the plan's slots, uploads its weights and compiles its kernels meanwhile.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`], [`Error::Unsupported`], [`Error::DeviceLost`], [`Error::Gpu`].
     pub(crate) async fn new(gpu: &Arc<Gpu>, plan: &Plan, residency: &Residency) -> Result<Self> {
+        let ahead = Ahead::compile(gpu, plan.dispatches());
         let params = residency.buffers(plan).await?;
         let mut slots = Vec::with_capacity(plan.slots.len());
         for bytes in &plan.slots {
@@ -44,6 +45,7 @@ impl Executable {
         };
         let prologue = CommandList::new(gpu, &dispatches(Phase::Prologue)).await?;
         let mut step = CommandList::new(gpu, &dispatches(Phase::Step)).await?;
+        drop(ahead);
         for (from, to) in &plan.feedback {
             step.copy_after(&slots[from.slot], &slots[to.slot], from.view.size_bytes());
         }

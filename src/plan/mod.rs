@@ -13,6 +13,7 @@ mod reference;
 mod residency;
 mod runner;
 
+pub(crate) use describe::count_kernels;
 pub use describe::{DispatchReport, PhaseReport, PlanReport};
 pub(crate) use lower::Plan;
 pub use phase::Phase;
