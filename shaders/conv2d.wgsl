@@ -1,34 +1,27 @@
 // conv2d — two-dimensional convolution, channels last, as an implicit matrix product.
-//   y[n, r, c, o] = Σ_{ky, kx, i} x[n, r·s + ky − top, c·s + kx − left, i] · weight[o, ky, kx, i] + bias[o]
+//   y[n, r, c, o] = epilogue of Σ_{ky, kx, i} x[n, r·s + ky − top, c·s + kx − left, i] · weight[o, ky, kx, i]
 //                                                          zeros outside x, f32 accumulation
 // x       [N, H, W, C]       lanes
 // weight  [O, KH, KW, C]     lanes
-// bias    [O]                read only if HAS_BIAS
 // y       [N, H', W', O]
 // dispatch: one workgroup of 8×8 invocations per tile of 32 pixels × 32 channels, 4×4 an invocation
 // This is the plain version: a tile of registers, no workgroup memory and no im2col buffer.
 // reference: src/ops/conv2d.rs
-// import: tile
+// import: tile, activations, epilogue
 
 struct Params {
     in_height: u32, in_width: u32, in_channels: u32,
-    out_height: u32, out_width: u32, out_channels: u32,
+    out_height: u32, out_width: u32,
     kernel_height: u32, kernel_width: u32,
     stride: u32, padding_top: u32, padding_left: u32,
-    pixels: u32, channel_tiles: u32,
+    rows: u32, columns: u32, column_tiles: u32,
+    sample_rows: u32, weight_scale: f32, scale: f32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<x_word>;
 @group(0) @binding(1) var<storage, read> weight: array<weight_word>;
-@group(0) @binding(2) var<storage, read> bias: array<bias_word>;
-@group(0) @binding(3) var<storage, read_write> y: array<y_word>;
-@group(0) @binding(4) var<uniform> params: Params;
-
-fn put_pixel(pixel: u32, channel: u32, sums: vec4<f32>) {
-    if (pixel < params.pixels && channel < params.out_channels) {
-        y_put4(pixel * params.out_channels + channel, sums, params.out_channels - channel);
-    }
-}
+@group(0) @binding(2) var<storage, read_write> y: array<y_word>;
+@group(0) @binding(3) var<uniform> params: Params;
 
 /// A lane of x, or zeros where the window hangs over the edge.
 fn x_or_zero(inside: bool, i: u32) -> lane {
@@ -40,16 +33,16 @@ fn x_or_zero(inside: bool, i: u32) -> lane {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_id) invocation: vec3<u32>) {
     let tile = linear_group(group, groups);
-    let first_pixel = tile / params.channel_tiles * TILE + invocation.y * 4u;
-    let channel = tile % params.channel_tiles * TILE + invocation.x * 4u;
+    let first_pixel = tile / params.column_tiles * TILE + invocation.y * 4u;
+    let channel = tile % params.column_tiles * TILE + invocation.x * 4u;
     // Pixels and channels past the edge repeat the last one; their sums are not stored.
-    let pixels = min(vec4<u32>(first_pixel) + FOUR, vec4<u32>(params.pixels - 1u));
-    let channels = min(vec4<u32>(channel) + FOUR, vec4<u32>(params.out_channels - 1u));
+    let pixels = min(vec4<u32>(first_pixel) + FOUR, vec4<u32>(params.rows - 1u));
+    let channels = min(vec4<u32>(channel) + FOUR, vec4<u32>(params.columns - 1u));
     let out_columns = pixels % params.out_width;
     let out_rows = pixels / params.out_width % params.out_height;
     let samples = pixels / (params.out_width * params.out_height);
 
-    var sums_0 = bias_of(channels);
+    var sums_0 = vec4<f32>();
     var sums_1 = sums_0;
     var sums_2 = sums_0;
     var sums_3 = sums_0;
@@ -79,8 +72,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             }
         }
     }
-    put_pixel(first_pixel, channel, sums_0);
-    put_pixel(first_pixel + 1u, channel, sums_1);
-    put_pixel(first_pixel + 2u, channel, sums_2);
-    put_pixel(first_pixel + 3u, channel, sums_3);
+    let bias = bias_of(channel);
+    put_sums4(first_pixel, channel, sums_0, bias);
+    put_sums4(first_pixel + 1u, channel, sums_1, bias);
+    put_sums4(first_pixel + 2u, channel, sums_2, bias);
+    put_sums4(first_pixel + 3u, channel, sums_3, bias);
 }

@@ -1,28 +1,27 @@
 // conv2d_simd — two-dimensional convolution, channels last, as an implicit matrix product, on adapters that are
 // CPUs.
-//   y[n, r, c, o] = Σ_{ky, kx, i} x[n, r·s + ky − top, c·s + kx − left, i] · weight[o, ky, kx, i] + bias[o]
+//   y[n, r, c, o] = epilogue of Σ_{ky, kx, i} x[n, r·s + ky − top, c·s + kx − left, i] · weight[o, ky, kx, i]
 //                                                          zeros outside x, f32 accumulation
 // x       [N, H, W, C]       lanes
 // weight  [O, KH, KW, C]     lanes
-// bias    [O]                read only if HAS_BIAS
 // y       [N, H', W', O]
 // dispatch: one subgroup per tile of ROWS pixels × SIMD·COLUMNS channels
 // reference: src/ops/conv2d.rs
-// import: simd_tile, simd_result
+// import: simd_tile, activations, epilogue, simd_result
 
 struct Params {
     in_height: u32, in_width: u32, in_channels: u32,
-    out_height: u32, out_width: u32, out_channels: u32,
+    out_height: u32, out_width: u32,
     kernel_height: u32, kernel_width: u32,
     stride: u32, padding_top: u32, padding_left: u32,
-    pixels: u32, channel_tiles: u32,
+    rows: u32, columns: u32, column_tiles: u32,
+    sample_rows: u32, weight_scale: f32, scale: f32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<x_word>;
 @group(0) @binding(1) var<storage, read> weight: array<weight_word>;
-@group(0) @binding(2) var<storage, read> bias: array<bias_word>;
-@group(0) @binding(3) var<storage, read_write> y: array<y_word>;
-@group(0) @binding(4) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read_write> y: array<y_word>;
+@group(0) @binding(3) var<uniform> params: Params;
 
 /// Where a window's pixel lies in x, if it does.
 struct Source { start: u32, inside: bool }
@@ -40,8 +39,8 @@ fn source_of(pixel: u32, ky: u32, kx: u32) -> Source {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) invocation: u32) {
     let tile = linear_group(group, groups);
-    let first_pixel = tile / params.channel_tiles * ROWS;
-    let channel = (tile % params.channel_tiles * SIMD + invocation) * COLUMNS;
+    let first_pixel = tile / params.column_tiles * ROWS;
+    let channel = (tile % params.column_tiles * SIMD + invocation) * COLUMNS;
     let taps = params.kernel_height * params.kernel_width;
 
     clear_sums();
@@ -49,12 +48,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         // Pixels and channels past the edge repeat the last one; their sums are not stored.
         var sources: array<Source, SHARE>;
         for (var i = 0u; i < SHARE; i++) {
-            let pixel = min(first_pixel + i * SIMD + invocation, params.pixels - 1u);
+            let pixel = min(first_pixel + i * SIMD + invocation, params.rows - 1u);
             sources[i] = source_of(pixel, tap / params.kernel_width, tap % params.kernel_width);
         }
         var weight_starts: array<u32, COLUMNS>;
         for (var c = 0u; c < COLUMNS; c++) {
-            weight_starts[c] = (min(channel + c, params.out_channels - 1u) * taps + tap) * params.in_channels;
+            weight_starts[c] = (min(channel + c, params.columns - 1u) * taps + tap) * params.in_channels;
         }
         for (var k = 0u; k < params.in_channels; k++) {
             for (var i = 0u; i < SHARE; i++) {
@@ -65,5 +64,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             multiply_lanes();
         }
     }
-    put_sums(first_pixel, channel, params.pixels, params.out_channels, 1.0);
+    put_sums(first_pixel, channel);
 }

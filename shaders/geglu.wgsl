@@ -4,7 +4,7 @@
 // y       [R, D]   lanes
 // dispatch: one invocation per lane of y
 // source: Shazeer 2020 (arXiv 2002.05202); reference: src/ops/geglu.rs
-// import: erf
+// import: activations
 
 struct Params { count: u32, half_channels: u32 }
 
@@ -19,5 +19,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     if (i >= params.count) { return; }
     let row = i / params.half_channels;
     let value = i + row * params.half_channels;
-    y_put(i, x_at(value) * gelu(x_at(value + params.half_channels)));
+    y_put(i, x_at(value) * lane_of(activated(GELU, four_of(x_at(value + params.half_channels)))));
 }

@@ -1,27 +1,22 @@
-// linear — multiplies rows by the transpose of a weight and adds a bias.
-//   y[m, n] = Σ_k x[m, k] · weight[n, k] · scale + bias[n]   f32 accumulation; the scale is all of weight's
+// linear — multiplies rows by the transpose of a weight.
+//   y[m, n] = epilogue of Σ_k x[m, k] · weight[n, k]       f32 accumulation
 // x       [M, K]  lanes
 // weight  [N, K]  lanes    as stored
-// bias    [N]              read only if HAS_BIAS
 // y       [M, N]
 // dispatch: one workgroup of 8×8 invocations per 32×32 tile of y, 4×4 elements an invocation
 // This is the plain version: a tile of registers, no workgroup memory.
 // reference: src/ops/linear.rs
-// import: tile
+// import: tile, activations, epilogue
 
-struct Params { rows: u32, columns: u32, depth: u32, column_tiles: u32, weight_scale: f32 }
+struct Params {
+    rows: u32, columns: u32, depth: u32, column_tiles: u32,
+    sample_rows: u32, weight_scale: f32, scale: f32,
+}
 
 @group(0) @binding(0) var<storage, read> x: array<x_word>;
 @group(0) @binding(1) var<storage, read> weight: array<weight_word>;
-@group(0) @binding(2) var<storage, read> bias: array<bias_word>;
-@group(0) @binding(3) var<storage, read_write> y: array<y_word>;
-@group(0) @binding(4) var<uniform> params: Params;
-
-fn put_row(row: u32, column: u32, sums: vec4<f32>) {
-    if (row < params.rows && column < params.columns) {
-        y_put4(row * params.columns + column, sums, params.columns - column);
-    }
-}
+@group(0) @binding(2) var<storage, read_write> y: array<y_word>;
+@group(0) @binding(3) var<uniform> params: Params;
 
 @compute @workgroup_size(8, 8)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
@@ -52,9 +47,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         sums_2 += lane_dots(x_2, w_0, w_1, w_2, w_3);
         sums_3 += lane_dots(x_3, w_0, w_1, w_2, w_3);
     }
-    let bias_4 = bias_of(columns);
-    put_row(row, column, sums_0 * params.weight_scale + bias_4);
-    put_row(row + 1u, column, sums_1 * params.weight_scale + bias_4);
-    put_row(row + 2u, column, sums_2 * params.weight_scale + bias_4);
-    put_row(row + 3u, column, sums_3 * params.weight_scale + bias_4);
+    let bias = bias_of(column);
+    put_sums4(row, column, sums_0, bias);
+    put_sums4(row + 1u, column, sums_1, bias);
+    put_sums4(row + 2u, column, sums_2, bias);
+    put_sums4(row + 3u, column, sums_3, bias);
 }

@@ -1,20 +1,21 @@
-// linear_simd — multiplies rows by the transpose of a weight and adds a bias, on adapters that are CPUs.
-//   y[m, n] = Σ_k x[m, k] · weight[n, k] · scale + bias[n]   f32 accumulation; the scale is all of weight's
+// linear_simd — multiplies rows by the transpose of a weight, on adapters that are CPUs.
+//   y[m, n] = epilogue of Σ_k x[m, k] · weight[n, k]       f32 accumulation
 // x       [M, K]  lanes
 // weight  [N, K]  lanes    as stored
-// bias    [N]              read only if HAS_BIAS
 // y       [M, N]
 // dispatch: one subgroup per tile of y, of ROWS × SIMD·COLUMNS elements
 // reference: src/ops/linear.rs
-// import: simd_tile, simd_result
+// import: simd_tile, activations, epilogue, simd_result
 
-struct Params { rows: u32, columns: u32, depth: u32, column_tiles: u32, weight_scale: f32 }
+struct Params {
+    rows: u32, columns: u32, depth: u32, column_tiles: u32,
+    sample_rows: u32, weight_scale: f32, scale: f32,
+}
 
 @group(0) @binding(0) var<storage, read> x: array<x_word>;
 @group(0) @binding(1) var<storage, read> weight: array<weight_word>;
-@group(0) @binding(2) var<storage, read> bias: array<bias_word>;
-@group(0) @binding(3) var<storage, read_write> y: array<y_word>;
-@group(0) @binding(4) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read_write> y: array<y_word>;
+@group(0) @binding(3) var<uniform> params: Params;
 
 @compute @workgroup_size(SIMD)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
@@ -38,5 +39,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         for (var c = 0u; c < COLUMNS; c++) { column_lanes[c] = weight_at(column_starts[c] + k); }
         multiply_lanes();
     }
-    put_sums(row, column, params.rows, params.columns, params.weight_scale);
+    put_sums(row, column);
 }

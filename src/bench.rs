@@ -98,7 +98,7 @@ impl Operation {
                 let padding = Padding::same(kernel / 2);
                 let weight = weight([channels, kernel, kernel, width].into());
                 x.apply(
-                    Conv2d(Conv2dGeometry { stride, padding }),
+                    Conv2d::plain(Conv2dGeometry { stride, padding }),
                     &[weight, bias(channels)],
                 )
             }

@@ -27,6 +27,7 @@
 pub mod bench;
 mod error;
 mod families;
+mod fusion;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -3,14 +3,6 @@
 const TILE = 32u;
 const FOUR = vec4<u32>(0u, 1u, 2u, 3u);
 
-/// The bias of four columns, or zeros.
-fn bias_of(columns: vec4<u32>) -> vec4<f32> {
-    if (HAS_BIAS) {
-        return vec4<f32>(bias_at(columns.x), bias_at(columns.y), bias_at(columns.z), bias_at(columns.w));
-    }
-    return vec4<f32>();
-}
-
 /// One lane of a row times the same lane of four columns.
 fn lane_dots(x: lane, w_0: lane, w_1: lane, w_2: lane, w_3: lane) -> vec4<f32> {
     return vec4<f32>(lane_dot(x, w_0), lane_dot(x, w_1), lane_dot(x, w_2), lane_dot(x, w_3));

@@ -175,7 +175,9 @@ fn bind(
     params: &Bound,
 ) -> wgpu::BindGroup {
     let mut entries = Vec::with_capacity(bound.len() + 1);
-    for (binding, Bound { buffer, bytes }) in (0..).zip(bound.iter().chain([params])) {
+    let (first, optional) = bound.split_at(kernel.reflection.params_binding);
+    let bound = first.iter().chain([params]).chain(optional);
+    for (binding, Bound { buffer, bytes }) in (0..).zip(bound) {
         let size = whole_words(bytes.end - bytes.start);
         entries.push(wgpu::BindGroupEntry {
             binding,

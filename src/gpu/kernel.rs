@@ -129,8 +129,8 @@ impl Gpu {
         })
     }
 
-    /// Storage bindings as declared, then the uniform `Params`. A binding that a variant does not
-    /// use is bound all the same.
+    /// Storage bindings as declared, with the uniform `Params` in its place among them. A binding
+    /// that a variant does not use is bound all the same.
     fn bind_group_layout(&self, label: &str, reflection: &Reflection) -> wgpu::BindGroupLayout {
         let storage = reflection
             .storage
@@ -138,7 +138,8 @@ impl Gpu {
             .map(|binding| wgpu::BufferBindingType::Storage {
                 read_only: !binding.written,
             });
-        let types = storage.chain([wgpu::BufferBindingType::Uniform]);
+        let mut types: Vec<wgpu::BufferBindingType> = storage.collect();
+        types.insert(reflection.params_binding, wgpu::BufferBindingType::Uniform);
         let entries: Vec<wgpu::BindGroupLayoutEntry> = (0..)
             .zip(types)
             .map(|(binding, ty)| wgpu::BindGroupLayoutEntry {

@@ -5,9 +5,28 @@
 //! `y_put4(i, values, count)`, which do so with four elements from element `i` on, of which `count`
 //! or more are inside the row. So one shader text serves f32, f16, bf16 and f8, with and without the
 //! device's f16 feature, one or four elements at a time.
+//!
+//! A binding that only some variants have is declared here as well, behind those of the shader, with
+//! the constant `HAS_X`. Where it is absent its loads are zeros, so that the shader's text stays the
+//! same.
 
 use crate::tensor::{Caps, Const, DType, Dispatch, Lanes, Storage};
 use std::fmt::Write;
+
+/// What a lane is, and how it becomes four numbers and comes of them.
+const ONE_LANE: &str = "\
+alias lane = f32;
+fn lane_dot(a: lane, b: lane) -> f32 { return a * b; }
+fn four_of(a: lane) -> vec4<f32> { return vec4<f32>(a); }
+fn lane_of(a: vec4<f32>) -> lane { return a.x; }
+";
+/// The same where a lane is four elements.
+const FOUR_LANES: &str = "\
+alias lane = vec4<f32>;
+fn lane_dot(a: lane, b: lane) -> f32 { return dot(a, b); }
+fn four_of(a: lane) -> vec4<f32> { return a; }
+fn lane_of(a: vec4<f32>) -> lane { return a; }
+";
 
 /// The prelude of the variant that `dispatch` asks for.
 pub(crate) fn prelude(dispatch: &Dispatch, caps: &Caps) -> String {
@@ -21,10 +40,8 @@ pub(crate) fn prelude(dispatch: &Dispatch, caps: &Caps) -> String {
         text += "enable f16;\n";
     }
     text += match dispatch.lanes {
-        Lanes::One => "alias lane = f32;\nfn lane_dot(a: lane, b: lane) -> f32 { return a * b; }\n",
-        Lanes::Four => {
-            "alias lane = vec4<f32>;\nfn lane_dot(a: lane, b: lane) -> f32 { return dot(a, b); }\n"
-        }
+        Lanes::One => ONE_LANE,
+        Lanes::Four => FOUR_LANES,
     };
     text += "fn linear_group(group: vec3<u32>, groups: vec3<u32>) -> u32 { return group.x + group.y * groups.x; }\n";
     let is_float8 = |storage: &Storage| matches!(storage.dtype, DType::F8E4m3 | DType::F8E5m2);
@@ -47,7 +64,43 @@ pub(crate) fn prelude(dispatch: &Dispatch, caps: &Caps) -> String {
         // Formatting into a String cannot fail.
         text += &written.unwrap_or_default();
     }
+    let declared = |storage: &&Storage| !storage.optional;
+    let first = dispatch.storage.iter().filter(declared).count() + 1; // behind Params
+    let optional = dispatch.storage.iter().filter(|one| one.optional);
+    for (binding, storage) in (first..).zip(optional) {
+        text += &declare(storage, binding);
+    }
+    for (name, lanes) in &dispatch.absent {
+        text += &stand_in(name, *lanes);
+    }
     text
+}
+
+/// The declaration of an optional binding that is there.
+fn declare(storage: &Storage, binding: usize) -> String {
+    let (name, flag) = (storage.name, storage.name.to_uppercase());
+    format!(
+        "const HAS_{flag} = true;\n\
+         @group(0) @binding({binding}) var<storage, read> {name}: array<{name}_word>;\n"
+    )
+}
+
+/// What stands in for an optional binding that is absent.
+fn stand_in(name: &str, lanes: Lanes) -> String {
+    let (flag, lane) = (name.to_uppercase(), lane_type(lanes));
+    format!(
+        "const HAS_{flag} = false;\n\
+         fn {name}_at(i: u32) -> {lane} {{ return {lane}(); }}\n\
+         fn {name}_at4(i: u32, count: u32) -> vec4<f32> {{ return vec4<f32>(); }}\n"
+    )
+}
+
+/// The type of so many elements in f32.
+fn lane_type(lanes: Lanes) -> &'static str {
+    match lanes {
+        Lanes::One => "f32",
+        Lanes::Four => "vec4<f32>",
+    }
 }
 
 /// The word alias and the loader of a read binding.

@@ -21,11 +21,14 @@ struct Member {
     scalar: Scalar,
 }
 
-/// The interface of one shader: storage bindings 0.., then the uniform `Params`.
+/// The interface of one shader: storage bindings 0.., the uniform `Params`, and behind it the
+/// storage bindings that only some variants have.
 #[derive(Clone, Debug)]
 pub(crate) struct Reflection {
     /// The storage bindings, in order.
     pub(crate) storage: Vec<StorageBinding>,
+    /// How many of them come before `Params`.
+    pub(crate) params_binding: usize,
     members: Vec<Member>,
     params_bytes: usize,
 }
@@ -55,16 +58,18 @@ impl Reflection {
             }
         }
         storage.sort_by_key(|(binding, _)| *binding);
-        let in_order = storage
-            .iter()
-            .enumerate()
-            .all(|(place, (binding, _))| place == *binding as usize);
+        let bindings = storage.iter().map(|(binding, _)| *binding);
         let Some((binding, TypeInner::Struct { members, span })) = params else {
             return Err(Error::Gpu("a shader declares no Params".into()));
         };
-        if !in_order || binding as usize != storage.len() {
+        // All numbers but that of Params are storage bindings'.
+        if !bindings.eq((0..)
+            .filter(|number| *number != binding)
+            .take(storage.len()))
+            || binding as usize > storage.len()
+        {
             return Err(Error::Gpu(
-                "a shader's bindings are not numbered in order, Params last".into(),
+                "a shader's bindings are not numbered in order".into(),
             ));
         }
         let member = |member: &naga::StructMember| match module.types[member.ty].inner {
@@ -77,6 +82,7 @@ impl Reflection {
         };
         Ok(Self {
             storage: storage.into_iter().map(|(_, found)| found).collect(),
+            params_binding: binding as usize,
             members: members.iter().map(member).collect::<Result<_>>()?,
             params_bytes: (*span as usize).next_multiple_of(16),
         })

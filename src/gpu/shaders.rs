@@ -54,8 +54,15 @@ pub(super) static SHADERS: [(&str, &str); 22] = [
 ];
 
 /// What shaders may share, named by a line `// import: a, b` in their head.
-static COMMON: [(&str, &str); 6] = [
-    ("erf", include_str!("../../shaders/common/erf.wgsl")),
+static COMMON: [(&str, &str); 7] = [
+    (
+        "activations",
+        include_str!("../../shaders/common/activations.wgsl"),
+    ),
+    (
+        "epilogue",
+        include_str!("../../shaders/common/epilogue.wgsl"),
+    ),
     ("outer", include_str!("../../shaders/common/outer.wgsl")),
     ("reduce", include_str!("../../shaders/common/reduce.wgsl")),
     (

@@ -70,5 +70,8 @@ impl Linear {
 /// The product with a scope's weight, which may be scaled.
 fn scaled(scope: &Scope) -> Result<ops::Linear> {
     let weight_scale = scope.weight_scale()?;
-    Ok(ops::Linear { weight_scale })
+    Ok(ops::Linear {
+        weight_scale,
+        ..ops::Linear::PLAIN
+    })
 }

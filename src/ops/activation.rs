@@ -15,12 +15,13 @@ pub(crate) enum Activation {
 }
 
 impl Activation {
-    /// The number that the shader knows the function by.
-    fn code(self) -> u32 {
-        match self {
-            Self::Silu => 0,
-            Self::Gelu => 1,
-            Self::QuickGelu => 2,
+    /// The number that `common/activations.wgsl` knows a function by; the identity if it is none.
+    pub(super) fn code(function: Option<Self>) -> u32 {
+        match function {
+            None => 0,
+            Some(Self::Silu) => 1,
+            Some(Self::Gelu) => 2,
+            Some(Self::QuickGelu) => 3,
         }
     }
 }
@@ -64,7 +65,7 @@ impl Op for Activation {
         let dispatch = elementwise("activation", lanes, x.shape.len())
             .read("x", Operand::Input(0), x.dtype, lanes)
             .write("y", io.output, lanes)
-            .constant("FUNCTION", Const::U32(self.code()));
+            .constant("ACTIVATION", Const::U32(Self::code(Some(*self))));
         vec![dispatch]
     }
 

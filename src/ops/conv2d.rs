@@ -1,8 +1,8 @@
 //! Two-dimensional convolution, channels last, as an implicit matrix product.
 
-use super::{arithmetic::dot, bias_or_weight, tile::Tiling};
+use super::{arithmetic::dot, epilogue::Epilogue, tile::Tiling};
 use crate::tensor::{
-    Array, Caps, Checked, Const, Dispatch, Io, Lanes, Op, Operand, Param, Shape, Tensor,
+    Array, Caps, Checked, DType, Dispatch, Io, Lanes, Op, Operand, Param, Shape, Tensor,
 };
 use rayon::prelude::*;
 
@@ -57,7 +57,34 @@ impl Conv2dGeometry {
 
 /// x `[N, H, W, C]`, weight `[O, KH, KW, C]`, bias `[O]` if any → `[N, H', W', O]`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Conv2d(pub(crate) Conv2dGeometry);
+pub(crate) struct Conv2d {
+    /// Where the windows lie.
+    pub(crate) geometry: Conv2dGeometry,
+    /// What follows in the same kernel.
+    pub(crate) epilogue: Epilogue,
+}
+
+impl Conv2d {
+    /// A convolution that nothing follows.
+    pub(crate) const fn plain(geometry: Conv2dGeometry) -> Self {
+        Self {
+            geometry,
+            epilogue: Epilogue::NONE,
+        }
+    }
+
+    /// The product's shape.
+    fn product(&self, x: Shape, weight: Shape) -> Checked<Shape> {
+        if x.rank() != 4 || weight.rank() != 4 || x.last() != weight.last() {
+            return Err(format!("x {x} does not fit weight {weight}"));
+        }
+        let (input, kernel) = ([x.dim(1), x.dim(2)], [weight.dim(1), weight.dim(2)]);
+        let output = self.geometry.output(input, kernel);
+        let [height, width] =
+            output.ok_or_else(|| format!("x {x} is smaller than the window of {weight}"))?;
+        Ok(Shape::from([x.dim(0), height, width, weight.dim(0)]))
+    }
+}
 
 impl Op for Conv2d {
     fn name(&self) -> &'static str {
@@ -65,56 +92,36 @@ impl Op for Conv2d {
     }
 
     fn shape(&self, inputs: &[Shape]) -> Checked<Shape> {
-        let (x, weight) = (inputs[0], inputs[1]);
-        let bias_fits = inputs
-            .get(2)
-            .is_none_or(|bias| bias.dims() == [weight.dim(0)]);
-        if x.rank() != 4 || weight.rank() != 4 || x.last() != weight.last() || !bias_fits {
-            return Err(format!(
-                "x {x} does not fit weight and bias {:?}",
-                &inputs[1..]
-            ));
-        }
-        let output = self
-            .0
-            .output([x.dim(1), x.dim(2)], [weight.dim(1), weight.dim(2)]);
-        let [height, width] =
-            output.ok_or_else(|| format!("x {x} is smaller than the window of {weight}"))?;
-        Ok(Shape::from([x.dim(0), height, width, weight.dim(0)]))
+        let y = self.product(inputs[0], inputs[1])?;
+        self.epilogue.check(inputs, y).map(|()| y)
+    }
+
+    fn dtype(&self, inputs: &[DType]) -> DType {
+        self.epilogue.dtype.unwrap_or(inputs[0])
     }
 
     fn lower(&self, io: &Io, caps: &Caps) -> Vec<Dispatch> {
         let (x, weight) = (io.inputs[0], io.inputs[1]);
         let lanes = Lanes::dividing(&[x.shape.last()]);
-        let bias = bias_or_weight(io, 2);
-        let (pixels, channels) = (io.output.shape.rows(), io.output.shape.last());
-        let tiling = Tiling::of(pixels, channels, caps);
+        let tiling = Tiling::of(io.output.shape.rows(), io.output.shape.last(), caps);
+        let Padding { top, left, .. } = self.geometry.padding;
         let dispatch = tiling
             .dispatch("conv2d", "conv2d_simd", lanes)
             .read("x", Operand::Input(0), x.dtype, lanes)
             .read("weight", Operand::Input(1), weight.dtype, lanes)
-            .read(
-                "bias",
-                Operand::Input(bias),
-                io.inputs[bias].dtype,
-                Lanes::One,
-            )
-            .write("y", io.output, Lanes::dividing(&[channels]))
-            .constant("HAS_BIAS", Const::Bool(bias == 2))
             .param("in_height", x.shape.dim(1))
             .param("in_width", x.shape.dim(2))
             .param("in_channels", x.shape.dim(3) / lanes.count())
             .param("out_height", io.output.shape.dim(1))
             .param("out_width", io.output.shape.dim(2))
-            .param("out_channels", channels)
             .param("kernel_height", weight.shape.dim(1))
             .param("kernel_width", weight.shape.dim(2))
-            .param("stride", self.0.stride)
-            .param("padding_top", self.0.padding.top)
-            .param("padding_left", self.0.padding.left)
-            .param("pixels", pixels)
-            .param("channel_tiles", tiling.column_tiles());
-        vec![dispatch]
+            .param("stride", self.geometry.stride)
+            .param("padding_top", top)
+            .param("padding_left", left)
+            .param("column_tiles", tiling.column_tiles())
+            .param_f32("weight_scale", 1.0);
+        vec![self.epilogue.lower(dispatch, io)]
     }
 
     fn reference(&self, inputs: &[&Array]) -> Array {
@@ -122,23 +129,21 @@ impl Op for Conv2d {
         let [_, in_height, in_width, channels] = [0, 1, 2, 3].map(|axis| x.shape().dim(axis));
         let [out_channels, kernel_height, kernel_width] =
             [0, 1, 2].map(|axis| weight.shape().dim(axis));
-        let shapes: Vec<Shape> = inputs.iter().map(|input| input.shape()).collect();
         let shape = self
-            .shape(&shapes)
+            .product(x.shape(), weight.shape())
             .expect("shapes were checked when recording");
         let mut y = Array::zeros(shape);
         let pixels = y.data_mut().par_chunks_exact_mut(out_channels).enumerate();
         pixels.for_each(|(pixel, y)| {
             let (column, row) = (pixel % shape.dim(2), pixel / shape.dim(2) % shape.dim(1));
             let n = pixel / (shape.dim(1) * shape.dim(2));
-            if let Some(bias) = inputs.get(2) {
-                y.copy_from_slice(bias.data());
-            }
             for (ky, kx) in
                 (0..kernel_height).flat_map(|ky| (0..kernel_width).map(move |kx| (ky, kx)))
             {
-                let from_row = (row * self.0.stride + ky).wrapping_sub(self.0.padding.top);
-                let from_column = (column * self.0.stride + kx).wrapping_sub(self.0.padding.left);
+                let from_row =
+                    (row * self.geometry.stride + ky).wrapping_sub(self.geometry.padding.top);
+                let from_column =
+                    (column * self.geometry.stride + kx).wrapping_sub(self.geometry.padding.left);
                 if from_row >= in_height || from_column >= in_width {
                     continue;
                 }
@@ -150,12 +155,12 @@ impl Op for Conv2d {
                 }
             }
         });
-        y
+        self.epilogue.reference(y, inputs)
     }
 
     fn flops(&self, io: &Io) -> u64 {
         let window = io.inputs[1].shape.len() / io.inputs[1].shape.dim(0);
-        2 * (io.output.shape.len() * window) as u64
+        2 * (io.output.shape.len() * window) as u64 + self.epilogue.flops(io)
     }
 }
 
@@ -173,7 +178,7 @@ impl<'g> Tensor<'g> {
             .flatten()
             .map(|p| recorder.param(p))
             .collect();
-        self.apply(Conv2d(geometry), &others)
+        self.apply(Conv2d::plain(geometry), &others)
     }
 }
 
@@ -182,7 +187,7 @@ mod tests {
     use super::*;
     use crate::ops::testing::op_test;
 
-    const SAME: Conv2d = Conv2d(Conv2dGeometry {
+    const SAME: Conv2d = Conv2d::plain(Conv2dGeometry {
         stride: 1,
         padding: Padding {
             top: 1,
@@ -191,7 +196,7 @@ mod tests {
             right: 1,
         },
     });
-    const DOWN: Conv2d = Conv2d(Conv2dGeometry {
+    const DOWN: Conv2d = Conv2d::plain(Conv2dGeometry {
         stride: 2,
         padding: Padding {
             top: 1,
@@ -200,7 +205,7 @@ mod tests {
             right: 1,
         },
     });
-    const BELOW_AND_RIGHT: Conv2d = Conv2d(Conv2dGeometry {
+    const BELOW_AND_RIGHT: Conv2d = Conv2d::plain(Conv2dGeometry {
         stride: 2,
         padding: Padding {
             top: 0,
@@ -209,7 +214,7 @@ mod tests {
             right: 1,
         },
     });
-    const POINT: Conv2d = Conv2d(Conv2dGeometry {
+    const POINT: Conv2d = Conv2d::plain(Conv2dGeometry {
         stride: 1,
         padding: Padding {
             top: 0,

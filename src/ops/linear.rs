@@ -1,8 +1,8 @@
 //! A linear layer: rows times the transpose of a weight, plus a bias.
 
-use super::{arithmetic::dot, bias_or_weight, tile::Tiling};
+use super::{arithmetic::dot, epilogue::Epilogue, tile::Tiling};
 use crate::tensor::{
-    Array, Caps, Checked, Const, Dispatch, Io, Lanes, Op, Operand, Param, Shape, Tensor,
+    Array, Caps, Checked, DType, Dispatch, Io, Lanes, Op, Operand, Param, Shape, Tensor,
 };
 use rayon::prelude::*;
 
@@ -11,11 +11,16 @@ use rayon::prelude::*;
 pub(crate) struct Linear {
     /// What the weight is multiplied by, as some quantised checkpoints have it.
     pub(crate) weight_scale: f32,
+    /// What follows in the same kernel.
+    pub(crate) epilogue: Epilogue,
 }
 
 impl Linear {
     /// The weight as it is stored.
-    pub(crate) const PLAIN: Self = Self { weight_scale: 1.0 };
+    pub(crate) const PLAIN: Self = Self {
+        weight_scale: 1.0,
+        epilogue: Epilogue::NONE,
+    };
 }
 
 impl Op for Linear {
@@ -25,43 +30,30 @@ impl Op for Linear {
 
     fn shape(&self, inputs: &[Shape]) -> Checked<Shape> {
         let (x, weight) = (inputs[0], inputs[1]);
-        let bias_fits = inputs
-            .get(2)
-            .is_none_or(|bias| bias.dims() == [weight.dim(0)]);
-        if weight.rank() == 2 && x.last() == weight.dim(1) && bias_fits {
-            Ok(x.with_last(weight.dim(0)))
-        } else {
-            Err(format!(
-                "x {x} does not fit weight and bias {:?}",
-                &inputs[1..]
-            ))
+        if weight.rank() != 2 || x.last() != weight.dim(1) {
+            return Err(format!("x {x} does not fit weight {weight}"));
         }
+        let y = x.with_last(weight.dim(0));
+        self.epilogue.check(inputs, y).map(|()| y)
+    }
+
+    fn dtype(&self, inputs: &[DType]) -> DType {
+        self.epilogue.dtype.unwrap_or(inputs[0])
     }
 
     fn lower(&self, io: &Io, caps: &Caps) -> Vec<Dispatch> {
         let (x, weight) = (io.inputs[0], io.inputs[1]);
         let (rows, columns, depth) = (x.shape.rows(), weight.shape.dim(0), weight.shape.dim(1));
         let lanes = Lanes::dividing(&[depth]);
-        let bias = bias_or_weight(io, 2);
         let tiling = Tiling::of(rows, columns, caps);
         let dispatch = tiling
             .dispatch("linear", "linear_simd", lanes)
             .read("x", Operand::Input(0), x.dtype, lanes)
             .read("weight", Operand::Input(1), weight.dtype, lanes)
-            .read(
-                "bias",
-                Operand::Input(bias),
-                io.inputs[bias].dtype,
-                Lanes::One,
-            )
-            .write("y", io.output, Lanes::dividing(&[columns]))
-            .constant("HAS_BIAS", Const::Bool(bias == 2))
-            .param("rows", rows)
-            .param("columns", columns)
             .param("depth", depth / lanes.count())
             .param("column_tiles", tiling.column_tiles())
             .param_f32("weight_scale", self.weight_scale);
-        vec![dispatch]
+        vec![self.epilogue.lower(dispatch, io)]
     }
 
     fn reference(&self, inputs: &[&Array]) -> Array {
@@ -75,15 +67,15 @@ impl Op for Linear {
         rows.for_each(|(y, x)| {
             for (column, y) in y.iter_mut().enumerate() {
                 let weights = &weight.data()[column * depth..][..depth];
-                let bias = inputs.get(2).map_or(0.0, |bias| bias.data()[column]);
-                *y = dot(x, weights) * self.weight_scale + bias;
+                *y = dot(x, weights) * self.weight_scale;
             }
         });
-        y
+        self.epilogue.reference(y, inputs)
     }
 
     fn flops(&self, io: &Io) -> u64 {
-        2 * (io.output.shape.len() * io.inputs[1].shape.dim(1)) as u64
+        let product = 2 * (io.output.shape.len() * io.inputs[1].shape.dim(1)) as u64;
+        product + self.epilogue.flops(io)
     }
 }
 
@@ -105,7 +97,7 @@ mod tests {
     use super::*;
     use crate::ops::testing::op_test;
 
-    op_test!(linear: [Linear::PLAIN, Linear { weight_scale: 0.3 }], [
+    op_test!(linear: [Linear::PLAIN, Linear { weight_scale: 0.3, ..Linear::PLAIN }], [
         [[1, 1], [1, 1], [1]],
         [[3, 7], [5, 7]],
         [[31, 33], [33, 33], [33]],

@@ -8,6 +8,7 @@ mod concat;
 mod conv2d;
 mod count_nonfinite;
 mod embedding;
+mod epilogue;
 mod geglu;
 mod group_norm;
 mod layer_norm;
@@ -27,15 +28,19 @@ pub(crate) mod samples;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub(crate) use activation::Activation;
 pub(crate) use attention::Mask;
+pub(crate) use binary::Binary;
 pub(crate) use conv2d::{Conv2d, Conv2dGeometry, Padding};
+pub(crate) use epilogue::Epilogue;
 pub(crate) use group_norm::GroupNorm;
 pub(crate) use layer_norm::LayerNorm;
 pub(crate) use linear::Linear;
 pub(crate) use sampler_step::{MAX_BRANCHES, RowField, STATE_SLOTS};
+pub(crate) use scale::Scale;
 pub(crate) use timestep_embedding::TimestepEmbedding;
 
-use crate::tensor::{Dispatch, Io, Lanes};
+use crate::tensor::{Dispatch, Lanes};
 
 /// Invocations in a workgroup of the element-wise shaders.
 const ELEMENTWISE_GROUP: usize = 64;
@@ -46,10 +51,4 @@ fn elementwise(shader: &'static str, lanes: Lanes, elements: usize) -> Dispatch 
     Dispatch::new(shader, lanes)
         .param("count", count)
         .groups(count.div_ceil(ELEMENTWISE_GROUP))
-}
-
-/// The bias's place among the inputs of a layer, or the weight's where there is no bias: something
-/// must be bound.
-fn bias_or_weight(io: &Io, bias: usize) -> usize {
-    if bias < io.inputs.len() { bias } else { 1 }
 }

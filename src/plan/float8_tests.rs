@@ -59,7 +59,7 @@ fn the_device_decodes_every_byte_to_the_bit() {
 #[test]
 fn products_with_weights_of_eight_bits_agree_with_the_reference() {
     const TOLERANCE: f32 = 2e-5; // as of weights in f32: what is rounded is rounded before
-    let convolution = Conv2d(Conv2dGeometry {
+    let convolution = Conv2d::plain(Conv2dGeometry {
         stride: 1,
         padding: Padding::same(1),
     });

@@ -3,6 +3,7 @@
 use super::memory::{Lifetime, assign};
 use super::phase::{Phase, constant};
 use crate::error::{Error, Result};
+use crate::fusion::fuse;
 use crate::tensor::{
     Caps, Cost, DType, Dispatch, Io, NodeId, NodeKind, Operand, Param, Recording, Rule, View,
 };
@@ -70,6 +71,7 @@ impl Plan {
     /// # Errors
     /// [`Error::Record`] if an output is no result of an operation, or a fed-back input is missing.
     pub(crate) fn lower(recording: Recording, caps: &Caps) -> Result<Self> {
+        let recording = fuse(recording, caps);
         Lowering::new(&recording, caps).run(recording.clone(), caps)
     }
 }

@@ -92,6 +92,8 @@ pub(crate) struct Storage {
     pub(crate) lanes: Lanes,
     /// Whether the shader writes it.
     pub(crate) written: bool,
+    /// Whether the prelude declares the binding, since only some variants have it.
+    pub(crate) optional: bool,
 }
 
 /// A constant of the generated prelude.
@@ -119,8 +121,11 @@ pub(crate) struct Dispatch {
     pub(crate) shader: &'static str,
     /// The lanes that the alias `lane` has in the shader.
     pub(crate) lanes: Lanes,
-    /// The storage bindings' types, in binding order.
+    /// The storage bindings' types, in binding order: those that the shader declares, then the
+    /// optional ones.
     pub(crate) storage: Vec<Storage>,
+    /// The optional bindings that this variant lacks, with the lanes of a load.
+    pub(crate) absent: Vec<(&'static str, Lanes)>,
     /// What is bound to them.
     pub(crate) operands: Vec<Operand>,
     /// The prelude's constants.
@@ -138,6 +143,7 @@ impl Dispatch {
             shader,
             lanes,
             storage: Vec::new(),
+            absent: Vec::new(),
             operands: Vec::new(),
             constants: Vec::new(),
             params: Vec::new(),
@@ -158,6 +164,30 @@ impl Dispatch {
             dtype,
             lanes,
             written: false,
+            optional: false,
+        });
+        self.operands.push(operand);
+        self
+    }
+
+    /// Binds an operand that only some variants of the shader have, after all that every one has.
+    /// The shader knows by the constant `HAS_NAME` whether it is there; if not, its loads are zeros.
+    pub(crate) fn read_if(
+        mut self,
+        name: &'static str,
+        operand: Option<(Operand, DType)>,
+        lanes: Lanes,
+    ) -> Self {
+        let Some((operand, dtype)) = operand else {
+            self.absent.push((name, lanes));
+            return self;
+        };
+        self.storage.push(Storage {
+            name,
+            dtype,
+            lanes,
+            written: false,
+            optional: true,
         });
         self.operands.push(operand);
         self
@@ -170,6 +200,7 @@ impl Dispatch {
             dtype: view.dtype,
             lanes,
             written: true,
+            optional: false,
         });
         self.operands.push(Operand::Output);
         self

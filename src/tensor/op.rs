@@ -1,6 +1,7 @@
 //! The contract of an operation.
 
 use super::{Array, Caps, DType, Dispatch, Shape};
+use std::any::Any;
 use std::fmt;
 
 /// The result of a shape rule: the output's shape, or what does not fit.
@@ -41,7 +42,7 @@ pub(crate) struct Cost {
 }
 
 /// One operation: its shape rule, its shader, its cost and its definition in plain f32.
-pub(crate) trait Op: fmt::Debug + Send + Sync {
+pub(crate) trait Op: Any + fmt::Debug + Send + Sync {
     /// The name, in `describe` and in messages.
     fn name(&self) -> &'static str;
 

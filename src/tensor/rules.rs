@@ -8,11 +8,13 @@ pub enum Rule {
     /// A choice of one row among those of all steps is made after what works on each row alone, so
     /// that this can be computed once per run.
     SinkSelections,
+    /// What follows a matrix product is done in its kernel.
+    Epilogue,
 }
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 2] = [Self::Hoist, Self::SinkSelections];
+    pub const ALL: [Self; 3] = [Self::Hoist, Self::SinkSelections, Self::Epilogue];
 }
 
 /// Which rules plans are made by: all, unless one is switched off to find what is to blame for a

@@ -11,7 +11,7 @@ use std::path::Path;
 const FREE: [&str; 3] = ["error", "lock", "nearest"];
 
 /// What each room may use, besides itself and what `FREE` names. A room uses rooms above it only.
-const ROOMS: [(&str, &[&str]); 17] = [
+const ROOMS: [(&str, &[&str]); 18] = [
     ("tensor", &[]),
     ("sampling", &[]),
     ("image", &[]),
@@ -22,7 +22,8 @@ const ROOMS: [(&str, &[&str]); 17] = [
     ("ops", &["tensor"]),
     ("nn", &["tensor", "weights", "ops"]),
     ("networks", &["tensor", "weights", "ops", "nn"]),
-    ("plan", &["tensor", "gpu", "weights", "ops"]),
+    ("fusion", &["tensor", "ops"]),
+    ("plan", &["tensor", "gpu", "weights", "ops", "fusion"]),
     ("families", &["sampling", "weights", "networks"]),
     // Says what files are, and opens none of them.
     ("library", &["weights", "families"]),
