@@ -1,7 +1,9 @@
 //! Operations one by one, at the shapes that networks use them at, with guidance (a batch of two).
+//! What a device cannot bind is said and skipped.
 
 mod common;
 
+use aquatint::Error;
 use aquatint::bench::{Case, Operation, Operation::*, Replay};
 use std::process::ExitCode;
 
@@ -75,22 +77,56 @@ const SD15: &[Case] = &[
     case(UpsampleNearest, &[2, 32, 32, 640]),
 ];
 
-/// Stable Diffusion's VAE decoder at 512²: its middle, and its last level.
+/// Stable Diffusion XL at 1024² (latents of 128²), level by level.
+const SDXL: &[Case] = &[
+    case(Linear { columns: 1280 }, &[2, 2816]), // sizes and pooled text
+    case(Linear { columns: 640 }, &[8192, 640]), // attention's projections
+    case(Linear { columns: 1280 }, &[2048, 1280]),
+    case(Linear { columns: 5120 }, &[8192, 640]), // into GEGLU
+    case(Linear { columns: 10240 }, &[2048, 1280]),
+    case(Linear { columns: 640 }, &[8192, 2560]), // out of GEGLU
+    case(Linear { columns: 1280 }, &[2048, 5120]),
+    case(Linear { columns: 1280 }, &[154, 2048]), // the text's keys and values
+    case(same(320), &[2, 128, 128, 320]),
+    case(same(640), &[2, 64, 64, 640]),
+    case(same(1280), &[2, 32, 32, 1280]),
+    case(same(1280), &[2, 32, 32, 2560]),
+    case(conv2d(640, 3, 2), &[2, 64, 64, 640]),
+    case(conv2d(320, 1, 1), &[2, 128, 128, 960]), // a shortcut
+    case(attention(4096, 10), &[2, 4096, 640]),
+    case(attention(1024, 20), &[2, 1024, 1280]),
+    case(attention(77, 20), &[2, 1024, 1280]),
+    case(GroupNorm, &[2, 16_384, 320]),
+    case(LayerNorm, &[2048, 1280]),
+    case(Geglu, &[2048, 10240]),
+];
+
+/// Stable Diffusion's VAE decoder at 512²: its middle, and its last level; XL's at 1024².
 const VAE: &[Case] = &[
     case(same(512), &[1, 64, 64, 512]),
     case(same(128), &[1, 512, 512, 128]),
     case(attention(4096, 1), &[1, 4096, 512]),
     case(GroupNorm, &[1, 262_144, 128]),
+    case(same(128), &[1, 1024, 1024, 128]),
+    case(attention(16_384, 1), &[1, 16_384, 512]),
 ];
 
 fn main() -> ExitCode {
     common::main("ops", |bench| {
-        let large: &[&[Case]] = if bench.is_quick() { &[] } else { &[SD15, VAE] };
+        let large: &[&[Case]] = if bench.is_quick() {
+            &[]
+        } else {
+            &[SD15, SDXL, VAE]
+        };
         for case in [DEMO].iter().chain(large).copied().flatten() {
             let (name, size) = (case.operation.name(), case.to_string());
             if bench.wants(name, &size) {
-                let replay = Replay::of_case(&bench.device, *case, bench.precision())?;
-                bench.time(name, &size, &replay)?;
+                match Replay::of_case(&bench.device, *case, bench.precision()) {
+                    Err(Error::Unsupported(reason)) => {
+                        println!("{name:<16} {size:<36} skipped: {reason}");
+                    }
+                    replay => bench.time(name, &size, &replay?)?,
+                }
             }
         }
         Ok(())

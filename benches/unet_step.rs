@@ -4,17 +4,14 @@ mod common;
 
 use aquatint::Model;
 use aquatint::bench::Replay;
-use common::{Bench, Outcome, checkpoint};
+use common::{Bench, Outcome};
 use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     common::main("unet_step", |bench| {
-        time(bench, Path::new(checkpoint::DEMO), "demo", 128)?;
-        if !bench.is_quick() {
-            time(bench, &checkpoint::sd15()?, "SD 1.5", 256)?;
-        }
-        Ok(())
+        let mut models = bench.models(128)?.into_iter();
+        models.try_for_each(|(path, name, side_px)| time(bench, &path, name, side_px))
     })
 }
 

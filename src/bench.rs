@@ -3,7 +3,9 @@
 
 use crate::error::{Error, Result};
 use crate::gpu::{Device, StagingRing};
-use crate::ops::{Conv2d, Conv2dGeometry, GroupNorm, LayerNorm, Linear, Mask, Padding, RowField};
+use crate::ops::{
+    Conv2d, Conv2dGeometry, FmaPeak, GroupNorm, LayerNorm, Linear, Mask, Padding, RowField,
+};
 use crate::pipeline::{Guidance, Model, Precision, StepShape, ends};
 use crate::plan::{Plan, PlanReport, Residency, Runner};
 use crate::tensor::{DType, Layout, Param, Recorder, Shape, Tensor};
@@ -59,6 +61,13 @@ pub enum Operation {
     },
     /// `[N, H, W, C]` → `[N, 2H, 2W, C]`.
     UpsampleNearest,
+    /// So many multiply-adds, and no memory to speak of: what arithmetic can do at most.
+    Peak {
+        /// Rounds of 192 operations on each element.
+        rounds: usize,
+    },
+    /// x, written elsewhere: what memory can do at most.
+    Copy,
 }
 
 impl Operation {
@@ -75,6 +84,8 @@ impl Operation {
             Self::Add => "add",
             Self::Concat { .. } => "concat",
             Self::UpsampleNearest => "upsample_nearest",
+            Self::Peak { .. } => "peak",
+            Self::Copy => "copy",
         }
     }
 
@@ -122,6 +133,8 @@ impl Operation {
             Self::Add => x + other("other", shape),
             Self::Concat { channels } => x.concat(other("other", shape.with_last(channels))),
             Self::UpsampleNearest => x.upsample_nearest(2 * shape.dim(1), 2 * shape.dim(2)),
+            Self::Peak { rounds } => x.apply(FmaPeak { rounds }, &[]),
+            Self::Copy => x.scale(1.0),
         }
     }
 }
@@ -151,6 +164,7 @@ impl fmt::Display for Case {
                 write!(f, ", {keys} keys, {num_heads} heads")
             }
             Operation::Concat { channels } => write!(f, " + {channels}"),
+            Operation::Peak { rounds } => write!(f, ", {rounds} rounds"),
             _ => Ok(()),
         }
     }
@@ -205,6 +219,23 @@ impl Replay {
         row[RowField::Next as usize] = 1.0;
         replay.runner.write(ends::ROW, &row)?;
         Ok(replay)
+    }
+
+    /// The plan that decodes a latent to one picture of that size in pixels. Only the decoder's
+    /// weights go to the device.
+    ///
+    /// # Errors
+    /// As [`Replay::of_step`].
+    pub fn of_decoder(
+        device: &Device,
+        model: &Model,
+        [width, height]: [usize; 2],
+        precision: Precision,
+    ) -> Result<Self> {
+        let compute = precision.compute_on(device)?;
+        let latent = model.latent_size(width, height)?;
+        let plan = model.vae_decoder_plan(latent, compute, &device.caps())?;
+        Self::new(device, plan, &model.weights, compute)
     }
 
     fn new(device: &Device, plan: Plan, weights: &Weights, compute: DType) -> Result<Self> {

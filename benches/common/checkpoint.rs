@@ -1,4 +1,4 @@
-//! Checkpoints to time with: the demo model, and one of Stable Diffusion 1.5's size.
+//! Checkpoints to time with: the demo model, and some of Stable Diffusion's sizes.
 
 use super::Outcome;
 use flate2::read::GzDecoder;
@@ -14,25 +14,37 @@ pub(crate) const DEMO: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/models/demo/tiny-emoji-sd.safetensors"
 );
-/// Names and shapes of `v1-5-pruned-emaonly`.
-const SD15_KEYS: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/tests/golden/data/keys/full_sd15_v1-5-pruned-emaonly.json.gz"
-);
+/// Names and shapes of published checkpoints.
+const KEYS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/data/keys");
+/// How the names of weights end. Writers leave noise levels and positions beside them.
+const WEIGHTS: [&str; 4] = ["weight", "bias", "embedding", "projection"];
 /// The largest weight: uniform values up to here spread about as far as those of trained layers.
 const LARGEST: f32 = 0.03;
 
-/// A file with every tensor of Stable Diffusion 1.5 in f16 and seeded values in them: it times as
-/// the real one does, but knows no pictures. Written once, 2.1 GB, below the target folder.
+/// Stable Diffusion 1.5, 2.1 GB.
 pub(crate) fn sd15() -> Outcome<PathBuf> {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sd15-seeded-f16.safetensors");
+    seeded_file("sd15", "full_sd15_v1-5-pruned-emaonly")
+}
+
+/// Stable Diffusion XL, 6.9 GB.
+pub(crate) fn sdxl() -> Outcome<PathBuf> {
+    seeded_file("sdxl", "full_sdxl_base_1.0")
+}
+
+/// A file with every tensor of a published one in f16 and seeded values in them: it times as the real
+/// one does, but knows no pictures. Written once, below the target folder.
+fn seeded_file(name: &str, keys: &str) -> Outcome<PathBuf> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let path = folder.join(format!("{name}-seeded-f16.safetensors"));
     if path.exists() {
         return Ok(path);
     }
     println!("writing {}", path.display());
-    let keys = File::open(SD15_KEYS).map_err(|error| format!("{SD15_KEYS}: {error}"))?;
-    let keys: BTreeMap<String, Vec<usize>> = serde_json::from_reader(GzDecoder::new(keys))?;
-    let is_weight = |name: &str| name.ends_with(".weight") || name.ends_with(".bias");
+    std::fs::create_dir_all(folder)?;
+    let keys = format!("{KEYS}/{keys}.json.gz");
+    let file = File::open(&keys).map_err(|error| format!("{keys}: {error}"))?;
+    let keys: BTreeMap<String, Vec<usize>> = serde_json::from_reader(GzDecoder::new(file))?;
+    let is_weight = |name: &str| WEIGHTS.iter().any(|end| name.ends_with(end));
     let mut header = Map::new();
     let mut end = 0;
     for (name, shape) in keys.into_iter().filter(|(name, _)| is_weight(name)) {
@@ -41,7 +53,7 @@ pub(crate) fn sd15() -> Outcome<PathBuf> {
         let entry = json!({ "dtype": "F16", "shape": shape, "data_offsets": [start, end] });
         header.insert(name, entry);
     }
-    let mut file = tempfile::NamedTempFile::new_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
     let mut writer = BufWriter::new(file.as_file_mut());
     let mut header = Value::Object(header).to_string();
     header.extend(std::iter::repeat_n(

@@ -3,10 +3,13 @@
 #![allow(dead_code, reason = "no bench needs all of it")]
 
 pub(crate) mod checkpoint;
+mod peaks;
 
 use aquatint::bench::Replay;
 use aquatint::{AdapterInfo, Device, DeviceOptions, Error, Precision};
+use peaks::Peaks;
 use serde_json::{Value, json};
+use std::cell::OnceCell;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::PathBuf;
@@ -18,6 +21,7 @@ Arguments, after `cargo bench --bench NAME --`:
   --quick           small sizes and few samples: all benches in under a minute on two cores
   --json FILE       append one line of JSON for every line of figures
   --device NAME     an adapter's index, or part of its name; else the best one
+  --side PX         side of the pictures of full-size models: in place of 256, 512 or 1024
   --precision TYPE  how activations are stored: auto, f32 or f16; auto is f32 on software devices
   FILTER            only lines whose name or size contains this";
 
@@ -41,6 +45,7 @@ pub(crate) struct Bench {
     pub(crate) start: Instant,
     /// The device that it runs on.
     pub(crate) device: Device,
+    peaks: OnceCell<Peaks>,
 }
 
 #[derive(Default)]
@@ -48,6 +53,7 @@ struct Args {
     quick: bool,
     json: Option<PathBuf>,
     device: Option<String>,
+    side_px: Option<usize>,
     precision: Precision,
     filter: Option<String>,
 }
@@ -60,6 +66,15 @@ pub(crate) struct Subject<'a> {
     pub(crate) size: &'a str,
     /// How activations are stored, then how weights are.
     pub(crate) dtype: &'a str,
+}
+
+/// What is done in a time.
+#[derive(Clone, Copy)]
+pub(crate) struct Work {
+    /// Floating-point operations, a multiply-add being two.
+    pub(crate) flops: f64,
+    /// Bytes that are moved, each operand once.
+    pub(crate) bytes: f64,
 }
 
 /// How long one replay takes.
@@ -110,6 +125,7 @@ pub(crate) fn main(name: &'static str, bench: impl FnOnce(&Bench) -> Outcome) ->
                 args,
                 start,
                 device,
+                peaks: OnceCell::new(),
             })
         }
     };
@@ -132,6 +148,10 @@ impl Args {
                 "--quick" => args.quick = true,
                 "--json" => args.json = Some(value()?.into()),
                 "--device" => args.device = Some(value()?),
+                "--side" => {
+                    let side = value()?.parse();
+                    args.side_px = Some(side.map_err(|error| format!("--side: {error}"))?);
+                }
                 "--precision" => {
                     args.precision = serde_json::from_value(Value::String(value()?))
                         .map_err(|error| format!("--precision: {error}"))?;
@@ -153,6 +173,25 @@ impl Bench {
     /// How activations are to be stored.
     pub(crate) fn precision(&self) -> Precision {
         self.args.precision
+    }
+
+    /// The models to time with, each with its name and the side of its pictures in pixels: the demo
+    /// model, and unless it shall be quick, those that the device has the strength for.
+    pub(crate) fn models(
+        &self,
+        demo_side_px: usize,
+    ) -> Outcome<Vec<(PathBuf, &'static str, usize)>> {
+        let mut models = vec![(checkpoint::DEMO.into(), "demo", demo_side_px)];
+        let side_px = |usual| self.args.side_px.unwrap_or(usual);
+        match (self.is_quick(), self.device.info().software) {
+            (true, _) => (),
+            (false, true) => models.push((checkpoint::sd15()?, "SD 1.5", side_px(256))),
+            (false, false) => models.extend([
+                (checkpoint::sd15()?, "SD 1.5", side_px(512)),
+                (checkpoint::sdxl()?, "SDXL", side_px(1024)),
+            ]),
+        }
+        Ok(models)
     }
 
     /// How activations are stored, then how weights are.
@@ -200,9 +239,40 @@ impl Bench {
             }
             Ok(replay.wait()?)
         })?;
-        let giga = |count: u64| count as f64 / 1e9;
         let step = replay.report().step;
-        let (flops, bytes) = (giga(step.flops), giga(step.bytes));
+        let work = Work {
+            flops: step.flops as f64,
+            bytes: step.bytes as f64,
+        };
+        let dtype = &format!("{}/f16", replay.dtype());
+        self.rate(&Subject { name, size, dtype }, &timing, work)
+    }
+
+    /// Reports a time with the work that was done in it, and what share that is of what the device
+    /// can do.
+    pub(crate) fn rate(&self, subject: &Subject, timing: &Timing, work: Work) -> Outcome {
+        let peaks = self.peaks()?;
+        let mut figures = self.rates(timing, work);
+        let seconds = self.busy(timing);
+        let shares = [
+            ("of peak", work.flops / seconds / peaks.flops_per_second),
+            ("of copy", work.bytes / seconds / peaks.bytes_per_second),
+        ];
+        let at = figures.len() - 1;
+        figures.splice(at..at, shares.into_iter().filter(|(_, share)| *share > 0.0));
+        self.report(subject, &figures)
+    }
+
+    /// The seconds that shares are of: where the device is a processor that others use as well, those
+    /// that this program had it for.
+    fn busy(&self, timing: &Timing) -> f64 {
+        let cpu = timing.cpu.filter(|_| self.device.info().software);
+        cpu.unwrap_or(timing.wall).as_secs_f64()
+    }
+
+    /// A time, work per second, and the number of samples.
+    fn rates(&self, timing: &Timing, work: Work) -> Vec<(&'static str, f64)> {
+        let (flops, bytes) = (work.flops / 1e9, work.bytes / 1e9);
         let seconds = timing.wall.as_secs_f64();
         let mut figures = vec![("ms", seconds * 1e3), ("GB/s", bytes / seconds)];
         if flops > 0.0 {
@@ -211,8 +281,7 @@ impl Bench {
             figures.extend(cpu.map(|cpu| ("GFLOP/CPU-s", flops / cpu.as_secs_f64())));
         }
         figures.push(("samples", f64::from(timing.samples)));
-        let dtype = &format!("{}/f16", replay.dtype());
-        self.report(&Subject { name, size, dtype }, &figures)
+        figures
     }
 
     /// Prints a line of figures, each with its unit, and appends it to the file of `--json`.

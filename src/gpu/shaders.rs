@@ -1,7 +1,7 @@
 //! The shaders' texts, and their assembly into modules.
 
 /// Every shader by name.
-pub(super) static SHADERS: [(&str, &str); 22] = [
+pub(super) static SHADERS: [(&str, &str); 23] = [
     ("activation", include_str!("../../shaders/activation.wgsl")),
     ("attention", include_str!("../../shaders/attention.wgsl")),
     (
@@ -20,6 +20,7 @@ pub(super) static SHADERS: [(&str, &str); 22] = [
         include_str!("../../shaders/count_nonfinite.wgsl"),
     ),
     ("embedding", include_str!("../../shaders/embedding.wgsl")),
+    ("fma_peak", include_str!("../../shaders/fma_peak.wgsl")),
     ("geglu", include_str!("../../shaders/geglu.wgsl")),
     ("group_norm", include_str!("../../shaders/group_norm.wgsl")),
     ("layer_norm", include_str!("../../shaders/layer_norm.wgsl")),

@@ -1,6 +1,8 @@
 //! Every operation at inputs that make its shader variants, for tests that look at all of them.
 
-use super::{Conv2dGeometry, Linear, Mask, Padding, RowField, STATE_SLOTS, TimestepEmbedding};
+use super::{
+    Conv2dGeometry, FmaPeak, Linear, Mask, Padding, RowField, STATE_SLOTS, TimestepEmbedding,
+};
 use crate::tensor::{DType, Layout, Param, Recorder, Shape, Tensor};
 
 /// The widths of the heads in the demo model, SD 1, SD 2 and their VAEs, and one that is odd.
@@ -43,6 +45,7 @@ fn elementwise(recorder: &Recorder, types: WeightTypes, channels: usize) {
         let (_sum, _product) = (x + other, x * other);
     }
     x.scale(0.5);
+    x.apply(FmaPeak { rounds: 1 }, &[]);
     x.upsample_nearest(4, 2);
 }
 

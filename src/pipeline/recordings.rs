@@ -229,7 +229,7 @@ impl Model {
     }
 
     /// One latent → one picture.
-    pub(super) fn vae_decoder_plan(
+    pub(crate) fn vae_decoder_plan(
         &self,
         latent: [usize; 2],
         compute: DType,
