@@ -53,7 +53,9 @@ pub use families::{BetaSchedule, Defaults, FamilyInfo, Purpose, SchedulerConfig,
 pub use gpu::{AdapterInfo, Device, DeviceOptions};
 #[cfg(feature = "pull")]
 pub use hub::{Hub, Pull, PullProgress, Pulled};
-pub use image::{Difference, Image, PARAMETERS_KEYWORD, Parameters, PngInfo, REQUEST_KEYWORD};
+pub use image::{
+    Difference, Image, PARAMETERS_KEYWORD, Parameters, PngInfo, REQUEST_KEYWORD, ResizeMode,
+};
 pub use library::{Library, LibraryFile, LibraryModel, ModelKind, Place, PlaceOrigin};
 pub use pipeline::{
     BatchNoise, LoadOptions, LoadProgress, MAX_BATCH_SIZE, MAX_SIDE_PX, Memory, Model, ModelReport,

@@ -8,13 +8,13 @@ use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
 
-/// Opens a plain file for reading; a folder, pipe or device is refused before it can block.
-pub(super) fn open(path: &Path) -> Result<BufReader<File>> {
+/// Opens a plain file of a kind for reading; a folder, pipe or device is refused before it can block.
+pub(super) fn open(path: &Path, kind: &str) -> Result<BufReader<File>> {
     let metadata = fs::metadata(path).map_err(|source| Error::io(path, source))?;
     if !metadata.is_file() {
         return Err(Error::bad_file(
             path,
-            "expected a PNG file, found something that is no plain file",
+            format!("expected a {kind}, found something that is no plain file"),
         ));
     }
     let file = File::open(path).map_err(|source| Error::io(path, source))?;

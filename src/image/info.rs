@@ -60,7 +60,7 @@ impl PngInfo {
     /// its pixels begin.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        Self::read(file::open(path)?, path)
+        Self::read(file::open(path, "PNG file")?, path)
     }
 
     /// As [`PngInfo::open`], from any source; `path` is for messages.
@@ -124,7 +124,7 @@ impl PngInfo {
 }
 
 /// What to say of a file that is no readable PNG.
-pub(super) fn not_a_png(path: &Path, failure: &dyn std::fmt::Display) -> Error {
+fn not_a_png(path: &Path, failure: &dyn std::fmt::Display) -> Error {
     Error::bad_file(path, format!("expected a PNG picture: {failure}"))
 }
 

@@ -1,4 +1,5 @@
-//! Pictures: RGBA8 in memory, PNG in files, and the text that travels inside them.
+//! Pictures: RGBA8 in memory, files of PNG, JPEG and WebP read, PNG written, and the text that
+//! travels inside them.
 
 mod compare;
 mod file;
@@ -6,6 +7,9 @@ mod info;
 mod infotext;
 mod metadata;
 mod png;
+mod profile;
+mod read;
+mod resize;
 #[cfg(test)]
 mod testing;
 
@@ -13,6 +17,7 @@ pub use compare::Difference;
 pub use info::PngInfo;
 pub(crate) use infotext::Infotext;
 pub use metadata::Parameters;
+pub use resize::ResizeMode;
 
 use std::path::Path;
 
@@ -32,6 +37,7 @@ pub struct Image {
     pixels: Vec<u8>,
     seed: Option<u64>,
     texts: Vec<(String, String)>,
+    warnings: Vec<String>,
 }
 
 impl Image {
@@ -57,6 +63,7 @@ impl Image {
             pixels,
             seed: None,
             texts: Vec::new(),
+            warnings: Vec::new(),
         })
     }
 
@@ -110,12 +117,24 @@ impl Image {
             .map(|(_, text)| text.as_str())
     }
 
-    /// Reads a PNG file of any colour type and depth; the first frame of an animated one.
+    /// Reads a PNG, JPEG or WebP file of any colour type and depth, turned upright as its EXIF says;
+    /// the first picture of an animated one.
     ///
-    /// Fails when the file cannot be read, is no PNG, is damaged, or holds more than 2²⁶ pixels.
+    /// Fails when the file cannot be read, is none of these, is damaged or cut, or holds more than
+    /// 2²⁶ pixels.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        png::decode(file::open(path)?, path)
+        read::open(path.as_ref())
+    }
+
+    /// As [`Image::open`], of a file's bytes; `name` is what messages call it.
+    pub fn from_bytes(bytes: &[u8], name: &str) -> Result<Self> {
+        read::decode(bytes, Path::new(name))
+    }
+
+    /// What the user should know of how the picture was read: that its file is animated, or has a
+    /// colour profile other than sRGB.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// Writes a new PNG file; one that exists already is left alone, and the call fails.

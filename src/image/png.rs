@@ -1,20 +1,9 @@
-//! PNG: reading any kind, writing 8-bit RGB or RGBA with texts.
-//!
-//! Reading trusts nothing: sizes are checked before memory is taken; texts are read as `info.rs`
-//! reads them.
+//! PNG: writing 8-bit RGB or RGBA with texts.
 
-use std::io::{BufRead, Seek};
-use std::path::Path;
-
-use ::image::{ImageFormat, ImageReader};
 use ::png::{BitDepth, ColorType, Encoder, EncodingError};
 
 use super::Image;
-use super::info::{PngInfo, not_a_png};
 use crate::error::{Error, Result};
-
-/// The most pixels that are read: 8192 × 8192, 256 MiB as RGBA8.
-const MAX_PIXELS: usize = 1 << 26;
 
 /// A picture as the bytes of a PNG file; RGB where every pixel is opaque.
 pub(super) fn encode(image: &Image) -> Result<Vec<u8>> {
@@ -49,34 +38,16 @@ fn write(image: &Image, bytes: &mut Vec<u8>) -> std::result::Result<(), Encoding
     }
 }
 
-/// Reads a picture; `path` is for messages.
-pub(super) fn decode(mut source: impl BufRead + Seek, path: &Path) -> Result<Image> {
-    let info = PngInfo::read(&mut source, path)?;
-    let (width, height) = (info.width(), info.height());
-    if width.saturating_mul(height) > MAX_PIXELS {
-        let reason = format!("{width}×{height} is more than the {MAX_PIXELS} pixels that are read");
-        return Err(Error::bad_file(path, reason));
-    }
-    source.rewind().map_err(|error| Error::io(path, error))?;
-    let picture = ImageReader::with_format(source, ImageFormat::Png)
-        .decode()
-        .map_err(|failure| not_a_png(path, &failure))?
-        .into_rgba8();
-    let mut image = Image::from_rgba(width, height, picture.into_raw())?;
-    image.texts = info.texts().to_vec();
-    Ok(image)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::io::Cursor;
+    use std::path::Path;
     use std::time::{Duration, Instant};
 
-    use super::super::testing::crc32;
+    use super::super::{read, testing::crc32};
     use super::*;
 
     fn decode_bytes(bytes: &[u8]) -> Result<Image> {
-        decode(Cursor::new(bytes), Path::new("test.png"))
+        read::decode(bytes, Path::new("test.png"))
     }
 
     /// A PNG of one pixel `[1, 2, 3]` in the given form, written by the `png` crate.
