@@ -54,7 +54,8 @@ pub use gpu::{AdapterInfo, Device, DeviceOptions};
 #[cfg(feature = "pull")]
 pub use hub::{Hub, Pull, PullProgress, Pulled};
 pub use image::{
-    Difference, Image, PARAMETERS_KEYWORD, Parameters, PngInfo, REQUEST_KEYWORD, ResizeMode,
+    Difference, Image, InputImage, PARAMETERS_KEYWORD, Parameters, PngInfo, REQUEST_KEYWORD,
+    ResizeMode,
 };
 pub use library::{Library, LibraryFile, LibraryModel, ModelKind, Place, PlaceOrigin};
 pub use pipeline::{

@@ -1,5 +1,7 @@
 use super::*;
-use crate::cli::values::bytes;
+use crate::cli::drawing::DrawArgs;
+use crate::cli::values::{Seed, Sigmas, bytes};
+use aquatint::sampling::{Prediction, SAMPLERS, SCHEDULES};
 
 fn generate(arguments: &[&str]) -> GenerateArgs {
     let argv = std::iter::once("aquatint").chain(arguments.iter().copied());
@@ -7,6 +9,10 @@ fn generate(arguments: &[&str]) -> GenerateArgs {
         Ok(Verb::Generate(args)) => *args,
         other => panic!("{arguments:?} were read as {other:?}"),
     }
+}
+
+fn drawn(arguments: &[&str]) -> DrawArgs {
+    generate(arguments).draw
 }
 
 fn refusal(arguments: &[&str]) -> String {
@@ -24,7 +30,7 @@ fn the_command_line_is_consistent() {
 #[test]
 fn a_prompt_alone_is_generate() {
     assert_eq!(generate(&["a cat"]).prompt, "a cat");
-    assert_eq!(generate(&["-W", "256", "a cat"]).size.width, Some(256));
+    assert_eq!(drawn(&["-W", "256", "a cat"]).size.width, Some(256));
     assert_eq!(generate(&["generate", "plan"]).prompt, "plan");
     assert_eq!(generate(&[""]).prompt, "");
     assert_eq!(generate(&["-q", "--", "-v"]).prompt, "-v");
@@ -72,7 +78,7 @@ fn verbs_are_not_prompts() {
 
 #[test]
 fn the_names_that_users_of_other_programs_know_are_taken() {
-    let args = generate(&[
+    let args = drawn(&[
         "--cfg-scale",
         "7",
         "--sampling-method",
@@ -88,11 +94,11 @@ fn the_names_that_users_of_other_programs_know_are_taken() {
 
 #[test]
 fn zero_is_a_seed_and_minus_one_draws() {
-    assert_eq!(generate(&["a"]).seed, Seed::Draw);
-    assert_eq!(generate(&["a", "-s", "-1"]).seed, Seed::Draw);
-    assert_eq!(generate(&["a", "-s", "0"]).seed, Seed::Fixed(0));
+    assert_eq!(drawn(&["a"]).seed, Seed::Draw);
+    assert_eq!(drawn(&["a", "-s", "-1"]).seed, Seed::Draw);
+    assert_eq!(drawn(&["a", "-s", "0"]).seed, Seed::Fixed(0));
     assert_eq!(
-        generate(&["a", "-s", "18446744073709551615"]).seed,
+        drawn(&["a", "-s", "18446744073709551615"]).seed,
         Seed::Fixed(u64::MAX)
     );
 }
@@ -144,7 +150,7 @@ fn help_names_every_sampler_and_schedule() {
 #[test]
 fn own_sigmas_are_read_with_spaces_and_brackets_or_without() {
     for typed in ["14.6,3.9,0", "14.6, 3.9, 0.0", "[14.6, 3.9, 0]"] {
-        let args = generate(&["a cat", "--sigmas", typed]);
+        let args = drawn(&["a cat", "--sigmas", typed]);
         assert_eq!(args.sigmas, Some(Sigmas(vec![14.6, 3.9, 0.0])));
     }
     let both = ["a cat", "--sigmas", "14.6,0", "--schedule", "karras"];
@@ -154,7 +160,7 @@ fn own_sigmas_are_read_with_spaces_and_brackets_or_without() {
 #[test]
 fn predictions_are_read_by_the_names_of_other_programs() {
     for (typed, prediction) in [("eps", Prediction::Epsilon), ("v", Prediction::V)] {
-        let args = generate(&["a cat", "--prediction", typed]);
+        let args = drawn(&["a cat", "--prediction", typed]);
         assert_eq!(args.prediction, Some(prediction));
     }
 }

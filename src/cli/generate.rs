@@ -4,20 +4,35 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use aquatint::{AdapterInfo, Image, Memory, Model, Pipeline, Request, Residence, Trace};
+use clap::Args;
 use serde::Serialize;
 
-use super::args::GenerateArgs;
+use super::drawing::DrawArgs;
 use super::failure::Outcome;
 use super::interrupt::Interrupt;
 use super::output::{self, Facts};
 use super::progress::Progress;
-use super::values::Seed;
 use super::{print, print_json};
 
-/// Loads the model, draws, and writes the files.
+/// The arguments of `generate`.
+#[derive(Debug, Args)]
+pub(super) struct GenerateArgs {
+    /// What to draw; put it in quotes
+    #[arg(value_name = "PROMPT")]
+    pub(super) prompt: String,
+
+    #[command(flatten)]
+    pub(super) draw: DrawArgs,
+}
+
+/// Draws from the prompt alone.
 pub(super) fn run(args: &GenerateArgs) -> Outcome {
+    fulfil(&args.draw, args.draw.request(&args.prompt))
+}
+
+/// Loads the model, draws what is asked for, and writes the files.
+pub(super) fn fulfil(args: &DrawArgs, request: Request) -> Outcome {
     let started = Instant::now();
-    let request = typed_request(args);
     request.check()?;
     args.output.check()?;
     if let Some(path) = &args.trace {
@@ -90,43 +105,6 @@ fn warn_of_leftovers(model: &Model, progress: &Progress) {
             "warning: not used: {count} of the model's tensors, such as {first}"
         ));
     }
-}
-
-/// What was typed, as a request; everything else is left to the model's family.
-fn typed_request(args: &GenerateArgs) -> Request {
-    let mut request = Request::new(&args.prompt);
-    request.negative_prompt = args.negative_prompt.clone();
-    request.prompt_2 = args.prompt_2.clone();
-    request.negative_prompt_2 = args.negative_prompt_2.clone();
-    request.prompt_style = args.prompt_style.map(Into::into);
-    request.width = args.size.width;
-    request.height = args.size.height;
-    request.batch_size = args.size.batch_size;
-    request.precision = args.size.precision.into();
-    request.steps = args.steps;
-    request.guidance_scale = args.guidance_scale;
-    request.sampler = args.sampler.clone();
-    request.schedule = args.schedule.clone();
-    request.sigmas = args.sigmas.as_ref().map(|sigmas| sigmas.0.clone());
-    request.sigma_rules = args.sigma_rules.map(Into::into);
-    request.eta = args.eta;
-    request.clip_skip = args.clip_skip;
-    request.guidance_rescale = args.guidance_rescale;
-    request.guidance_start = args.guidance_start;
-    request.guidance_end = args.guidance_end;
-    request.refiner_start = args.refiner_start;
-    request.original_size = args.original_size;
-    request.crop = args.crop;
-    request.target_size = args.target_size;
-    request.noise_path = args.noise_path.map(Into::into);
-    request.prediction = args.prediction;
-    request.seed = match args.seed {
-        Seed::Draw => None,
-        Seed::Fixed(seed) => Some(seed),
-    };
-    request.preset = args.preset;
-    request.noise = args.noise.clone();
-    request
 }
 
 /// The resolved settings in one line, so that a picture can be made again.
@@ -215,12 +193,7 @@ struct Saved {
     height: usize,
 }
 
-fn save(
-    args: &GenerateArgs,
-    images: &[Image],
-    request: &Request,
-    model: &str,
-) -> Outcome<Vec<Saved>> {
+fn save(args: &DrawArgs, images: &[Image], request: &Request, model: &str) -> Outcome<Vec<Saved>> {
     let mut paths = Vec::with_capacity(images.len());
     let mut saved = Vec::with_capacity(images.len());
     for (index, image) in images.iter().enumerate() {
@@ -276,7 +249,7 @@ struct Timings {
 
 impl Report<'_> {
     /// Prints the files' names, or all of it as JSON.
-    fn show(&self, args: &GenerateArgs, progress: &Progress) -> Outcome {
+    fn show(&self, args: &DrawArgs, progress: &Progress) -> Outcome {
         let timings = &self.timings;
         progress.detail(format_args!(
             "load {:.0} ms · steps {:.0} ms · decode {:.0} ms · save {:.0} ms",

@@ -5,6 +5,8 @@
 mod args;
 mod device;
 mod devices;
+mod drawing;
+mod edit;
 mod failure;
 mod families;
 mod generate;
@@ -21,6 +23,7 @@ mod progress;
 mod pull;
 mod replay;
 mod samplers;
+mod transform;
 mod values;
 
 use std::ffi::OsString;
@@ -35,6 +38,8 @@ use failure::{Failure, Outcome};
 pub(crate) fn run(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     let outcome = match args::parse(argv) {
         Ok(Verb::Generate(args)) => generate::run(&args),
+        Ok(Verb::Transform(args)) => transform::run(&args),
+        Ok(Verb::Edit(args)) => edit::run(&args),
         Ok(Verb::Devices(args)) => devices::run(&args),
         Ok(Verb::Inspect(args)) => inspect::run(&args),
         Ok(Verb::Replay(args)) => replay::run(&args),

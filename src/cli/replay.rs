@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use aquatint::{
-    AdapterInfo, Difference, Error, Image, Library, Model, Noise, PngInfo, Program, Recipe, Request,
+    AdapterInfo, Difference, Error, Image, InputImage, Library, Model, Noise, PngInfo, Program,
+    Recipe, Request,
 };
 use clap::Args;
 use serde::Serialize;
@@ -47,6 +48,12 @@ pub(super) struct ReplayArgs {
 
     #[command(flatten)]
     refiner: RefinerArgs,
+
+    /// A picture that this one was made from, where it was; give the mask in the same way
+    ///
+    /// Pictures name what they were made from and do not carry it. It is known again by its pixels.
+    #[arg(long = "image", value_name = "IMAGE")]
+    images: Vec<PathBuf>,
 
     /// How numbers are stored on the device [default: as the picture says]
     #[arg(long, value_name = "TYPE", value_enum)]
@@ -134,6 +141,24 @@ fn request(recipe: &Recipe, args: &ReplayArgs) -> Outcome<Request> {
             args.picture.display()
         )));
     }
+    let given: Result<Vec<_>, Error> = args.images.iter().map(InputImage::open).collect();
+    let given = given?;
+    let lacking = |named: &&(&str, &InputImage)| {
+        let mut same = given.iter().map(InputImage::sha256);
+        !same.any(|digits| digits == named.1.sha256())
+    };
+    if let Some((what, image)) = recipe.request.task.images().iter().find(lacking) {
+        let among = match given.as_slice() {
+            [] => String::new(),
+            given => format!("; among {} given is none of its pixels", given.len()),
+        };
+        return Err(Failure::Usage(format!(
+            "{what}: {} was made from {image}, which it does not carry; give that file with --image \
+             FILE{among}",
+            args.picture.display()
+        )));
+    }
+    request.task = request.task.with_images(&given)?;
     if let Some(precision) = args.precision {
         request.precision = precision.into();
     }

@@ -1,7 +1,7 @@
 //! The values that flags take.
 
 use aquatint::sampling::{NoisePath, Prediction, SigmaRules};
-use aquatint::{Error, Noise, Precision, Preset, PromptStyle};
+use aquatint::{Error, Noise, Precision, Preset, PromptStyle, ResizeMode};
 use clap::ValueEnum;
 
 /// How much is said on the way, least first.
@@ -39,6 +39,28 @@ impl From<PrecisionArg> for Precision {
             PrecisionArg::Auto => Self::Auto,
             PrecisionArg::F32 => Self::F32,
             PrecisionArg::F16 => Self::F16,
+        }
+    }
+}
+
+/// What `--resize-mode` says.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(super) enum ResizeModeArg {
+    /// Each side on its own
+    #[default]
+    Stretch,
+    /// Fill the size and cut off what goes beyond
+    Crop,
+    /// Fit into the size and draw the border on
+    Pad,
+}
+
+impl From<ResizeModeArg> for ResizeMode {
+    fn from(typed: ResizeModeArg) -> Self {
+        match typed {
+            ResizeModeArg::Stretch => Self::Stretch,
+            ResizeModeArg::Crop => Self::Crop,
+            ResizeModeArg::Pad => Self::Pad,
         }
     }
 }

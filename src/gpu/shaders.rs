@@ -1,7 +1,7 @@
 //! The shaders' texts, and their assembly into modules.
 
 /// Every shader by name.
-pub(super) static SHADERS: [(&str, &str); 23] = [
+pub(super) static SHADERS: [(&str, &str); 24] = [
     ("activation", include_str!("../../shaders/activation.wgsl")),
     ("attention", include_str!("../../shaders/attention.wgsl")),
     (
@@ -23,6 +23,7 @@ pub(super) static SHADERS: [(&str, &str); 23] = [
     ("fma_peak", include_str!("../../shaders/fma_peak.wgsl")),
     ("geglu", include_str!("../../shaders/geglu.wgsl")),
     ("group_norm", include_str!("../../shaders/group_norm.wgsl")),
+    ("keep_known", include_str!("../../shaders/keep_known.wgsl")),
     ("layer_norm", include_str!("../../shaders/layer_norm.wgsl")),
     ("linear", include_str!("../../shaders/linear.wgsl")),
     (

@@ -36,6 +36,10 @@ pub struct Parameters<'a> {
     pub model: &'a str,
     /// Parts that were not the model's own, and the names of their files: `VAE`, as A1111 has it.
     pub parts: &'a [(&'a str, String)],
+    /// How much of a picture that it was made from could change, where it was.
+    pub strength: Option<f64>,
+    /// How strongly a picture was kept that was edited by instruction.
+    pub image_guidance_scale: Option<f64>,
     /// The name of the model that did the last steps, and after which share of the noise.
     pub refiner: Option<(&'a str, f64)>,
 }
@@ -70,6 +74,12 @@ impl fmt::Display for Parameters<'_> {
                 "Refiner: {}, Refiner switch at: {start}, ",
                 quoted(refiner)
             )?;
+        }
+        if let Some(strength) = self.strength {
+            write!(f, "Denoising strength: {strength}, ")?;
+        }
+        if let Some(scale) = self.image_guidance_scale {
+            write!(f, "Image CFG scale: {scale}, ")?;
         }
         if let Some(layer) = self.clip_skip {
             write!(f, "Clip skip: {layer}, ")?;
@@ -131,6 +141,8 @@ mod tests {
         height: 96,
         model: "tiny-emoji-sd",
         parts: &[],
+        strength: None,
+        image_guidance_scale: None,
         refiner: None,
     };
 

@@ -5,6 +5,7 @@ mod compare;
 mod file;
 mod info;
 mod infotext;
+mod input;
 mod metadata;
 mod png;
 mod profile;
@@ -16,6 +17,7 @@ mod testing;
 pub use compare::Difference;
 pub use info::PngInfo;
 pub(crate) use infotext::Infotext;
+pub use input::InputImage;
 pub use metadata::Parameters;
 pub use resize::ResizeMode;
 
@@ -102,6 +104,19 @@ impl Image {
     /// The pixels, without a copy.
     pub fn into_pixels(self) -> Vec<u8> {
         self.pixels
+    }
+
+    /// The picture over white, as A1111 has it, in the networks' range: `[height, width, 3]`, −1 to 1.
+    pub(crate) fn to_unit_range(&self) -> Vec<f32> {
+        let (pixels, _) = self.pixels.as_chunks::<4>();
+        let values = pixels.iter().flat_map(|&[red, green, blue, alpha]| {
+            let white = u32::from(u8::MAX - alpha);
+            [red, green, blue].map(|value| {
+                let over = (u32::from(value) * u32::from(alpha) + 255 * white + 127) / 255;
+                over as f32 / 127.5 - 1.0
+            })
+        });
+        values.collect()
     }
 
     /// The seed that makes this picture again, where it was made here.

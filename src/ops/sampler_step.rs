@@ -50,6 +50,9 @@ pub(crate) enum RowField {
     Guidance = 20,
     /// How much of the conditional prediction's spread is restored after guidance.
     Rescale = 28,
+    /// What becomes of a known latent: its factor, that of its noise, and the value of the mask below
+    /// which it is put back.
+    Known = 29,
 }
 
 /// The most branches that a row can weigh: an unconditional one and eight others.
@@ -59,7 +62,7 @@ const _: () = assert!(RowField::Guidance as usize + MAX_BRANCHES - 1 == RowField
 
 impl RowField {
     /// The length of a row.
-    pub(crate) const COUNT: usize = Self::Rescale as usize + 1;
+    pub(crate) const COUNT: usize = Self::Known as usize + 3;
 
     /// The field's place in a row.
     pub(crate) fn index(self) -> u32 {

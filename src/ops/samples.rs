@@ -102,6 +102,8 @@ fn sampling(recorder: &Recorder, channels: usize) {
         state.sampler_step(output, noise, row);
     }
     activations(recorder, [2, 3, 3, channels]).rescale_guidance(row);
+    let mask = recorder.input("mask", [1, 3, 3, 1], DType::F32);
+    state.keep_known(noise, noise, mask, row);
 }
 
 /// What stands at the ends of plans: embedded timesteps, changes of type, pictures, checks.

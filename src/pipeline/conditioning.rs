@@ -61,10 +61,21 @@ impl Conditioning {
         self.of_branches(row, |encoded| &encoded.pooled)
     }
 
-    /// The weights of the branches after the first, times a guidance scale.
+    /// The weights of the branches after the first at a guidance scale.
     pub(super) fn guidance(&self, scale: f64) -> impl Iterator<Item = f64> {
         let followed = self.branches.iter().skip(1);
-        followed.map(move |branch| scale * branch.weight)
+        followed.map(move |branch| scale * branch.weight + branch.offset)
+    }
+
+    /// What all branches are told beside the latents, of what those are that see a picture:
+    /// `[N, h, w, C']` → `[branches·N, h, w, C']`, zeros for the others.
+    pub(super) fn beside(&self, seen: &[f32]) -> Vec<f32> {
+        let branches = self.branches.iter();
+        let told = branches.flat_map(|branch| match branch.sees_picture {
+            true => seen.to_vec(),
+            false => vec![0.0; seen.len()],
+        });
+        told.collect()
     }
 
     fn of_branches(&self, row: usize, part: fn(&Encoded) -> &Vec<f32>) -> Vec<f32> {

@@ -7,6 +7,7 @@ use super::plans::{Lease, Part, Placement, Stage};
 use super::prompts::Prompts;
 use super::recordings::{StepShape, TextShape, ends};
 use super::request::Request;
+use super::tasks::First;
 use super::trace::Trace;
 use crate::error::Result;
 use crate::ops::{MAX_BRANCHES, RowField};
@@ -41,6 +42,8 @@ pub(super) struct Denoiser {
     conditioning: Conditioning,
     /// The guidance scale as networks are told it, if this one is: 0 is none.
     told_guidance: Option<f32>,
+    /// What it is told beside the latents, `[branches·N, h, w, C']`; or nothing.
+    beside: Vec<f32>,
     step: Lease,
 }
 
@@ -113,6 +116,7 @@ impl Reserved {
         let told_guidance = (request.guidance_scale.unwrap_or(1.0) - 1.0) as f32;
         Ok(Denoiser {
             told_guidance: model.unet.embeds_guidance().then_some(told_guidance),
+            beside: Vec::new(),
             request,
             shape,
             conditioning,
@@ -122,6 +126,11 @@ impl Reserved {
 }
 
 impl Denoiser {
+    /// Keeps what a run starts from as far as the network is told it at every step.
+    pub(super) fn give(&mut self, first: &First) {
+        self.beside = self.conditioning.beside(&first.beside);
+    }
+
     /// Begins its turn at a row, with a state.
     ///
     /// # Errors
@@ -212,6 +221,9 @@ impl Denoiser {
         self.write_prompts(row)?;
         if !self.conditioning.time_ids.is_empty() {
             runner.write(ends::TIME_IDS, &self.conditioning.time_ids)?;
+        }
+        if !self.beside.is_empty() {
+            runner.write(ends::BESIDE, &self.beside)?;
         }
         if let Some(scale) = self.told_guidance {
             let scales = vec![scale; self.conditioning.evaluations()];

@@ -8,6 +8,7 @@ use super::refiner::{self, Planned};
 use super::request::{Precision, Request};
 use super::residence::LoadOptions;
 use super::run::Run;
+use super::tasks::Task;
 use super::trace::Trace;
 use crate::error::{Error, Result};
 use crate::families::Defaults;
@@ -189,7 +190,8 @@ impl Pipeline {
     /// A request checked and filled in, how its parts are on the device, and what that takes: all
     /// that is known before a run.
     fn prepare(&self, request: &Request) -> Result<(Request, Placement, Memory)> {
-        let mut request = request.resolved(self.defaults())?;
+        request.check()?;
+        let mut request = self.model().sized(request).resolved(self.defaults())?;
         match (self.refiner(), request.refiner_start) {
             (Some(_), None) => request.refiner_start = Some(refiner::DEFAULT_START),
             (None, Some(start)) => {
@@ -201,9 +203,17 @@ impl Pipeline {
         }
         for pipeline in [self].into_iter().chain(self.refiner()) {
             let model = pipeline.model();
-            model.check_purpose()?;
             model.check_clip_skip(&request)?;
             model.latent_size(request.width(), request.height())?;
+        }
+        request.task.check_purpose(self.model())?;
+        if let Some(refiner) = self.refiner() {
+            request.task.check_refinable()?;
+            Task::TextToImage.check_purpose(refiner.model())?;
+        }
+        for (_, image) in request.task.images() {
+            image.image()?;
+            self.model().require_encoder()?;
         }
         request.to_json()?;
         let (placement, memory) = self.fit(&request)?;
@@ -241,7 +251,10 @@ impl Pipeline {
         let Some(hand_over) = &planned.hand_over else {
             return Ok(own);
         };
-        let request = hand_over.refiner.as_refiner(request);
+        let request = Request {
+            task: Task::TextToImage, // pictures are encoded by the model
+            ..hand_over.refiner.as_refiner(request)
+        };
         let refiner = hand_over.refiner.model();
         Ok(own.refined_by(refiner.memory(&request, &planned.table, compute, &caps)?))
     }

@@ -10,6 +10,11 @@ pub(super) struct LatentShape {
 }
 
 impl LatentShape {
+    /// The shape of one of the pictures.
+    pub(super) fn one(&self) -> Self {
+        Self { batch: 1, ..*self }
+    }
+
     /// Elements of one picture.
     pub(super) fn picture_len(&self) -> usize {
         self.chw.iter().product()

@@ -55,7 +55,7 @@ pub struct Memory {
 /// What one part of a model takes while it is on the device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PartMemory {
-    /// `text_encoder`, `unet` or `vae_decoder`, a refiner's with `refiner.` before it.
+    /// `text_encoder`, `vae_encoder`, `unet` or `vae_decoder`, a refiner's with `refiner.` before it.
     pub name: String,
     /// The weights, as stored.
     pub weight_bytes: u64,
@@ -221,7 +221,11 @@ impl Model {
         let prompts = Prompts::read(self, request, table)?;
         let shape = StepShape::of(self, request, &prompts)?;
         let texts = TextShape::of(request, &prompts);
-        let plans = self.plans(shape, texts, compute, caps)?;
+        let mut plans = Vec::from(self.plans(shape, texts, compute, caps)?);
+        if !request.task.images().is_empty() {
+            let encoder = self.vae_encoder_plan(shape.latent, compute, caps)?;
+            plans.insert(1, ("vae_encoder", encoder));
+        }
         let parts = plans.iter().map(|(name, plan)| {
             let report = plan.report();
             PartMemory {

@@ -4,7 +4,7 @@ use super::recipe::PART_LABELS;
 use super::request::Request;
 use super::text_encoder::TextEncoder;
 use crate::error::{Error, Result};
-use crate::families::{self, Defaults, ModelConfig, Purpose};
+use crate::families::{self, Defaults, ModelConfig};
 use crate::networks::{ClipTextEncoder, Unet, VaeDecoder, VaeEncoder};
 use crate::sampling::{self, Table};
 use crate::weights::{ModelFiles, Weights, scaled_weight};
@@ -216,21 +216,6 @@ impl Model {
         named.collect()
     }
 
-    /// Whether the UNet takes what text to image has to give it.
-    ///
-    /// # Errors
-    /// [`Error::Unsupported`] for a checkpoint that was trained for another use.
-    pub(super) fn check_purpose(&self) -> Result<()> {
-        match self.config.purpose {
-            Purpose::TextToImage => Ok(()),
-            other => Err(Error::Unsupported(format!(
-                "{} {other}, and pictures from text are all that can be asked for so far; use a \
-                 plain checkpoint",
-                self.weights.path_of("unet").display()
-            ))),
-        }
-    }
-
     /// The VAE's encoder.
     ///
     /// # Errors
@@ -283,6 +268,7 @@ impl Model {
         let options = sampling::Options {
             steps_offset: scheduler.steps_offset,
             stretch,
+            strength: request.task.strength(),
             eta: request.eta,
             sigmas: request.sigmas.clone(),
             rules: request.sigma_rules.unwrap_or_default(),

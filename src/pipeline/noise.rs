@@ -7,7 +7,7 @@ use crate::sampling::{NoiseGenerator, NoiseSource};
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How the pictures of a batch come to their noise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -136,6 +136,17 @@ impl Drawn {
         draw(&mut self.generators, &self.sharing, shape)
     }
 
+    /// The next unit normal that a picture's latents are drawn from, `[N, C, h, w]`. A generator for the
+    /// whole batch draws one for all, as diffusers encodes a picture once.
+    fn encoder(&mut self, shape: LatentShape) -> Vec<f32> {
+        match self.generators.as_mut_slice() {
+            [one] if self.sharing.pictures > 1 => {
+                one.normal(shape.picture_len()).repeat(shape.batch)
+            }
+            _ => self.initial(shape),
+        }
+    }
+
     /// The next unit normal of the steps' generators, `[N, C, h, w]`.
     fn next(&mut self, shape: LatentShape) -> Vec<f32> {
         let generators = self.anew.as_mut().unwrap_or(&mut self.generators);
@@ -156,6 +167,9 @@ fn draw(generators: &mut [NoiseGenerator], sharing: &Sharing, shape: LatentShape
 pub(super) struct Recorded {
     initial: Vec<f32>,
     following: std::vec::IntoIter<Vec<f32>>,
+    /// What pictures' latents were drawn from.
+    encoder: std::vec::IntoIter<Vec<f32>>,
+    path: PathBuf,
 }
 
 impl RunNoise {
@@ -179,6 +193,18 @@ impl RunNoise {
         match self {
             Self::Drawn(drawn) => drawn.initial(shape),
             Self::Recorded(recorded) => std::mem::take(&mut recorded.initial),
+        }
+    }
+
+    /// The unit normal that pictures' latents are drawn from, `[N, C, h, w]`: the generators' next
+    /// before the first latent's.
+    ///
+    /// # Errors
+    /// [`Error::BadFile`] of recorded noise that has none.
+    pub(super) fn encoder(&mut self, shape: LatentShape) -> Result<Vec<f32>> {
+        match self {
+            Self::Drawn(drawn) => Ok(drawn.encoder(shape)),
+            Self::Recorded(recorded) => recorded.encoder(),
         }
     }
 
@@ -216,9 +242,22 @@ impl Recorded {
         let following: Result<Vec<_>> = (0..count)
             .map(|i| tensor(&format!("noise.{i:03}")))
             .collect();
+        let names = (0..).map(|i| format!("encoder_noise.{i:03}"));
+        let encoder = names.take_while(|name| tensors.tensor(name).is_ok());
+        let encoder: Result<Vec<_>> = encoder.map(|name| tensor(&name)).collect();
         Ok(Self {
             initial: tensor("latents_init")?,
             following: following?.into_iter(),
+            encoder: encoder?.into_iter(),
+            path: path.to_owned(),
+        })
+    }
+
+    fn encoder(&mut self) -> Result<Vec<f32>> {
+        self.encoder.next().ok_or_else(|| {
+            let reason = "lacks the noise that the picture's latent is drawn from, tensors \
+                          encoder_noise.000 and so on; record one with the same settings";
+            Error::bad_file(&self.path, reason)
         })
     }
 }

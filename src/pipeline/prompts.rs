@@ -76,8 +76,12 @@ pub(super) struct Read {
 #[derive(Clone, Debug)]
 pub(super) struct Branch {
     pub(super) role: Role,
-    /// How far it leads away from the first branch, times the guidance scale.
+    /// How far it leads away from the first branch: times the guidance scale,
     pub(super) weight: f64,
+    /// and besides.
+    pub(super) offset: f64,
+    /// Whether the network sees the task's picture, where it sees one at all.
+    pub(super) sees_picture: bool,
     /// For each row of the table, which of the texts it is.
     pub(super) texts: Vec<usize>,
 }
@@ -190,6 +194,8 @@ impl Prompts {
 struct Told {
     role: Role,
     weight: f64,
+    offset: f64,
+    sees_picture: bool,
     /// One for each text encoder.
     edits: Vec<Edits>,
 }
@@ -213,6 +219,8 @@ fn told(model: &Model, request: &Request) -> Result<Vec<Told>> {
         Told {
             role,
             weight,
+            offset: 0.0,
+            sees_picture: true,
             edits: edits.collect(),
         }
     };
@@ -224,15 +232,41 @@ fn told(model: &Model, request: &Request) -> Result<Vec<Told>> {
     }
     let is_as_is =
         request.guidance_scale == Some(1.0) && joined.iter().map(|part| part.weight).eq([1.0]);
-    let negative = (!is_taught && !is_as_is).then(|| {
+    let negative = || {
         let second = request.negative_prompt_2.as_ref();
         told(Role::Negative, 0.0, &request.negative_prompt, second)
-    });
+    };
+    let away = match request.task.image_guidance_scale() {
+        None if is_taught || is_as_is => Vec::new(),
+        None => vec![negative()],
+        Some(scale) if scale == 1.0 && is_as_is => Vec::new(),
+        // u + s_picture (i − u) + s (c − i), with c − i = (c − u) − (i − u)
+        Some(scale) => {
+            let blind = Told {
+                sees_picture: false,
+                ..negative()
+            };
+            let seeing = Told {
+                weight: -joined.iter().map(|part| part.weight).sum::<f64>(),
+                offset: scale,
+                ..negative()
+            };
+            vec![blind, seeing]
+        }
+    };
+    if away.len() + joined.len() > MAX_BRANCHES {
+        let most = MAX_BRANCHES - away.len();
+        let reason = format!(
+            "joins {} prompts by AND, at most {most} are possible",
+            joined.len()
+        );
+        return Err(Error::request("prompt", reason));
+    }
     let second = request.prompt_2.as_ref();
     let followed = joined
         .iter()
         .map(|part| told(Role::Prompt, part.weight, &part.text, second));
-    Ok(negative.into_iter().chain(followed).collect())
+    Ok(away.into_iter().chain(followed).collect())
 }
 
 /// The prompts that are followed side by side.
@@ -310,6 +344,8 @@ impl Reader<'_> {
         Ok(Branch {
             role: told.role,
             weight: told.weight,
+            offset: told.offset,
+            sees_picture: told.sees_picture,
             texts,
         })
     }

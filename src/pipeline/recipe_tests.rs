@@ -186,6 +186,8 @@ fn what_is_written_here_is_read_back_whole() {
         height: 96,
         model: "odd, \"name\": x",
         parts: &[("VAE", "my, vae.safetensors".to_owned())],
+        strength: None,
+        image_guidance_scale: None,
         refiner: Some(("a refiner", 0.75)),
     }
     .to_string();
@@ -228,6 +230,8 @@ fn every_sampler_and_schedule_is_known_by_the_name_that_is_written() {
                 height: 8,
                 model: "m",
                 parts: &[],
+                strength: None,
+                image_guidance_scale: None,
                 refiner: None,
             };
             let request = a1111(&parameters.to_string()).request;

@@ -96,8 +96,17 @@ impl Pipeline {
     /// without a step.
     pub(super) fn planned(&self, request: &Request) -> Result<Planned<'_>> {
         let Some((refiner, start)) = self.refiner().zip(request.refiner_start) else {
+            let table = self.model().table(request, [0.0, 1.0])?;
+            if table.rows.is_empty() {
+                let reason = format!(
+                    "{} leaves none of the {} steps; use more of either",
+                    request.task.strength(),
+                    request.steps.unwrap_or_default()
+                );
+                return Err(Error::request("strength", reason));
+            }
             return Ok(Planned {
-                table: self.model().table(request, [0.0, 1.0])?,
+                table,
                 hand_over: None,
             });
         };

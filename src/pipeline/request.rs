@@ -2,9 +2,11 @@
 
 use super::noise::{BatchNoise, StepNoise};
 use super::preset::Preset;
+use super::tasks::Task;
 use crate::error::{Error, Result};
 use crate::families::Defaults;
 use crate::gpu::Device;
+use crate::image::ResizeMode;
 use crate::sampling::{self, Choice, NoisePath, Prediction, SigmaRules};
 use crate::tensor::DType;
 use crate::text::{MAX_PROMPT_BYTES, PromptStyle};
@@ -19,16 +21,6 @@ pub const MAX_SIDE_PX: usize = 8192;
 pub const MAX_BATCH_SIZE: usize = 64;
 /// The largest guidance scale: far beyond what any model answers sensibly.
 const MAX_GUIDANCE_SCALE: f64 = 1000.0;
-
-/// What kind of picture is asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-#[non_exhaustive]
-pub enum Task {
-    /// A picture from the prompt alone.
-    #[default]
-    TextToImage,
-}
 
 /// Where a run's noise comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,6 +104,8 @@ pub struct Request {
     pub width: Option<usize>,
     /// Height in pixels, likewise.
     pub height: Option<usize>,
+    /// How a task's picture comes to the size, where that has another shape.
+    pub resize_mode: ResizeMode,
     /// Steps, from 1 to the model's training steps (1000).
     pub steps: Option<usize>,
     /// How strongly the prompt is followed, from 0; at 1 the negative prompt is not computed.
@@ -183,6 +177,7 @@ impl Default for Request {
             clip_skip: None,
             width: None,
             height: None,
+            resize_mode: ResizeMode::default(),
             steps: None,
             guidance_scale: None,
             sampler: None,
@@ -216,6 +211,7 @@ impl Request {
     /// # Errors
     /// [`Error::Request`] with the field, what is allowed and what was given.
     pub fn check(&self) -> Result<()> {
+        self.task.check()?;
         for (field, text) in [
             ("prompt", Some(&self.prompt)),
             ("negative_prompt", Some(&self.negative_prompt)),

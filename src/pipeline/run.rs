@@ -8,10 +8,10 @@ use super::noise::RunNoise;
 use super::plans::Placement;
 use super::progress::Step;
 use super::refiner::Planned;
-use super::request::{Noise, Request, Task};
-use super::tasks;
+use super::request::{Noise, Request};
+use super::tasks::Start;
 use super::trace::Trace;
-use super::vae::Decoder;
+use super::vae::{Decoder, Encoder};
 use crate::error::{Error, Result};
 use crate::image::{Image, PARAMETERS_KEYWORD, Parameters, REQUEST_KEYWORD};
 use crate::ops::STATE_SLOTS;
@@ -40,15 +40,6 @@ pub struct Run {
     failed: bool,
 }
 
-/// The first latent of a run, `[N, C, h, w]`.
-#[derive(Debug)]
-pub(super) struct First {
-    /// As the sampler starts from it.
-    pub(super) latents: Vec<f32>,
-    /// The unit normal that it was made of.
-    pub(super) unit_normal: Vec<f32>,
-}
-
 impl Run {
     /// Everything before the first step of a resolved request: tokens, embeddings, the table, and
     /// memory for all parts, unless they take turns.
@@ -67,13 +58,16 @@ impl Run {
         let Planned { table, hand_over } = pipeline.planned(&request)?;
         let mut noise = RunNoise::start(&request, shape, table.noise_count())?;
         let brownian = BrownianNoise::start(&request, &table, shape);
-        let first = match request.task {
-            Task::TextToImage => tasks::text_to_image::prepare(&table, &mut noise, shape),
-        };
         let share = Share::of(pipeline, &request, &table, shape)?;
         let refining = hand_over.map(|hand_over| hand_over.share(&request, &table, shape));
         let refining = refining.transpose()?;
-        share.make_room(&[Decoder::part(latent)], placement);
+        let has_images = !request.task.images().is_empty();
+        let encoding = has_images.then_some(Encoder::part(latent));
+        let vae: Vec<_> = encoding
+            .into_iter()
+            .chain([Decoder::part(latent)])
+            .collect();
+        share.make_room(&vae, placement);
         if let Some((_, share)) = &refining {
             share.make_room(&[], placement);
         }
@@ -84,19 +78,37 @@ impl Run {
             None => None,
         };
         let decoder = Decoder::take(pipeline, latent, request.precision, placement).await?;
-        let denoiser = reserved.condition("", trace.as_mut()).await?;
+        let mut encoder = match has_images {
+            true => Some(Encoder::take(pipeline, latent, request.precision, placement).await?),
+            false => None,
+        };
+        let mut denoiser = reserved.condition("", trace.as_mut()).await?;
         let refiner = match refining {
             Some((row, reserved)) => {
                 Some((row, reserved.condition("refiner.", trace.as_mut()).await?))
             }
             None => None,
         };
+        let start = Start {
+            model,
+            request: &request,
+            table: &table,
+            shape,
+            noise: &mut noise,
+        };
+        let first = request.task.prepare(start, encoder.as_mut()).await?;
+        drop(encoder);
+        denoiser.give(&first);
         if let Some(trace) = &mut trace {
             trace.add("latents_init", &shape.nchw(), &first.unit_normal);
+            for (i, normal) in first.encoder_noise.iter().enumerate() {
+                trace.add(format!("encoder_noise.{i:03}"), &shape.nchw(), normal);
+            }
         }
         let mut state = shape.channels_last(&first.latents);
         state.resize(STATE_SLOTS * shape.len(), 0.0);
-        let mut warnings = denoiser.warnings().to_vec();
+        let mut warnings = request.task.warnings();
+        warnings.extend(denoiser.warnings().iter().cloned());
         if let Some((_, refiner)) = &refiner {
             let new = refiner.warnings().iter();
             let new: Vec<_> = new.filter(|new| !warnings.contains(new)).collect();
@@ -275,6 +287,8 @@ impl Run {
             height,
             model: self.pipeline.model().name(),
             parts: &self.pipeline.model().parts_apart(),
+            strength: request.task.said_strength(),
+            image_guidance_scale: request.task.image_guidance_scale(),
             refiner: refiner
                 .map(|refiner| refiner.model().name())
                 .zip(request.refiner_start),

@@ -67,6 +67,10 @@ pub struct Options {
     /// of the training's timesteps, from the noisiest on, and up to the second; 0 and 1 for all. What
     /// a sampler remembers begins anew with the first of them.
     pub stretch: [f64; 2],
+    /// How much of the noise a run begins with that starts from a picture, over 0 and up to 1: below 1
+    /// it is fewer steps, or steps of a finer schedule, as the rules have it. Own sigmas say
+    /// themselves where a run begins.
+    pub strength: f64,
     /// Between which shares of the steps there is guidance: 0 and 1 for all.
     pub guidance_interval: [f64; 2],
     /// How much of the conditional prediction's spread is restored after guidance, 0 to 1.
@@ -88,6 +92,7 @@ impl Default for Options {
             rules: SigmaRules::default(),
             sigmas: None,
             stretch: [0.0, 1.0],
+            strength: 1.0,
             guidance_interval: [0.0, 1.0],
             guidance_rescale: 0.0,
             noise_path: None,
@@ -119,6 +124,10 @@ pub fn build(
 ) -> Result<Table> {
     let Choice { sampler, schedule } = Choice::find(sampler, Some(schedule), schedule)?;
     check_steps(steps, noise_model)?;
+    if !(options.strength > 0.0 && options.strength <= 1.0) {
+        let reason = format!("must be over 0 and at most 1, not {}", options.strength);
+        return Err(Error::request("strength", reason));
+    }
     if !guidance_scale.is_finite() {
         return Err(Error::request(
             "guidance_scale",
@@ -142,8 +151,15 @@ pub fn build(
         )));
     }
 
-    let laid = lay(noise_model, sampler, schedule, steps, options)?;
-    let taken = steps_within(&laid.timesteps, options.stretch, noise_model);
+    let [laid_steps, left_out] = match options.sigmas {
+        Some(_) => [steps, 0],
+        None => options.rules.portion(sampler.grid, steps, options.strength),
+    };
+    check_steps(laid_steps, noise_model)?;
+    let laid = lay(noise_model, sampler, schedule, laid_steps, options)?;
+    let left_out = left_out.min(laid.timesteps.len());
+    let mut taken = steps_within(&laid.timesteps, options.stretch, noise_model);
+    taken = taken.start.max(left_out)..taken.end.max(left_out);
     if taken.len() < laid.timesteps.len() && sampler.name == "restart" {
         return Err(Error::Unsupported(
             "a part of the steps of the sampler restart, which goes back; use another".into(),
@@ -151,6 +167,10 @@ pub fn build(
     }
     let points = laid.points(space);
     let first = points[0];
+    // Where nothing is left, nothing is begun.
+    let begun = points
+        .get(taken.start)
+        .map_or(first.level, |point| point.level);
     let ends = laid.ends.iter().map(|&sigma| space.level(sigma));
     let trajectory = Trajectory {
         ends: ends.skip(taken.start).collect(),
@@ -176,10 +196,20 @@ pub fn build(
         false => sampler.rows(&trajectory),
     };
     rows.retain(|row| row.step < taken.len());
-    rows.iter_mut().for_each(|row| row.step += taken.start);
-    guide(&mut rows, laid.timesteps.len(), options);
+    rows.iter_mut()
+        .for_each(|row| row.step += taken.start - left_out);
+    guide(&mut rows, laid.timesteps.len() - left_out, options);
+    let initial_scale = space.initial_scale(initial, first.level);
     Ok(Table {
-        initial_scale: space.initial_scale(initial, first.level),
+        initial_scale,
+        first: match (options.rules, taken.start) {
+            (SigmaRules::Comfy, 0) => Level {
+                noise: initial_scale,
+                ..begun
+            },
+            _ => begun,
+        },
+        space,
         rows,
         noise_path: options
             .noise_path

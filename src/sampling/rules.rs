@@ -65,6 +65,50 @@ impl SigmaRules {
         }
     }
 
+    /// How many steps are laid out for a run from a picture, and how many of the first of them are left
+    /// out.
+    ///
+    /// diffusers: `get_timesteps` in pipeline_stable_diffusion_img2img.py leaves out what is beyond
+    /// `int(steps · strength)`. A1111: `setup_img2img_steps` in sd_samplers_common.py, after which
+    /// k-diffusion's samplers take one step more and DDIM and its kin do not. ComfyUI:
+    /// `KSampler.set_steps` in comfy/samplers.py stretches the schedule, so that `steps` are left.
+    pub(super) fn portion(self, own: Grid, steps: usize, strength: f64) -> [usize; 2] {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "steps are few, and no strength is negative"
+        )]
+        let whole = |count: f64| count as usize;
+        let count = steps as f64;
+        match self {
+            Self::Diffusers => [steps, steps - whole(count * strength).min(steps)],
+            Self::KDiffusion => {
+                let encoded = whole(count * strength.min(0.999));
+                let taken = match own.step_end {
+                    StepEnd::Stride => encoded,
+                    StepEnd::NextPoint => encoded + 1,
+                };
+                [steps, steps - taken.min(steps)]
+            }
+            Self::Comfy if strength > 0.9999 => [steps, 0],
+            Self::Comfy => {
+                let laid = whole(count / strength).max(steps);
+                [laid, laid - steps]
+            }
+        }
+    }
+
+    /// Whether a run from a picture starts from a latent that is drawn from what the VAE's encoder
+    /// says, or from the likeliest.
+    ///
+    /// diffusers: `retrieve_latents` in pipeline_stable_diffusion_img2img.py. ComfyUI:
+    /// `DiagonalGaussianRegularizer` in comfy/ldm/models/autoencoder.py, `sample=False`. A1111 draws it
+    /// from a generator that nobody seeds, so that no picture comes again.
+    #[must_use]
+    pub fn draws_the_encoded(self) -> bool {
+        self == Self::Diffusers
+    }
+
     /// How many of the last levels over 0 a sampler leaves out.
     pub(super) fn discarded_levels(self, sampler: &str) -> usize {
         let discarding = match self {

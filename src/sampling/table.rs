@@ -1,6 +1,6 @@
 //! A sampler as data: rows of scalars that are known before a run.
 
-use super::NoisePath;
+use super::{Level, NoisePath, Space};
 
 /// How many history entries a row may combine: its own and those of the rows before it.
 pub const HISTORY: usize = 4;
@@ -88,6 +88,10 @@ pub struct Table {
     pub rows: Vec<Row>,
     /// The first latent is this many unit normals.
     pub initial_scale: f64,
+    /// The composition of the first latent of a run that starts from a picture.
+    pub first: Level,
+    /// The convention that latents are kept in.
+    pub space: Space,
     /// How the noise of one row and that of another belong together.
     pub noise_path: NoisePath,
 }
@@ -111,6 +115,21 @@ impl Table {
         visited.fold([f64::INFINITY, 0.0], |[low, high], sigma| {
             [low.min(sigma), high.max(sigma)]
         })
+    }
+
+    /// The composition of the latent after a row: that of the next evaluation, or clean.
+    #[must_use]
+    pub fn level_after(&self, row: usize) -> Level {
+        let next = self.rows.get(row + 1);
+        self.space.level(next.map_or(0.0, |next| next.sigma))
+    }
+
+    /// The share of the steps that are still to be done after a row.
+    #[must_use]
+    pub fn share_left(&self, row: usize) -> f64 {
+        let count = self.step_count().max(1) as f64;
+        let next = self.rows.get(row + 1);
+        next.map_or(0.0, |next| 1.0 - next.step as f64 / count)
     }
 
     /// How many steps the user sees.

@@ -55,7 +55,7 @@ const CONFINED: [(&str, &[&str]); 13] = [
     ("tokenizers", &["text"]),
     ("png", &["image"]),
     ("ureq", &["hub"]),
-    ("sha2", &["hub"]),
+    ("sha2", &["hub", "image"]),
     ("aquatint", &["cli", "main"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),

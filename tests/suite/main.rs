@@ -22,4 +22,5 @@ mod prompts;
 #[cfg(feature = "pull")]
 mod pull;
 mod replay;
+mod tasks;
 mod vram;

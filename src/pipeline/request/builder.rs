@@ -1,6 +1,6 @@
 //! A request from its defaults, one setting after the other.
 
-use super::{BatchNoise, Noise, Precision, Preset, Request, StepNoise};
+use super::{BatchNoise, Noise, Precision, Preset, Request, ResizeMode, StepNoise, Task};
 use crate::sampling::{NoisePath, Prediction, SigmaRules};
 use crate::text::PromptStyle;
 
@@ -11,6 +11,18 @@ impl Request {
             prompt: prompt.into(),
             ..Self::default()
         }
+    }
+
+    /// Sets what kind of picture is made, and from which.
+    pub fn task(mut self, task: Task) -> Self {
+        self.task = task;
+        self
+    }
+
+    /// Sets how a task's picture comes to a size of another shape.
+    pub fn resize_mode(mut self, mode: ResizeMode) -> Self {
+        self.resize_mode = mode;
+        self
     }
 
     /// Sets what is not to be seen.

@@ -88,6 +88,11 @@ impl Encoder {
 }
 
 impl Moments {
+    /// The likeliest latent `[h, w, C]`, in the VAE's own scale.
+    pub(in crate::pipeline) fn mean(&self) -> &[f32] {
+        &self.mean
+    }
+
     /// The likeliest latent `[h, w, C]`, as the sampler has it: `mean · scaling_factor`.
     pub(in crate::pipeline) fn mode(&self) -> Vec<f32> {
         let mean = self.mean.iter();
