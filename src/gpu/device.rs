@@ -3,6 +3,7 @@
 use super::adapter::{self, AdapterInfo};
 use super::cache::DriverCache;
 use super::kernel::Slot;
+use super::pace::Pace;
 use crate::error::{Error, Result};
 use crate::lock::lock;
 use crate::tensor::{Caps, Rules};
@@ -132,6 +133,7 @@ pub(crate) struct Gpu {
     pub(super) runtime_checks: bool,
     pub(super) kernels: Mutex<HashMap<String, Slot>>,
     pub(super) cache: Option<DriverCache>,
+    pub(super) pace: Pace,
     faults: Arc<Faults>,
 }
 
@@ -168,6 +170,7 @@ impl Gpu {
         })?;
         let faults = Arc::new(Faults::default());
         watch(&device, &faults);
+        let is_cpu = adapter.get_info().device_type == wgpu::DeviceType::Cpu;
         let cache = DriverCache::open(&device, &adapter.get_info());
         Ok(Self {
             caps: Caps {
@@ -181,6 +184,7 @@ impl Gpu {
             runtime_checks: options.runtime_checks,
             kernels: Mutex::default(),
             cache,
+            pace: Pace::new(is_cpu),
             faults,
         })
     }
@@ -204,7 +208,9 @@ impl Gpu {
     /// # Errors
     /// [`Error::DeviceLost`] or [`Error::Gpu`] if the driver reported a fault.
     pub(crate) fn wait(&self) -> Result<()> {
-        self.poll(wgpu::PollType::wait_indefinitely())
+        self.poll(wgpu::PollType::wait_indefinitely())?;
+        self.pace.all_done();
+        Ok(())
     }
 
     /// Waits until these commands are done, and those submitted before them.

@@ -3,16 +3,14 @@
 use super::buffer::{Buffer, whole_words};
 use super::device::Gpu;
 use super::kernel::Kernel;
+use super::pace::work;
 use crate::error::{Error, Result};
-use crate::tensor::Dispatch;
+use crate::tensor::{Cost, Dispatch};
 use std::ops::Range;
 use std::sync::Arc;
 
 /// Workgroups that one axis of a grid may have, by WebGPU's default limits.
 const MAX_GROUPS_PER_AXIS: usize = 65_535;
-/// Work after which a submission ends, in floating-point operations: about 0.1 s at 1 TFLOP/s, so
-/// that the watchdogs of desktop systems (2 s) stay quiet on slow devices.
-const SUBMISSION_FLOPS: u64 = 100_000_000_000;
 
 /// A buffer, or the bytes of it that a dispatch sees.
 #[derive(Clone, Debug)]
@@ -21,14 +19,18 @@ pub(crate) struct Bound {
     pub(crate) buffer: Buffer,
     /// The bytes that are bound.
     pub(crate) bytes: Range<u64>,
+    /// How many rows the buffer holds and the bytes from one to the next, where the bytes are those
+    /// of the first row and a run works on one of them.
+    pub(crate) rows: Option<(usize, u64)>,
 }
 
 #[derive(Debug)]
 struct Command {
     kernel: Arc<Kernel>,
-    bind_group: wgpu::BindGroup,
+    /// One, or one for each row that a run may work on.
+    bind_groups: Vec<wgpu::BindGroup>,
     grid: [u32; 2],
-    flops: u64,
+    work: u64,
 }
 
 /// A copy at the end of a run.
@@ -60,14 +62,13 @@ fn grid(groups: usize) -> Result<[u32; 2]> {
 }
 
 impl CommandList {
-    /// Compiles and binds `dispatches`, each with its buffers and its cost in floating-point
-    /// operations.
+    /// Compiles and binds `dispatches`, each with its buffers and its cost.
     ///
     /// # Errors
     /// [`Error::Unsupported`] if a grid is larger than the device allows; as [`Gpu::kernel`].
     pub(crate) async fn new(
         gpu: &Gpu,
-        dispatches: &[(&Dispatch, Vec<Bound>, u64)],
+        dispatches: &[(&Dispatch, Vec<Bound>, Cost)],
     ) -> Result<Self> {
         let stride = u64::from(gpu.limits.min_uniform_buffer_offset_alignment).max(256);
         let mut params = Vec::new();
@@ -88,16 +89,17 @@ impl CommandList {
         }
         let params = gpu.uniform("parameters", &params).await?;
         let mut commands = Vec::with_capacity(dispatches.len());
-        for ((dispatch, bound, flops), (kernel, range)) in dispatches.iter().zip(kernels) {
+        for ((dispatch, bound, cost), (kernel, range)) in dispatches.iter().zip(kernels) {
             let uniform = Bound {
                 buffer: params.clone(),
                 bytes: range,
+                rows: None,
             };
             commands.push(Command {
-                bind_group: bind(gpu, dispatch, &kernel, bound, &uniform),
+                bind_groups: bind(gpu, dispatch, &kernel, bound, &uniform),
                 kernel,
                 grid: grid(dispatch.groups)?,
-                flops: *flops,
+                work: work(*cost),
             });
         }
         gpu.check()?;
@@ -116,17 +118,19 @@ impl CommandList {
         });
     }
 
-    /// Encodes and submits everything once.
+    /// Encodes and submits everything once, at work on the row of that place, in as many submissions as
+    /// the device's pace asks for, one compute pass each.
     ///
     /// # Errors
     /// As [`Gpu::check`].
-    pub(crate) fn submit(&self, gpu: &Gpu) -> Result<()> {
+    pub(crate) fn submit(&self, gpu: &Gpu, place: usize) -> Result<()> {
         let mut rest = self.commands.as_slice();
         loop {
-            let mut flops = 0;
+            let most = gpu.pace.work();
+            let mut total = 0_u64;
             let fits = |command: &&Command| {
-                flops += command.flops;
-                flops <= SUBMISSION_FLOPS
+                total = total.saturating_add(command.work);
+                total <= most
             };
             let count = rest.iter().take_while(fits).count().max(1).min(rest.len());
             let (now, later) = rest.split_at(count);
@@ -134,13 +138,14 @@ impl CommandList {
             let mut encoder = gpu
                 .device
                 .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            encode(&mut encoder, now);
+            encode(&mut encoder, now, place);
             if rest.is_empty() {
                 for Copy { from, to, bytes } in &self.copies {
                     encoder.copy_buffer_to_buffer(&from.inner, 0, &to.inner, 0, *bytes);
                 }
             }
-            gpu.queue.submit([encoder.finish()]);
+            let total = now.iter().map(|command| command.work).sum();
+            gpu.submit(encoder.finish(), total)?;
             if rest.is_empty() {
                 return gpu.check();
             }
@@ -152,47 +157,64 @@ impl CommandList {
         let mut encoder = gpu
             .device
             .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        encode(&mut encoder, &self.commands);
+        encode(&mut encoder, &self.commands, 0);
         drop(encoder.finish());
     }
 }
 
 /// One compute pass over `commands`.
-fn encode(encoder: &mut wgpu::CommandEncoder, commands: &[Command]) {
+fn encode(encoder: &mut wgpu::CommandEncoder, commands: &[Command], place: usize) {
     let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
     for command in commands {
         pass.set_pipeline(&command.kernel.pipeline);
-        pass.set_bind_group(0, &command.bind_group, &[]);
+        let groups = &command.bind_groups;
+        pass.set_bind_group(0, &groups[place.min(groups.len() - 1)], &[]);
         pass.dispatch_workgroups(command.grid[0], command.grid[1], 1);
     }
 }
 
+/// The bind group of a dispatch, or one for each row that it may work on.
 fn bind(
     gpu: &Gpu,
     dispatch: &Dispatch,
     kernel: &Kernel,
     bound: &[Bound],
     params: &Bound,
-) -> wgpu::BindGroup {
-    let mut entries = Vec::with_capacity(bound.len() + 1);
-    let (first, optional) = bound.split_at(kernel.reflection.params_binding);
-    let bound = first.iter().chain([params]).chain(optional);
-    for (binding, Bound { buffer, bytes }) in (0..).zip(bound) {
-        let size = whole_words(bytes.end - bytes.start);
-        entries.push(wgpu::BindGroupEntry {
-            binding,
-            resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                buffer: &buffer.inner,
-                offset: bytes.start,
-                size: std::num::NonZeroU64::new(size),
-            }),
-        });
+) -> Vec<wgpu::BindGroup> {
+    let rows = bound.iter().filter_map(|bound| bound.rows);
+    let rows = rows.map(|(rows, _)| rows).max().unwrap_or(1);
+    let row = |row: usize| {
+        let (first, optional) = bound.split_at(kernel.reflection.params_binding);
+        let bound = first.iter().chain([params]).chain(optional);
+        let entries: Vec<wgpu::BindGroupEntry> = (0..)
+            .zip(bound)
+            .map(|(binding, bound)| entry(binding, bound, row))
+            .collect();
+        gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(dispatch.shader),
+            layout: &kernel.layout,
+            entries: &entries,
+        })
+    };
+    (0..rows).map(row).collect()
+}
+
+/// What is bound when a run works on a row.
+fn entry(binding: u32, bound: &Bound, row: usize) -> wgpu::BindGroupEntry<'_> {
+    let Bound {
+        buffer,
+        bytes,
+        rows,
+    } = bound;
+    let stride = rows.map_or(0, |(_, stride)| stride);
+    wgpu::BindGroupEntry {
+        binding,
+        resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+            buffer: &buffer.inner,
+            offset: bytes.start + row as u64 * stride,
+            size: std::num::NonZeroU64::new(whole_words(bytes.end - bytes.start)),
+        }),
     }
-    gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
-        label: Some(dispatch.shader),
-        layout: &kernel.layout,
-        entries: &entries,
-    })
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod cache;
 mod device;
 mod encode;
 mod kernel;
+mod pace;
 mod prelude;
 mod reflect;
 mod shaders;

@@ -1,7 +1,7 @@
 //! The shaders' texts, and their assembly into modules.
 
 /// Every shader by name.
-pub(super) static SHADERS: [(&str, &str); 24] = [
+pub(super) static SHADERS: &[(&str, &str)] = &[
     ("activation", include_str!("../../shaders/activation.wgsl")),
     ("attention", include_str!("../../shaders/attention.wgsl")),
     (
@@ -43,6 +43,7 @@ pub(super) static SHADERS: [(&str, &str); 24] = [
         include_str!("../../shaders/sampler_step.wgsl"),
     ),
     ("scale", include_str!("../../shaders/scale.wgsl")),
+    ("select_row", include_str!("../../shaders/select_row.wgsl")),
     ("slice_last", include_str!("../../shaders/slice_last.wgsl")),
     (
         "timestep_embedding",
@@ -89,7 +90,7 @@ pub(crate) fn assemble(shader: &str, prelude: &str) -> String {
             .unwrap_or_else(|| panic!("there is no shader or import \"{name}\""))
             .1
     };
-    let body = find(&SHADERS, shader);
+    let body = find(SHADERS, shader);
     let imports = body
         .lines()
         .find_map(|line| line.strip_prefix("// import: "))

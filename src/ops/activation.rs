@@ -1,7 +1,9 @@
 //! SiLU, GELU and the "quick" GELU, element by element.
 
 use super::{arithmetic::narrow, elementwise};
-use crate::tensor::{Array, Caps, Checked, Const, Dispatch, Io, Lanes, Op, Operand, Shape, Tensor};
+use crate::tensor::{
+    Array, Caps, Checked, Const, Dispatch, Io, Lanes, Op, Operand, Rows, Shape, Tensor,
+};
 
 /// An activation function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +59,10 @@ impl Op for Activation {
 
     fn shape(&self, inputs: &[Shape]) -> Checked<Shape> {
         Ok(inputs[0])
+    }
+
+    fn rows(&self) -> Rows {
+        Rows::Leading
     }
 
     fn lower(&self, io: &Io, _caps: &Caps) -> Vec<Dispatch> {

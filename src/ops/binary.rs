@@ -1,7 +1,9 @@
 //! Sum and product of two values, the second broadcast along its axes of length 1.
 
 use super::elementwise;
-use crate::tensor::{Array, Caps, Checked, Const, Dispatch, Io, Lanes, Op, Operand, Shape, Tensor};
+use crate::tensor::{
+    Array, Caps, Checked, Const, Dispatch, Io, Lanes, Op, Operand, Rows, Shape, Tensor,
+};
 
 /// An element-wise function of two values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +55,10 @@ impl Op for Binary {
         } else {
             Err(format!("{b} does not broadcast to {a}"))
         }
+    }
+
+    fn rows(&self) -> Rows {
+        Rows::Broadcast
     }
 
     fn lower(&self, io: &Io, _caps: &Caps) -> Vec<Dispatch> {

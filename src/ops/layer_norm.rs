@@ -1,7 +1,9 @@
 //! Layer normalisation over the channels.
 
 use super::arithmetic::narrow;
-use crate::tensor::{Array, Caps, Checked, Dispatch, Io, Lanes, Op, Operand, Param, Shape, Tensor};
+use crate::tensor::{
+    Array, Caps, Checked, Dispatch, Io, Lanes, Op, Operand, Param, Rows, Shape, Tensor,
+};
 
 /// x `[.., C]`, weight and bias `[C]` → the same shape. Ba et al. 2016 (arXiv 1607.06450).
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +26,10 @@ impl Op for LayerNorm {
                 "x {x} does not fit weight {weight} and bias {bias}"
             ))
         }
+    }
+
+    fn rows(&self) -> Rows {
+        Rows::Leading
     }
 
     fn lower(&self, io: &Io, _caps: &Caps) -> Vec<Dispatch> {

@@ -2,7 +2,7 @@
 
 use super::{arithmetic::dot, epilogue::Epilogue, tile::Tiling};
 use crate::tensor::{
-    Array, Caps, Checked, DType, Dispatch, Io, Lanes, Op, Operand, Param, Shape, Tensor,
+    Array, Caps, Checked, DType, Dispatch, Io, Lanes, Op, Operand, Param, Rows, Shape, Tensor,
 };
 use rayon::prelude::*;
 
@@ -39,6 +39,10 @@ impl Op for Linear {
 
     fn dtype(&self, inputs: &[DType]) -> DType {
         self.epilogue.dtype.unwrap_or(inputs[0])
+    }
+
+    fn rows(&self) -> Rows {
+        Rows::Leading
     }
 
     fn lower(&self, io: &Io, caps: &Caps) -> Vec<Dispatch> {

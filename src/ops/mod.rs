@@ -20,6 +20,7 @@ mod model_input;
 mod rescale_guidance;
 mod sampler_step;
 mod scale;
+mod select_row;
 mod slice_last;
 mod tile;
 mod timestep_embedding;

@@ -53,6 +53,8 @@ pub(crate) enum RowField {
     /// What becomes of a known latent: its factor, that of its noise, and the value of the mask below
     /// which it is put back.
     Known = 29,
+    /// Where the row's own values stand in what holds those of several rows: counted from 0.
+    Place = 32,
 }
 
 /// The most branches that a row can weigh: an unconditional one and eight others.
@@ -62,7 +64,7 @@ const _: () = assert!(RowField::Guidance as usize + MAX_BRANCHES - 1 == RowField
 
 impl RowField {
     /// The length of a row.
-    pub(crate) const COUNT: usize = Self::Known as usize + 3;
+    pub(crate) const COUNT: usize = Self::Place as usize + 1;
 
     /// The field's place in a row.
     pub(crate) fn index(self) -> u32 {

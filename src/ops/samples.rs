@@ -104,6 +104,7 @@ fn sampling(recorder: &Recorder, channels: usize) {
     activations(recorder, [2, 3, 3, channels]).rescale_guidance(row);
     let mask = recorder.input("mask", [1, 3, 3, 1], DType::F32);
     state.keep_known(noise, noise, mask, row);
+    activations(recorder, [3, 1, channels]).select_row(row);
 }
 
 /// What stands at the ends of plans: embedded timesteps, changes of type, pictures, checks.

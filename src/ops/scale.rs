@@ -1,7 +1,9 @@
 //! Multiplication by a number known when recording, and the change of storage type.
 
 use super::elementwise;
-use crate::tensor::{Array, Caps, Checked, DType, Dispatch, Io, Lanes, Op, Operand, Shape, Tensor};
+use crate::tensor::{
+    Array, Caps, Checked, DType, Dispatch, Io, Lanes, Op, Operand, Rows, Shape, Tensor,
+};
 
 /// y = factor · x, stored as `dtype`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,6 +25,10 @@ impl Op for Scale {
 
     fn dtype(&self, inputs: &[DType]) -> DType {
         self.dtype.unwrap_or(inputs[0])
+    }
+
+    fn rows(&self) -> Rows {
+        Rows::Leading
     }
 
     fn lower(&self, io: &Io, _caps: &Caps) -> Vec<Dispatch> {

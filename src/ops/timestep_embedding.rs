@@ -2,10 +2,11 @@
 
 use super::{arithmetic::narrow, elementwise};
 use crate::tensor::{
-    Array, Caps, Checked, Const, DType, Dispatch, Io, Lanes, Op, Operand, Shape, Tensor,
+    Array, Caps, Checked, Const, DType, Dispatch, Io, Lanes, MAX_RANK, Op, Operand, Rows, Shape,
+    Tensor,
 };
 
-/// `[N]` → `[N, dim]`. Vaswani et al. 2017 (arXiv 1706.03762) § 3.5, as diffusers' `get_timestep_embedding`.
+/// `[..]` → `[.., dim]`. Vaswani et al. 2017 (arXiv 1706.03762) § 3.5, as diffusers' `get_timestep_embedding`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct TimestepEmbedding {
     /// Channels of the result, an even number.
@@ -29,15 +30,20 @@ impl Op for Typed {
 
     fn shape(&self, inputs: &[Shape]) -> Checked<Shape> {
         let dim = self.0.dim;
-        if inputs[0].rank() == 1 && dim > 0 && dim.is_multiple_of(2) {
-            Ok(Shape::from([inputs[0].dim(0), dim]))
+        if inputs[0].rank() < MAX_RANK && dim > 0 && dim.is_multiple_of(2) {
+            let axes: Vec<usize> = inputs[0].dims().iter().copied().chain([dim]).collect();
+            Ok(Shape::new(&axes))
         } else {
-            Err(format!("timesteps {} do not become [N, {dim}]", inputs[0]))
+            Err(format!("timesteps {} do not become [.., {dim}]", inputs[0]))
         }
     }
 
     fn dtype(&self, _inputs: &[DType]) -> DType {
         self.1
+    }
+
+    fn rows(&self) -> Rows {
+        Rows::Leading
     }
 
     fn lower(&self, io: &Io, _caps: &Caps) -> Vec<Dispatch> {
@@ -70,7 +76,8 @@ impl Op for Typed {
                 data.extend(sines.chain(cosines));
             }
         }
-        Array::new([inputs[0].shape().dim(0), self.0.dim], data)
+        let shape = self.shape(&[inputs[0].shape()]);
+        Array::new(shape.expect("shapes were checked when recording"), data)
     }
 }
 
@@ -82,7 +89,7 @@ impl Typed {
 }
 
 impl<'g> Tensor<'g> {
-    /// `[N]` → `[N, dim]`.
+    /// `[..]` → `[.., dim]`.
     pub(crate) fn timestep_embedding(self, embedding: TimestepEmbedding) -> Tensor<'g> {
         self.apply(Typed(embedding, self.recorder().compute()), &[])
     }

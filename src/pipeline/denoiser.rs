@@ -5,7 +5,7 @@ use super::handle::Pipeline;
 use super::latent::LatentShape;
 use super::plans::{Lease, Part, Placement, Stage};
 use super::prompts::Prompts;
-use super::recordings::{StepShape, TextShape, ends};
+use super::recordings::{StepShape, TextShape, WINDOW_ROWS, ends};
 use super::request::Request;
 use super::tasks::First;
 use super::trace::Trace;
@@ -22,6 +22,7 @@ pub(super) struct Share {
     request: Request,
     prompts: Prompts,
     shape: LatentShape,
+    timesteps: Vec<f32>,
     encoder: Part,
     step: Part,
 }
@@ -44,6 +45,8 @@ pub(super) struct Denoiser {
     told_guidance: Option<f32>,
     /// What it is told beside the latents, `[branches·N, h, w, C']`; or nothing.
     beside: Vec<f32>,
+    /// The timestep of each row of the table.
+    timesteps: Vec<f32>,
     step: Lease,
 }
 
@@ -60,7 +63,13 @@ impl Share {
     ) -> Result<Self> {
         let model = pipeline.model();
         let prompts = Prompts::read(model, request, table)?;
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "timesteps are small numbers"
+        )]
+        let timesteps = table.rows.iter().map(|row| row.timestep as f32);
         Ok(Self {
+            timesteps: timesteps.collect(),
             encoder: Part::TextEncoder(TextShape::of(request, &prompts)),
             step: Part::Step(StepShape::of(model, request, &prompts)?),
             pipeline: pipeline.clone(),
@@ -104,6 +113,7 @@ impl Reserved {
             request,
             prompts,
             shape,
+            timesteps,
             ..
         } = self.share;
         let model = pipeline.model();
@@ -120,6 +130,7 @@ impl Reserved {
             request,
             shape,
             conditioning,
+            timesteps,
             step: self.step,
         })
     }
@@ -161,19 +172,16 @@ impl Denoiser {
         if self.conditioning.changes_at(index) {
             self.write_prompts(index)?;
         }
+        if index.is_multiple_of(WINDOW_ROWS) {
+            self.write_timesteps(index)?;
+        }
         loop {
             let runner = self.runner();
             if !noise.is_empty() {
                 runner.write(ends::NOISE, noise)?;
             }
             let guidance = self.conditioning.guidance(row.guidance_scale);
-            runner.write(ends::ROW, &row_values(row, guidance))?;
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "timesteps are small numbers"
-            )]
-            let timesteps = vec![row.timestep as f32; self.conditioning.evaluations()];
-            runner.write(ends::TIMESTEP, &timesteps)?;
+            runner.write(ends::ROW, &row_values(index, row, guidance))?;
             if self.step.run().await? {
                 return Ok(());
             }
@@ -219,6 +227,7 @@ impl Denoiser {
         let runner = self.runner();
         runner.write(ends::NOISE, &vec![0.0; self.shape.len()])?;
         self.write_prompts(row)?;
+        self.write_timesteps(row)?;
         if !self.conditioning.time_ids.is_empty() {
             runner.write(ends::TIME_IDS, &self.conditioning.time_ids)?;
         }
@@ -232,6 +241,17 @@ impl Denoiser {
         Ok(())
     }
 
+    /// Writes the timesteps of the window that a row is in.
+    fn write_timesteps(&self, row: usize) -> Result<()> {
+        let evaluations = self.conditioning.evaluations();
+        let window = self.timesteps.chunks(WINDOW_ROWS).nth(row / WINDOW_ROWS);
+        let repeated = window.into_iter().flatten();
+        let repeated = repeated.flat_map(|&timestep| std::iter::repeat_n(timestep, evaluations));
+        let mut timesteps: Vec<f32> = repeated.collect();
+        timesteps.resize(WINDOW_ROWS * evaluations, 0.0);
+        self.runner().write(ends::TIMESTEPS, &timesteps)
+    }
+
     /// Writes what a row is told of the prompts.
     fn write_prompts(&self, row: usize) -> Result<()> {
         let runner = self.runner();
@@ -243,8 +263,8 @@ impl Denoiser {
     }
 }
 
-/// A row as the device gets it, with the weights of the branches after the first.
-fn row_values(row: &Row, guidance: impl Iterator<Item = f64>) -> Vec<f32> {
+/// The row `index` of the table as the device gets it, with the weights of the branches after the first.
+fn row_values(index: usize, row: &Row, guidance: impl Iterator<Item = f64>) -> Vec<f32> {
     let mut values = [0.0; RowField::COUNT];
     let fields = [
         (RowField::CIn, row.c_in),
@@ -254,6 +274,7 @@ fn row_values(row: &Row, guidance: impl Iterator<Item = f64>) -> Vec<f32> {
         (RowField::EntryX, row.entry.x),
         (RowField::EntryDenoised, row.entry.denoised),
         (RowField::Remembered, f64::from(u8::from(row.remembered))),
+        (RowField::Place, (index % WINDOW_ROWS) as f64),
     ];
     for (field, value) in fields {
         values[field as usize] = value;

@@ -13,9 +13,9 @@ use super::vae::Encoder;
 use crate::error::{Error, Result};
 use crate::gpu::Device;
 use crate::networks::{AddedInputs, UnetInputs};
-use crate::ops::testing;
+use crate::ops::{RowField, testing};
 use crate::plan::{Plan, Residency, Runner};
-use crate::tensor::{DType, Recorder, Shape};
+use crate::tensor::{Caps, DType, Recorder, Rule, Rules, Shape};
 use safetensors::SafeTensors;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -132,22 +132,30 @@ fn assert_close(what: &str, error: f64) {
     assert!(error < TOLERANCE, "{what} differs by {error:.2e}");
 }
 
-/// How far one pass of the UNet is from the recorded one.
+/// How far one pass of the UNet is from the recorded one, as the second row of a table.
 fn unet_difference(device: &Device, model: &Model, golden: &Golden) -> f64 {
+    unet_difference_by(device, Rules::all(), model, golden)
+}
+
+/// The same by some of the rules.
+fn unet_difference_by(device: &Device, rules: Rules, model: &Model, golden: &Golden) -> f64 {
     let (shape, sample) = golden.picture("unet.sample");
     let (context_shape, context) = golden.values("unet.context");
     let (_, timestep) = golden.values("unet.timestep");
     let [channels, height, width] = shape.chw;
     let recorder = Recorder::new(DType::F32);
-    let input = |name: &str, shape: &[usize]| recorder.input(name, Shape::new(shape), DType::F32);
+    let input =
+        |name: &str, shape: &[usize]| recorder.input_per_run(name, Shape::new(shape), DType::F32);
+    let sample_shape = [shape.batch, height, width, channels];
+    let row = recorder.input(ends::ROW, [RowField::COUNT], DType::F32);
     let recorded = |name: &str| {
         golden
             .has(name)
             .then(|| input(name, &golden.values(name).0))
     };
     let output = model.unet.forward(UnetInputs {
-        sample: input("sample", &[shape.batch, height, width, channels]),
-        timestep: input(ends::TIMESTEP, &[shape.batch]),
+        sample: recorder.input("sample", sample_shape, DType::F32),
+        timestep: input(ends::TIMESTEPS, &[2, shape.batch]).select_row(row),
         context: input(ends::CONTEXT, &context_shape),
         added: recorded("unet.pooled")
             .zip(recorded("unet.time_ids"))
@@ -155,12 +163,19 @@ fn unet_difference(device: &Device, model: &Model, golden: &Golden) -> f64 {
         guidance: recorded("unet.guidance"),
     });
     recorder.output("output", output);
+    let caps = Caps {
+        rules,
+        ..device.caps()
+    };
     let plan = recorder
         .finish()
-        .and_then(|recording| Plan::lower(recording, &device.caps()));
+        .and_then(|recording| Plan::lower(recording, &caps));
+    let mut values = vec![0.0; RowField::COUNT];
+    values[RowField::Place as usize] = 1.0;
     let mut inputs = vec![
         ("sample", shape.channels_last(&sample)),
-        (ends::TIMESTEP, timestep),
+        (ends::ROW, values),
+        (ends::TIMESTEPS, [vec![0.0; shape.batch], timestep].concat()),
         (ends::CONTEXT, context),
     ];
     let others = ["unet.pooled", "unet.time_ids", "unet.guidance"];
@@ -189,6 +204,17 @@ fn the_unet_agrees_with_diffusers() {
     for (name, device) in cases(&[&MODELS[..], &UNETS].concat()) {
         let error = unet_difference(&device, &model(name), &Golden::of(name));
         assert_close(&format!("{name}: unet.output"), error);
+    }
+}
+
+#[test]
+fn the_unet_agrees_with_diffusers_without_each_rule() {
+    for (name, device) in cases(&["tiny_xl", "tiny_lcm"]) {
+        for rule in Rule::ALL {
+            let rules = Rules::all().without(rule);
+            let error = unet_difference_by(&device, rules, &model(name), &Golden::of(name));
+            assert_close(&format!("{name} without {rule:?}: unet.output"), error);
+        }
     }
 }
 

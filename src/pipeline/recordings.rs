@@ -9,6 +9,11 @@ use crate::ops::{RowField, STATE_SLOTS};
 use crate::plan::Plan;
 use crate::tensor::{Caps, DType, Recorder};
 
+/// How many rows of the table a step's plan is told the timesteps of at once. What follows from them is
+/// computed for all of these together, and again at every so many rows: so one plan serves tables of any
+/// length, in memory that does not grow with it.
+pub(crate) const WINDOW_ROWS: usize = 32;
+
 /// The shape of a denoising step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct StepShape {
@@ -103,8 +108,8 @@ pub(crate) mod ends {
     pub(crate) const PREVIOUS: &str = "previous";
     /// A row of the table.
     pub(crate) const ROW: &str = "row";
-    /// The network's timestep, once for each evaluation.
-    pub(crate) const TIMESTEP: &str = "timestep";
+    /// The network's timesteps at the rows of a window, each once for each evaluation.
+    pub(crate) const TIMESTEPS: &str = "timesteps";
     /// What the prompts say, `[branches·N, chunks·L, C]`, the unconditional first.
     pub(crate) const CONTEXT: &str = "context";
     /// Sizes and the like that the UNet is told, `[branches·N, T]`.
@@ -184,7 +189,8 @@ impl Model {
         let state = recorder.input(ends::STATE, state_shape, DType::F32);
         recorder.input(ends::PREVIOUS, state_shape, DType::F32);
         let row = recorder.input(ends::ROW, [RowField::COUNT], DType::F32);
-        let timestep = recorder.input(ends::TIMESTEP, [evaluations], DType::F32);
+        let timesteps = [WINDOW_ROWS, evaluations];
+        let timesteps = recorder.input_per_run(ends::TIMESTEPS, timesteps, DType::F32);
         let context = recorder.input_per_run(ends::CONTEXT, context_shape, compute);
         let noise = recorder.input(ends::NOISE, [batch, height, width, channels], DType::F32);
         let added = self.config.unet.added.as_ref().map(|added| AddedInputs {
@@ -212,7 +218,7 @@ impl Model {
         }
         let output = self.unet.forward(UnetInputs {
             sample,
-            timestep,
+            timestep: timesteps.select_row(row),
             context,
             added,
             guidance,

@@ -30,6 +30,8 @@ pub struct PlanReport {
     pub weight_bytes: u64,
     /// Bytes of the memory slots for inputs, outputs and everything between.
     pub peak_activation_bytes: u64,
+    /// The most of these that hold values at one time: what one memory without gaps would take.
+    pub living_activation_bytes: u64,
 }
 
 /// One dispatch of a plan.
@@ -78,6 +80,7 @@ impl Plan {
             prologue: self.phase_report(Phase::Prologue),
             weight_bytes: params.map(|param| param.size_bytes() as u64).sum(),
             peak_activation_bytes: self.slots.iter().sum(),
+            living_activation_bytes: self.living_bytes,
         }
     }
 

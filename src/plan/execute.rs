@@ -3,9 +3,11 @@
 use super::lower::{End, Place, Plan};
 use super::phase::Phase;
 use super::residency::Residency;
+use super::selection::Selector;
 use crate::error::{Error, Result};
 use crate::gpu::{Ahead, Bound, Buffer, CommandList, Gpu};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A plan bound to memory of one device, to be run any number of times.
 #[derive(Debug)]
@@ -14,6 +16,9 @@ pub(crate) struct Executable {
     slots: Vec<Buffer>,
     prologue: CommandList,
     step: CommandList,
+    selector: Option<Selector>,
+    /// The place of the row at work.
+    place: AtomicUsize,
 }
 
 impl Executable {
@@ -28,18 +33,23 @@ impl Executable {
         for bytes in &plan.slots {
             slots.push(gpu.storage("activations", *bytes).await?);
         }
-        let bind = |(place, bytes): &(Place, std::ops::Range<u64>)| Bound {
-            buffer: match place {
-                Place::Slot(slot) => slots[*slot].clone(),
-                Place::Param(param) => params[*param].clone(),
-            },
-            bytes: bytes.clone(),
+        let bind = |(place, bytes): &(Place, std::ops::Range<u64>)| {
+            let (buffer, rows) = match *place {
+                Place::Slot(slot) => (&slots[slot], None),
+                Place::Row { slot, rows, stride } => (&slots[slot], Some((rows, stride))),
+                Place::Param(param) => (&params[param], None),
+            };
+            Bound {
+                buffer: buffer.clone(),
+                bytes: bytes.clone(),
+                rows,
+            }
         };
         let dispatches = |phase| -> Vec<_> {
             let steps = plan.steps.iter().filter(|step| step.phase == phase);
             let dispatches = steps.map(|step| {
                 let bound = step.bound.iter().map(bind).collect();
-                (&step.dispatch, bound, step.cost.flops)
+                (&step.dispatch, bound, step.cost)
             });
             dispatches.collect()
         };
@@ -54,6 +64,8 @@ impl Executable {
             slots,
             prologue,
             step,
+            selector: plan.selector,
+            place: AtomicUsize::new(0),
         })
     }
 
@@ -63,6 +75,17 @@ impl Executable {
     /// [`Error::Record`] if the number of values is not the input's.
     pub(crate) fn write(&self, end: End, values: &[f32]) -> Result<()> {
         check_length(end, values)?;
+        if let Some(Selector { input, element }) = self.selector
+            && input == end.node
+        {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a place is a small whole number"
+            )]
+            let place = values[element] as usize;
+            self.place.store(place, Ordering::Relaxed);
+        }
         self.gpu.write(&self.slots[end.slot], end.view, values);
         Ok(())
     }
@@ -73,8 +96,11 @@ impl Executable {
     /// [`Error::DeviceLost`] or [`Error::Gpu`].
     pub(crate) fn run(&self, phase: Phase) -> Result<()> {
         match phase {
-            Phase::Prologue => self.prologue.submit(&self.gpu),
-            Phase::Step => self.step.submit(&self.gpu),
+            Phase::Prologue => self.prologue.submit(&self.gpu, 0),
+            Phase::Step => {
+                let place = self.place.load(Ordering::Relaxed);
+                self.step.submit(&self.gpu, place)
+            }
         }
     }
 

@@ -3,8 +3,8 @@
 
 use super::{Plan, Residency, Runner};
 use crate::gpu::Device;
-use crate::ops::testing;
-use crate::tensor::{Caps, DType, Recorder, Rule, Rules};
+use crate::ops::{Linear, RowField, testing};
+use crate::tensor::{Caps, DType, Recorder, Rule, Rules, Shape};
 use crate::weights::Weights;
 use std::sync::Arc;
 
@@ -69,6 +69,84 @@ fn steps_find_what_the_prologue_left_until_its_inputs_change() {
                     }
                 }
             }
+        }
+    }
+}
+
+/// y = x + silu(t[place] · w + c) of `[2, columns]`, with the rows of t, and w and c, per run.
+fn plan_of_rows(device: &Device, rules: Rules, columns: usize) -> Plan {
+    let recorder = Recorder::new(DType::F32);
+    let x = recorder.input("x", [2, columns], DType::F32);
+    let c = recorder.input_per_run("c", [2, columns], DType::F32);
+    let t = recorder.input_per_run("t", [ROWS, 2, 1], DType::F32);
+    let w = recorder.input_per_run("w", [columns, 1], DType::F32);
+    let row = recorder.input("row", [RowField::COUNT], DType::F32);
+    let t = t.select_row(row).apply(Linear::PLAIN, &[w]); // [2, columns]
+    recorder.output("y", x + (t + c).silu());
+    let caps = Caps {
+        rules,
+        ..device.caps()
+    };
+    Plan::lower(recorder.finish().unwrap(), &caps).unwrap()
+}
+
+const ROWS: usize = 4;
+/// Rows of 1,024 bytes, which bindings may begin with, and of 24, which is for no adapter enough.
+const COLUMNS: [usize; 2] = [128, 3];
+
+#[test]
+fn a_row_is_chosen_after_all_rows_are_computed() {
+    let dispatches = |rules, columns| {
+        let report = plan_of_rows(&Device::reference(), rules, columns).report();
+        [report.prologue.dispatches, report.step.dispatches]
+    };
+    let without = |rule| Rules::all().without(rule);
+    let [bound, unaligned] = COLUMNS;
+    // Product, sum and activation of all rows; the sum in each step, and where need be the choice.
+    assert_eq!(dispatches(Rules::all(), bound), [3, 1]);
+    assert_eq!(dispatches(Rules::all(), unaligned), [3, 2]);
+    assert_eq!(dispatches(without(Rule::BindSelections), bound), [3, 2]);
+    assert_eq!(dispatches(without(Rule::SinkSelections), bound), [0, 5]);
+}
+
+#[test]
+fn each_step_gets_its_own_row() {
+    let without = |rule| Rules::all().without(rule);
+    let rules = [
+        Rules::all(),
+        without(Rule::BindSelections),
+        without(Rule::SinkSelections),
+    ];
+    for device in devices() {
+        for columns in COLUMNS {
+            for rules in rules {
+                check_rows(&device, rules, columns);
+            }
+        }
+    }
+}
+
+fn check_rows(device: &Device, rules: Rules, columns: usize) {
+    let values = |shape: &[usize], seed| testing::seeded(Shape::new(shape), seed);
+    let [x, c] = [1, 2].map(|seed| values(&[2, columns], seed));
+    let (t, w) = (values(&[ROWS, 2], 3), values(&[columns], 4));
+    let residency = Arc::new(Residency::new(device, &Weights::none()));
+    let runner = Runner::new(device, plan_of_rows(device, rules, columns), &residency);
+    let runner = pollster::block_on(runner).unwrap();
+    for (name, array) in [("x", &x), ("c", &c), ("t", &t), ("w", &w)] {
+        runner.write(name, array.data()).unwrap();
+    }
+    for place in [2, 0, 3, 3, 1_u8] {
+        let mut row = [0.0; RowField::COUNT];
+        row[RowField::Place as usize] = f32::from(place);
+        runner.write("row", &row).unwrap();
+        runner.run().unwrap();
+        let found = pollster::block_on(runner.read("y")).unwrap();
+        for (i, found) in found.into_iter().enumerate() {
+            let (n, column) = (i / columns, i % columns);
+            let chosen = t.data()[2 * usize::from(place) + n] * w.data()[column] + c.data()[i];
+            let wanted = x.data()[i] + chosen / (1.0 + (-chosen).exp());
+            assert!((found - wanted).abs() < TOLERANCE, "{found}, not {wanted}");
         }
     }
 }

@@ -1,7 +1,9 @@
 //! From a recording to a plan: dispatches, memory, and names for the ends.
 
-use super::memory::{Lifetime, assign};
-use super::phase::{Phase, constant};
+use super::memory::{Lifetime, assign, living_bytes};
+use super::phase::{Phase, phases};
+use super::selection::{Selector, bound_selections};
+use super::sink::sink_selections;
 use crate::error::{Error, Result};
 use crate::fusion::fuse;
 use crate::tensor::{
@@ -16,6 +18,15 @@ use std::sync::Arc;
 pub(crate) enum Place {
     /// In a memory slot.
     Slot(usize),
+    /// In a slot that holds so many rows of so many bytes, at the place of the row at work.
+    Row {
+        /// The slot.
+        slot: usize,
+        /// How many rows it holds.
+        rows: usize,
+        /// Bytes from row to row.
+        stride: u64,
+    },
     /// In a weight's own buffer.
     Param(usize),
 }
@@ -56,8 +67,12 @@ pub(crate) struct Plan {
     pub(crate) phases: Vec<Option<Phase>>,
     /// Results of the prologue that steps read.
     pub(crate) hoisted: Vec<NodeId>,
+    /// What chooses among rows that are bound in part, if anything does.
+    pub(crate) selector: Option<Selector>,
     pub(crate) steps: Vec<Step>,
     pub(crate) slots: Vec<u64>,
+    /// The most bytes of values that are needed at one time.
+    pub(crate) living_bytes: u64,
     pub(crate) params: Vec<Param>,
     pub(crate) inputs: BTreeMap<String, End>,
     pub(crate) outputs: BTreeMap<String, End>,
@@ -71,9 +86,22 @@ impl Plan {
     /// # Errors
     /// [`Error::Record`] if an output is no result of an operation, or a fed-back input is missing.
     pub(crate) fn lower(recording: Recording, caps: &Caps) -> Result<Self> {
+        let sinks = [Rule::Hoist, Rule::SinkSelections];
+        let recording = match sinks.iter().all(|rule| caps.rules.has(*rule)) {
+            true => sink_selections(recording),
+            false => recording,
+        };
         let recording = fuse(recording, caps);
         Lowering::new(&recording, caps).run(recording.clone(), caps)
     }
+}
+
+/// Where everything lies.
+struct Placed {
+    params: Vec<Param>,
+    places: HashMap<NodeId, Place>,
+    slots: Vec<u64>,
+    living_bytes: u64,
 }
 
 struct Lowering<'r> {
@@ -83,6 +111,8 @@ struct Lowering<'r> {
     /// For each node, the time at which it is read last; `usize::MAX` for what must outlive the run.
     last_use: Vec<usize>,
     phases: Vec<Option<Phase>>,
+    /// For each node that is no more than a chosen row of another, what chooses.
+    selected: Vec<Option<Selector>>,
 }
 
 impl<'r> Lowering<'r> {
@@ -98,6 +128,7 @@ impl<'r> Lowering<'r> {
             recording,
             last_use: vec![0; nodes.len()],
             phases: phases(recording, &root, caps),
+            selected: Vec::new(),
             root,
         };
         for (_, id) in recording.outputs.iter().chain(&recording.feedback) {
@@ -111,6 +142,9 @@ impl<'r> Lowering<'r> {
                 }
             }
         }
+        let is_kept = |id: NodeId| lowering.last_use[id] == usize::MAX;
+        lowering.selected =
+            bound_selections(recording, &lowering.root, &lowering.phases, is_kept, caps);
         lowering
     }
 
@@ -131,7 +165,12 @@ impl<'r> Lowering<'r> {
 
     fn run(self, recording: Recording, caps: &Caps) -> Result<Plan> {
         self.check(caps)?;
-        let (params, places, slots) = self.place();
+        let Placed {
+            params,
+            places,
+            slots,
+            living_bytes,
+        } = self.place();
         let mut steps = self.steps(Phase::Prologue, &places, caps)?;
         steps.extend(self.steps(Phase::Step, &places, caps)?);
         let end = |id: NodeId| self.end(id, &places);
@@ -156,10 +195,12 @@ impl<'r> Lowering<'r> {
             hoisted: (0..recording.nodes.len())
                 .filter(|&id| self.crosses(id))
                 .collect(),
+            selector: self.selected.iter().copied().flatten().next(),
             phases: self.phases,
             recording,
             steps,
             slots,
+            living_bytes,
             params,
             inputs,
             outputs,
@@ -204,7 +245,7 @@ impl<'r> Lowering<'r> {
             let NodeKind::Op(op, inputs) = &node.kind else {
                 continue;
             };
-            if self.phases[id] != Some(phase) {
+            if self.phases[id] != Some(phase) || self.selected[id].is_some() {
                 continue;
             }
             let view = |&input: &NodeId| self.recording.nodes[input].view;
@@ -241,10 +282,10 @@ impl<'r> Lowering<'r> {
     /// The weights, where every value lies, and the slots' sizes. Inputs keep slots of their own,
     /// since the caller may write them once for many runs; so do outputs, and what steps read of the
     /// prologue. The rest of the prologue shares the slots of the steps.
-    fn place(&self) -> (Vec<Param>, HashMap<NodeId, Place>, Vec<u64>) {
+    fn place(&self) -> Placed {
         let mut params: Vec<Param> = Vec::new();
         let mut places = HashMap::new();
-        let mut pinned = Vec::new();
+        let mut pinned: Vec<u64> = Vec::new();
         let mut living = Vec::new();
         for (id, node) in self.recording.nodes.iter().enumerate() {
             let Some(from) = self.time(id) else {
@@ -260,6 +301,14 @@ impl<'r> Lowering<'r> {
                     });
                     places.insert(id, Place::Param(place));
                 }
+                NodeKind::Op(_, inputs) if self.selected[id].is_some() => {
+                    let table = inputs[0];
+                    if let Place::Slot(slot) = places[&self.root[table]] {
+                        let rows = self.recording.nodes[table].view.shape.dim(0);
+                        let stride = bytes;
+                        places.insert(id, Place::Row { slot, rows, stride });
+                    }
+                }
                 NodeKind::Op(..) if self.last_use[id] != usize::MAX && !self.crosses(id) => {
                     let to = self.last_use[id];
                     living.push((Lifetime { bytes, from, to }, id));
@@ -273,12 +322,18 @@ impl<'r> Lowering<'r> {
         }
         living.sort_by_key(|(lifetime, _)| lifetime.from);
         let (lifetimes, owners): (Vec<_>, Vec<_>) = living.into_iter().unzip();
+        let living_bytes = pinned.iter().sum::<u64>() + living_bytes(&lifetimes);
         let assignment = assign(&lifetimes);
         for (owner, slot) in owners.into_iter().zip(assignment.of) {
             places.insert(owner, Place::Slot(pinned.len() + slot));
         }
         pinned.extend(assignment.slots);
-        (params, places, pinned)
+        Placed {
+            params,
+            places,
+            slots: pinned,
+            living_bytes,
+        }
     }
 
     fn end(&self, id: NodeId, places: &HashMap<NodeId, Place>) -> Result<End> {
@@ -299,37 +354,6 @@ impl<'r> Lowering<'r> {
             reason: format!("value {id} {reason}"),
         }
     }
-}
-
-/// When each node is computed, if anything depends on it. Inputs are there to be written, whether or
-/// not this network reads them.
-fn phases(recording: &Recording, root: &[NodeId], caps: &Caps) -> Vec<Option<Phase>> {
-    let nodes = &recording.nodes;
-    let mut needed: Vec<bool> = nodes
-        .iter()
-        .map(|node| matches!(node.kind, NodeKind::Input(..)))
-        .collect();
-    for (_, id) in recording.outputs.iter().chain(&recording.feedback) {
-        needed[root[*id]] = true;
-    }
-    for (id, node) in nodes.iter().enumerate().rev() {
-        if let (NodeKind::Op(_, inputs), true) = (&node.kind, needed[id]) {
-            for &input in inputs {
-                needed[root[input]] = true;
-            }
-        }
-    }
-    let constant = if caps.rules.has(Rule::Hoist) {
-        constant(nodes)
-    } else {
-        vec![false; nodes.len()]
-    };
-    let phase = |id: NodeId| match constant[id] {
-        true => Phase::Prologue,
-        false => Phase::Step,
-    };
-    let ids = 0..nodes.len();
-    ids.map(|id| needed[root[id]].then(|| phase(id))).collect()
 }
 
 /// A cost in so many equal parts, the first of which takes the remainder.

@@ -12,6 +12,10 @@ mod phase;
 mod reference;
 mod residency;
 mod runner;
+mod selection;
+mod sink;
+#[cfg(test)]
+mod submission_tests;
 
 pub(crate) use describe::count_kernels;
 pub use describe::{DispatchReport, PhaseReport, PlanReport};

@@ -15,7 +15,7 @@ pub(crate) use array::Array;
 pub(crate) use dispatch::{Caps, Const, Dispatch, Lanes, Operand, ParamValue, Storage};
 pub(crate) use dtype::DType;
 pub(crate) use handle::Tensor;
-pub(crate) use op::{Checked, Cost, Io, Op, View};
+pub(crate) use op::{Checked, Cost, Io, Op, Rows, View};
 pub(crate) use param::{Layout, Param};
 pub(crate) use recorder::{Cadence, Node, NodeId, NodeKind, Recorder, Recording};
 pub use rules::{Rule, Rules};

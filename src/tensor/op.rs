@@ -32,6 +32,20 @@ pub(crate) struct Io {
     pub(crate) output: View,
 }
 
+/// What an operation does with the rows of its first input: the parts along the slowest axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rows {
+    /// Nothing that is said here.
+    Mixed,
+    /// One axis more in front of the first input is one more in front of the result, in which each
+    /// row comes of one row.
+    Leading,
+    /// The same, where the other inputs get an axis of length 1.
+    Broadcast,
+    /// The result is one of them: its place stands in that element of the second input.
+    Selected(usize),
+}
+
 /// What a node costs, by counting.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cost {
@@ -52,6 +66,11 @@ pub(crate) trait Op: Any + fmt::Debug + Send + Sync {
     /// The output's type in memory: the first input's, unless the operation says otherwise.
     fn dtype(&self, inputs: &[DType]) -> DType {
         inputs[0]
+    }
+
+    /// What it does with the rows of its first input.
+    fn rows(&self) -> Rows {
+        Rows::Mixed
     }
 
     /// The dispatches that compute it. More than one only where a binding would be too large.

@@ -8,13 +8,20 @@ pub enum Rule {
     /// A choice of one row among those of all steps is made after what works on each row alone, so
     /// that this can be computed once per run.
     SinkSelections,
+    /// A chosen row is no copy: where it is read, that part of the rows is bound.
+    BindSelections,
     /// What follows a matrix product is done in its kernel.
     Epilogue,
 }
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 3] = [Self::Hoist, Self::SinkSelections, Self::Epilogue];
+    pub const ALL: [Self; 4] = [
+        Self::Hoist,
+        Self::SinkSelections,
+        Self::BindSelections,
+        Self::Epilogue,
+    ];
 }
 
 /// Which rules plans are made by: all, unless one is switched off to find what is to blame for a

@@ -60,6 +60,15 @@ impl Shape {
         self.dims().iter().rev().skip(1).product()
     }
 
+    /// The same shape with one more axis in front.
+    ///
+    /// # Panics
+    /// If it has [`MAX_RANK`] axes already.
+    pub(crate) fn with_leading(self, length: usize) -> Self {
+        let axes: Vec<usize> = [length].iter().chain(self.dims()).copied().collect();
+        Self::new(&axes)
+    }
+
     /// The same shape with another last axis.
     pub(crate) fn with_last(mut self, length: usize) -> Self {
         if self.rank > 0 {

@@ -57,6 +57,8 @@ CASES = [
          guidance_scale=4.0, prompt=UNICODE, negative_prompt="noise", seed=8, batch_size=2),
     dict(name="b_heun_karras", model="tiny_b", sampler="heun", schedule="karras", height=20, width=28, steps=5,
          guidance_scale=3.0, prompt="a tall tree", negative_prompt="", seed=9),
+    dict(name="b_euler_leading_many_steps", model="tiny_b", sampler="euler", schedule="leading", height=20, width=28, steps=35,
+         guidance_scale=5.0, prompt="a stone bridge", negative_prompt="fog", seed=14),
     dict(name="b_euler_ancestral_linspace_unguided", model="tiny_b", sampler="euler_ancestral", schedule="linspace", height=28,
          width=36, steps=6, guidance_scale=1.0, prompt="the sea", negative_prompt="", seed=10),
     dict(name="c_euler_linspace", model="tiny_c", sampler="euler", schedule="linspace", height=72, width=104, steps=6,

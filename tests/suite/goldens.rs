@@ -1,7 +1,9 @@
 //! Whole runs against diffusers: every case of `tests/golden/data/pictures`.
 
 use crate::device;
-use aquatint::{Device, DeviceOptions, Image, Model, Noise, Pipeline, Precision, Request, Trace};
+use aquatint::{
+    Device, DeviceOptions, Image, Model, Noise, Pipeline, Precision, Request, Rule, Rules, Trace,
+};
 use safetensors::SafeTensors;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -261,6 +263,38 @@ fn pictures_agree_with_diffusers_in_f16() {
                 return;
             }
             Err(error) => panic!("{}: {error}", golden.name),
+        }
+    }
+}
+
+#[test]
+fn pictures_agree_with_diffusers_without_each_rule() {
+    let golden = Golden::read(data("pictures/b_heun_karras.safetensors"));
+    for rule in Rule::ALL {
+        let options = DeviceOptions {
+            rules: Rules::all().without(rule),
+            ..DeviceOptions::default()
+        };
+        let device = match Device::open(&options) {
+            Ok(device) => device,
+            Err(error) => {
+                eprintln!("skipped: {error}");
+                return;
+            }
+        };
+        let request = golden.request().precision(Precision::F32);
+        let (images, trace) = traced(&device, &golden, &request);
+        golden.check_trace(&trace);
+        golden.check_images(&images, F32_PSNR);
+        if device
+            .info()
+            .features
+            .iter()
+            .any(|feature| *feature == "f16")
+        {
+            let request = request.precision(Precision::F16);
+            let images = golden.pipeline(&device).generate(&request).unwrap();
+            golden.check_images(&images, F16_PSNR);
         }
     }
 }

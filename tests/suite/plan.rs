@@ -1,17 +1,75 @@
-//! What a full-size model costs, against figures from elsewhere.
+//! What full-size models cost, against figures from elsewhere and against budgets.
 
 use crate::model_files::{self, F16};
-use aquatint::{Model, ModelReport, PlanOptions, Precision, Rule, Rules};
+use aquatint::{Model, ModelReport, PlanOptions, PlanReport, Precision, Rule, Rules};
 use std::collections::HashSet;
 
-/// Floating-point operations of one evaluation of the UNet and of one decoding, at a side in pixels,
-/// by torch 2.15.0's `FlopCounterMode` on diffusers 0.42.1's models: `tests/golden/flops.py`.
-const TORCH_FLOPS: [(usize, f64, f64); 2] = [
-    (256, 180_106_444_800.0, 622_187_282_432.0),
-    (512, 803_273_441_280.0, 2_514_518_933_504.0),
-];
 /// torch counts matrix products, convolutions and attention alone; norms and activations are here.
-const TOLERANCE: f64 = 0.01;
+const FLOPS_TOLERANCE: f64 = 0.01;
+
+/// A part of a model at a side in pixels, with activations in f16: what it computes, and the most that
+/// it may take for that. A rule that saves something lowers these.
+struct Budget {
+    part: &'static str,
+    side: usize,
+    /// Evaluations in one run.
+    evaluations: f64,
+    /// Floating-point operations of one evaluation by torch 2.15.0's `FlopCounterMode` on diffusers
+    /// 0.42.1's models: `tests/golden/flops.py`.
+    torch_flops: f64,
+    /// Dispatches of a run, and those of its prologue.
+    dispatches: [usize; 2],
+    /// Bytes that a run moves when each operand of each dispatch is moved once.
+    bytes: u64,
+    /// Bytes of activations.
+    peak: u64,
+}
+
+const MB: u64 = 1_000_000;
+
+/// By how much the memory of activations may exceed what lives in it: a slot holds one value at a time.
+const SLOT_WASTE: f64 = 1.4;
+
+/// Stable Diffusion 1.5, whose VAE is XL's too.
+const SD15: [Budget; 3] = [
+    Budget {
+        part: "unet",
+        side: 512,
+        evaluations: 2.0,
+        torch_flops: 803_273_441_280.0,
+        dispatches: [446, 57],
+        bytes: 5_520 * MB,
+        peak: 128 * MB,
+    },
+    Budget {
+        part: "vae_decoder",
+        side: 512,
+        evaluations: 1.0,
+        torch_flops: 2_514_518_933_504.0,
+        dispatches: [107, 0],
+        bytes: 6_880 * MB,
+        peak: 414 * MB,
+    },
+    Budget {
+        part: "vae_decoder",
+        side: 1024,
+        evaluations: 1.0,
+        torch_flops: 10_470_392_594_432.0,
+        dispatches: [117, 0],
+        bytes: 27_210 * MB,
+        peak: 1_655 * MB,
+    },
+];
+
+const SDXL: [Budget; 1] = [Budget {
+    part: "unet",
+    side: 1024,
+    evaluations: 2.0,
+    torch_flops: 6_761_236_398_080.0,
+    dispatches: [1158, 166],
+    bytes: 31_670 * MB,
+    peak: 400 * MB,
+}];
 
 fn options(side: usize, precision: Precision, rules: Rules) -> PlanOptions {
     PlanOptions {
@@ -27,27 +85,65 @@ fn plan(model: &Model, side: usize, precision: Precision, rules: Rules) -> Model
     model.plan(&options(side, precision, rules)).unwrap()
 }
 
+fn check(model: &Model, budgets: &[Budget]) {
+    let report = |budget: &Budget, rules| -> PlanReport {
+        plan(model, budget.side, Precision::F16, rules).parts[budget.part]
+    };
+    for budget in budgets {
+        let name = format!("{} at {}", budget.part, budget.side);
+        // With hoisting, what evaluations have in common would not be in the step.
+        let whole = report(budget, Rules::all().without(Rule::Hoist));
+        let expected = budget.evaluations * budget.torch_flops;
+        let error = (whole.step.flops as f64 / expected - 1.0).abs();
+        assert!(
+            error < FLOPS_TOLERANCE,
+            "{name}: {:.1} % off",
+            100.0 * error
+        );
+
+        let found = report(budget, Rules::all());
+        let [step, prologue] = budget.dispatches;
+        let dispatches = [found.step.dispatches, found.prologue.dispatches];
+        assert!(
+            dispatches[0] <= step && dispatches[1] <= prologue,
+            "{name}: {dispatches:?} dispatches in step and prologue, more than {step} and {prologue}"
+        );
+        let living = found.living_activation_bytes as f64;
+        let waste = found.peak_activation_bytes as f64 / living;
+        assert!(
+            (1.0..SLOT_WASTE).contains(&waste),
+            "{name}: {waste} of {living}"
+        );
+        for (what, bytes, most) in [
+            ("moved", found.step.bytes, budget.bytes),
+            ("of activations", found.peak_activation_bytes, budget.peak),
+        ] {
+            assert!(
+                bytes <= most,
+                "{name}: {bytes} bytes {what}, more than {most}"
+            );
+        }
+    }
+}
+
 #[test]
-fn the_work_of_stable_diffusion_1_5_is_counted_right() {
+fn stable_diffusion_1_5_is_counted_right_and_keeps_to_its_budget() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sd15.safetensors");
     model_files::write(&path, "full_sd15_v1-5-pruned-emaonly", F16);
     let model = Model::open(path).unwrap();
-    // Else what steps have in common would not be in the step.
-    let unhoisted = Rules::all().without(Rule::Hoist);
-    for (side, unet, decoder) in TORCH_FLOPS {
-        let parts = plan(&model, side, Precision::F16, unhoisted).parts;
-        for (part, expected) in [("unet", 2.0 * unet), ("vae_decoder", decoder)] {
-            let error = (parts[part].step.flops as f64 / expected - 1.0).abs();
-            assert!(
-                error < TOLERANCE,
-                "{part} at {side}: off by {:.1} %",
-                100.0 * error
-            );
-        }
-        // 859,520,964 parameters in f16, as the list of shapes counts them.
-        assert_eq!(parts["unet"].weight_bytes, 2 * 859_520_964);
-    }
+    check(&model, &SD15);
+    // 859,520,964 parameters in f16, as the list of shapes counts them.
+    let parts = plan(&model, 512, Precision::F16, Rules::all()).parts;
+    assert_eq!(parts["unet"].weight_bytes, 2 * 859_520_964);
+}
+
+#[test]
+fn stable_diffusion_xl_is_counted_right_and_keeps_to_its_budget() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sdxl.safetensors");
+    model_files::write(&path, "full_sdxl_base_1.0", F16);
+    check(&Model::open(path).unwrap(), &SDXL);
 }
 
 /// Kernels of one picture: each takes a driver 0.1 to 0.4 s, the first time.
