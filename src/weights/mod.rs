@@ -315,7 +315,7 @@ impl fmt::Debug for Weights {
     }
 }
 
-#[cfg(all(test, unix))] // elsewhere the holes of files take their space
+#[cfg(test)]
 mod conversion_tests;
 #[cfg(test)]
 mod tests;
