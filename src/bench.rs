@@ -9,6 +9,7 @@ use crate::ops::{
 use crate::pipeline::{Guidance, Model, Precision, StepShape, ends};
 use crate::plan::{Plan, PlanReport, Residency, Runner};
 use crate::tensor::{DType, Layout, Param, Recorder, Shape, Tensor};
+use crate::tuning;
 use crate::weights::Weights;
 use std::fmt;
 use std::sync::Arc;
@@ -184,6 +185,7 @@ impl Replay {
     /// [`crate::Error::OutOfMemory`], [`crate::Error::Unsupported`] if a binding is too large for
     /// the device, [`crate::Error::Request`] if it cannot store f16 and shall.
     pub fn of_case(device: &Device, case: Case, precision: Precision) -> Result<Self> {
+        tuning::prepare(device)?;
         let compute = precision.compute_on(device)?;
         let recorder = Recorder::new(compute);
         let x = recorder.input("x", Shape::new(case.x), compute);
@@ -203,6 +205,7 @@ impl Replay {
         [width, height]: [usize; 2],
         precision: Precision,
     ) -> Result<Self> {
+        tuning::prepare(device)?;
         let compute = precision.compute_on(device)?;
         let shape = StepShape {
             batch: 1,

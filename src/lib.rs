@@ -46,6 +46,7 @@ mod plan;
 pub mod sampling;
 mod tensor;
 mod text;
+mod tuning;
 mod weights;
 
 pub use error::{Error, Result};
@@ -66,4 +67,5 @@ pub use pipeline::{
 pub use plan::{DispatchReport, Phase, PhaseReport, PlanReport};
 pub use tensor::{Rule, Rules};
 pub use text::PromptStyle;
+pub use tuning::{FoundOn, KernelReport, TunedShape, Tuning, clear_tuning, kernel_report, tune};
 pub use weights::{DamagedTensor, ModelFiles, PartInfo};

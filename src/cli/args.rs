@@ -16,6 +16,7 @@ use super::plan::PlanArgs;
 use super::replay::ReplayArgs;
 use super::samplers::SamplersArgs;
 use super::transform::TransformArgs;
+use super::tune::TuneArgs;
 use super::values::{PrecisionArg, whole_number};
 
 /// Pictures from prompts, on any GPU.
@@ -66,6 +67,8 @@ pub(super) enum Verb {
     Families(FamiliesArgs),
     /// List the samplers and schedules, with their names in other programs
     Samplers(SamplersArgs),
+    /// Measure which kernels are fastest on this machine, and keep what is found
+    Tune(TuneArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Print the manual page, or write all of them into a folder

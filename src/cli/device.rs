@@ -1,6 +1,6 @@
 //! Which device, and how much of it: the flags that say so, and how a model gets there.
 
-use aquatint::{Device, LoadOptions, Model, Pipeline};
+use aquatint::{Device, DeviceOptions, LoadOptions, Model, Pipeline, kernel_report};
 use clap::Args;
 
 use super::failure::Outcome;
@@ -29,15 +29,31 @@ pub(super) struct DeviceArgs {
     /// even so is refused before anything runs, with what each part needs.
     #[arg(long, value_name = "LIMIT", value_parser = bytes)]
     vram: Option<u64>,
+
+    /// Leave what `aquatint tune` found out of account
+    #[arg(long)]
+    no_tuning: bool,
 }
 
 impl DeviceArgs {
     /// The device of `--device`, or the best there is.
     pub(super) fn open(&self) -> Outcome<Device> {
-        match self.device.as_deref() {
-            None => Ok(Device::best()?),
-            Some(REFERENCE) => Ok(Device::reference()),
-            Some(index_or_name) => Ok(Device::select(index_or_name)?),
+        if self.device.as_deref() == Some(REFERENCE) {
+            return Ok(Device::reference());
+        }
+        Ok(Device::open(&DeviceOptions {
+            adapter: self.device.clone(),
+            no_tuning: self.no_tuning,
+            ..DeviceOptions::default()
+        })?)
+    }
+
+    /// Says what earlier uses of the device left that does not hold.
+    fn warn(&self, device: &Device, progress: &Progress) {
+        if !self.no_tuning {
+            for reason in kernel_report(device.info()).ignored {
+                progress.note(format_args!("warning: {reason}"));
+            }
         }
     }
 
@@ -50,6 +66,7 @@ impl DeviceArgs {
         progress: &Progress,
         interrupt: &Interrupt,
     ) -> Outcome<Pipeline> {
+        self.warn(device, progress);
         let load = |model, vram_bytes| -> Outcome<Pipeline> {
             let options = LoadOptions { vram_bytes };
             let bar = progress.loading();

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use aquatint::{AdapterInfo, Device};
+use aquatint::{AdapterInfo, Device, KernelReport, kernel_report};
 use clap::Args;
+use serde::Serialize;
 
 use super::failure::Outcome;
 use super::{print, print_json};
@@ -23,22 +24,29 @@ pub(super) fn run(args: &DevicesArgs) -> Outcome {
         // The refusal says which package to install.
         Device::best()?;
     }
+    let paragraphs = adapters.into_iter().map(|info| Paragraph {
+        kernels: kernel_report(&info),
+        info,
+    });
+    let paragraphs: Vec<Paragraph> = paragraphs.collect();
     if args.json {
-        return print_json(&adapters);
+        return print_json(&paragraphs);
     }
-    let paragraphs: Vec<String> = adapters
-        .iter()
-        .map(|info| Paragraph(info).to_string())
-        .collect();
+    let paragraphs: Vec<String> = paragraphs.iter().map(Paragraph::to_string).collect();
     print(paragraphs.join("\n"))
 }
 
 /// One adapter in a few lines.
-struct Paragraph<'a>(&'a AdapterInfo);
+#[derive(Serialize)]
+struct Paragraph {
+    #[serde(flatten)]
+    info: AdapterInfo,
+    kernels: KernelReport,
+}
 
-impl fmt::Display for Paragraph<'_> {
+impl fmt::Display for Paragraph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let info = self.0;
+        let info = &self.info;
         let mark = if info.software {
             "  [software: runs on the CPU]"
         } else {
@@ -60,6 +68,32 @@ impl fmt::Display for Paragraph<'_> {
         let width = info.limits.keys().map(String::len).max().unwrap_or(0);
         for (name, &value) in &info.limits {
             writeln!(f, "      {name:width$}  {}", limit(name, value))?;
+        }
+        self.kernels(f)
+    }
+}
+
+impl Paragraph {
+    /// What earlier uses of the adapter found.
+    fn kernels(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kernels = &self.kernels;
+        let passed: Vec<&str> = kernels.passed.iter().map(String::as_str).collect();
+        match passed.is_empty() {
+            true => writeln!(f, "    kernels: not checked yet; the first use does")?,
+            false => writeln!(f, "    kernels: {}", passed.join(", "))?,
+        }
+        for kernel in &kernels.failed {
+            writeln!(
+                f,
+                "    warning: {kernel} computes wrong here and is not used; a newer driver may help"
+            )?;
+        }
+        if let Some(tuning) = &kernels.tuning {
+            let count = tuning.shapes.len();
+            writeln!(f, "    tuned for {count} classes of shapes")?;
+        }
+        for reason in &kernels.ignored {
+            writeln!(f, "    warning: {reason}; `aquatint tune` makes it anew")?;
         }
         Ok(())
     }

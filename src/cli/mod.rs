@@ -24,6 +24,7 @@ mod pull;
 mod replay;
 mod samplers;
 mod transform;
+mod tune;
 mod values;
 
 use std::ffi::OsString;
@@ -49,6 +50,7 @@ pub(crate) fn run(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(Verb::Completions(args)) => manual::completions(&args, args::command()),
         Ok(Verb::Man(args)) => manual::man(&args, args::command()),
         Ok(Verb::Plan(args)) => plan::run(&args),
+        Ok(Verb::Tune(args)) => tune::run(&args),
         Err(answer) => return answer_of_clap(&answer),
     };
     match outcome {

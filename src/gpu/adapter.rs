@@ -1,9 +1,10 @@
 //! What the machine offers: the list of adapters, and the choice among them.
 
 use crate::error::{Error, Result};
-use crate::tensor::{Caps, Rules};
+use crate::tensor::{Caps, KernelChoice, Rules};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A graphics adapter and what it can do.
 #[derive(Clone, Debug, Serialize)]
@@ -122,12 +123,38 @@ fn memory_bytes(_adapter: &wgpu::Adapter) -> Option<u64> {
 }
 
 /// Features that are taken when there, and never required.
-pub(super) const OPTIONAL_FEATURES: [(wgpu::Features, &str); 4] = [
+pub(super) const OPTIONAL_FEATURES: [(wgpu::Features, &str); 5] = [
     (wgpu::Features::SHADER_F16, "f16"),
     (wgpu::Features::SUBGROUP, "subgroups"),
     (wgpu::Features::TIMESTAMP_QUERY, "timestamps"),
     (wgpu::Features::PIPELINE_CACHE, "pipeline-cache"),
+    (EXPERIMENTAL, "cooperative-matrix"),
 ];
+
+/// Of these, what wgpu asks to be told that it is wanted.
+pub(super) const EXPERIMENTAL: wgpu::Features = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
+
+/// Sizes of cooperative matrices that there are kernels for, the better first.
+const COOPERATIVE_SIZES: [u32; 2] = [16, 8];
+
+/// Rows and columns of an adapter's square matrices of halves with sums in f32. Those of adapters that
+/// are CPUs only pretend.
+fn cooperative(adapter: &wgpu::Adapter, features: wgpu::Features) -> Option<u32> {
+    use wgpu::CooperativeScalarType::{F16, F32};
+    let asked = EXPERIMENTAL | wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP;
+    let is_cpu = adapter.get_info().device_type == wgpu::DeviceType::Cpu;
+    if is_cpu || !features.contains(asked) {
+        return None;
+    }
+    let matrices = adapter.cooperative_matrix_properties();
+    COOPERATIVE_SIZES.into_iter().find(|&size| {
+        matrices.iter().any(|one| {
+            [one.m_size, one.n_size, one.k_size] == [size; 3]
+                && one.ab_type == F16
+                && one.cr_type == F32
+        })
+    })
+}
 
 /// Sizes of subgroups that the kernels for CPUs divide their rows by.
 const SIMD_SIZES: [u32; 3] = [4, 8, 16];
@@ -140,10 +167,11 @@ pub(super) fn optional_features() -> wgpu::Features {
 
 /// What shader variants may depend on, of a device opened with `features` and `limits`.
 pub(super) fn caps(
-    info: &wgpu::AdapterInfo,
+    adapter: &wgpu::Adapter,
     features: wgpu::Features,
     limits: &wgpu::Limits,
 ) -> Caps {
+    let info = adapter.get_info();
     let size = info.subgroup_min_size;
     let is_cpu = info.device_type == wgpu::DeviceType::Cpu;
     let has_fixed_size = size == info.subgroup_max_size && SIMD_SIZES.contains(&size);
@@ -153,7 +181,10 @@ pub(super) fn caps(
         f16: features.contains(wgpu::Features::SHADER_F16),
         max_binding_bytes: limits.max_storage_buffer_binding_size,
         binding_alignment: u64::from(limits.min_storage_buffer_offset_alignment),
+        cooperative: cooperative(adapter, features),
+        max_workgroup_bytes: u64::from(limits.max_compute_workgroup_storage_size),
         rules: Rules::all(),
+        choice: Arc::new(KernelChoice::default()),
     }
 }
 

@@ -2,6 +2,12 @@
 
 use std::path::PathBuf;
 
+/// Where what was found out about devices is kept between runs; `None` where there is no home.
+pub(crate) fn cache_folder() -> Option<PathBuf> {
+    let folders = directories::ProjectDirs::from("", "", "aquatint")?;
+    Some(folders.cache_dir().to_owned())
+}
+
 /// A pipeline cache and the file that it is kept in.
 #[derive(Debug)]
 pub(super) struct DriverCache {
@@ -17,8 +23,7 @@ impl DriverCache {
             return None;
         }
         let key = wgpu::util::pipeline_cache_key(info)?;
-        let folders = directories::ProjectDirs::from("", "", "aquatint")?;
-        let file = folders.cache_dir().join(key);
+        let file = cache_folder()?.join(key);
         // No file yet, or one that cannot be read, is an empty cache.
         let read = std::fs::read(&file).unwrap_or_default();
         let descriptor = wgpu::PipelineCacheDescriptor {

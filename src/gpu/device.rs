@@ -6,9 +6,9 @@ use super::kernel::Slot;
 use super::pace::Pace;
 use crate::error::{Error, Result};
 use crate::lock::lock;
-use crate::tensor::{Caps, Rules};
+use crate::tensor::{Caps, KernelChoice, Rules};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// Where pictures are made: a graphics device, or the CPU interpreter. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -33,6 +33,8 @@ pub struct DeviceOptions {
     pub portable: bool,
     /// The rules by which plans are made.
     pub rules: Rules,
+    /// Whether what [`crate::tune`] found best on this device is left out of account.
+    pub no_tuning: bool,
 }
 
 impl Device {
@@ -112,13 +114,33 @@ impl Device {
         }
     }
 
-    /// What shader variants may depend on. The interpreter stores no f16: it computes in f32.
+    /// What shader variants may depend on. The interpreter stores no f16: it computes in f32. Of
+    /// several kernels for the same work a device gets the plainest until it is told by
+    /// [`Device::choose`].
     pub(crate) fn caps(&self) -> Caps {
-        let interpreter = || Caps {
-            f16: false,
-            ..Caps::unlimited()
+        let Some(gpu) = self.gpu() else {
+            return Caps {
+                f16: false,
+                ..Caps::unlimited()
+            };
         };
-        self.gpu().map_or_else(interpreter, |gpu| gpu.caps.clone())
+        let choice = gpu.choice.get().unwrap_or(&gpu.caps.choice);
+        Caps {
+            choice: Arc::clone(choice),
+            ..gpu.caps.clone()
+        }
+    }
+
+    /// Says which kernels may be used. What is said first counts.
+    pub(crate) fn choose(&self, choice: KernelChoice) {
+        if let Some(gpu) = self.gpu() {
+            gpu.choice.get_or_init(|| Arc::new(choice));
+        }
+    }
+
+    /// Whether it was said.
+    pub(crate) fn has_choice(&self) -> bool {
+        self.gpu().is_none_or(|gpu| gpu.choice.get().is_some())
     }
 }
 
@@ -131,6 +153,11 @@ pub(crate) struct Gpu {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     pub(super) runtime_checks: bool,
+    /// Whether what is found out about kernels holds for the adapter at its next opening as well.
+    pub(crate) is_usual: bool,
+    /// Whether what was found best is left out of account.
+    pub(crate) no_tuning: bool,
+    choice: OnceLock<Arc<KernelChoice>>,
     pub(super) kernels: Mutex<HashMap<String, Slot>>,
     pub(super) cache: Option<DriverCache>,
     pub(super) pace: Pace,
@@ -153,18 +180,13 @@ impl Gpu {
         } else {
             adapter::optional_features()
         };
-        let features = adapter.features() & wanted;
+        let mut features = adapter.features() & wanted;
         let limits = adapter.limits();
-        let descriptor = wgpu::DeviceDescriptor {
-            label: Some("aquatint"),
-            required_features: features,
-            required_limits: limits.clone(),
-            // Buffers here are few and large. In the default's blocks of 128 MiB and more, the memory
-            // of the staging ring would stay beside weights and never go back to the system.
-            memory_hints: wgpu::MemoryHints::MemoryUsage,
-            ..wgpu::DeviceDescriptor::default()
-        };
-        let opened = adapter.request_device(&descriptor).await;
+        let mut opened = request(&adapter, features, &limits).await;
+        if opened.is_err() && features.intersects(adapter::EXPERIMENTAL) {
+            features.remove(adapter::EXPERIMENTAL);
+            opened = request(&adapter, features, &limits).await;
+        }
         let (device, queue) = opened.map_err(|error| {
             Error::NoAdapter(format!("{} could not be opened: {error}", info.name))
         })?;
@@ -175,13 +197,16 @@ impl Gpu {
         Ok(Self {
             caps: Caps {
                 rules: options.rules,
-                ..adapter::caps(&adapter.get_info(), features, &limits)
+                ..adapter::caps(&adapter, features, &limits)
             },
             info,
             limits,
             device,
             queue,
             runtime_checks: options.runtime_checks,
+            is_usual: !options.runtime_checks && !options.portable,
+            no_tuning: options.no_tuning,
+            choice: OnceLock::new(),
             kernels: Mutex::default(),
             cache,
             pace: Pace::new(is_cpu),
@@ -231,6 +256,33 @@ impl Gpu {
             .map(|_| ())
             .map_err(|error| Error::Gpu(error.to_string()))
     }
+}
+
+/// Asks the driver for a device.
+async fn request(
+    adapter: &wgpu::Adapter,
+    features: wgpu::Features,
+    limits: &wgpu::Limits,
+) -> std::result::Result<(wgpu::Device, wgpu::Queue), wgpu::RequestDeviceError> {
+    let experimental_features = if features.intersects(adapter::EXPERIMENTAL) {
+        // SAFETY: of what wgpu does not vouch for yet only cooperative matrices are asked for. Their
+        // loads and stores stay within workgroup memory, by the sizes of the tiles that declare it,
+        // and no kernel with them is used before it agreed with its definition on the adapter.
+        unsafe { wgpu::ExperimentalFeatures::enabled() }
+    } else {
+        wgpu::ExperimentalFeatures::disabled()
+    };
+    let descriptor = wgpu::DeviceDescriptor {
+        label: Some("aquatint"),
+        required_features: features,
+        required_limits: limits.clone(),
+        experimental_features,
+        // Buffers here are few and large. In the default's blocks of 128 MiB and more, the memory
+        // of the staging ring would stay beside weights and never go back to the system.
+        memory_hints: wgpu::MemoryHints::MemoryUsage,
+        ..wgpu::DeviceDescriptor::default()
+    };
+    adapter.request_device(&descriptor).await
 }
 
 /// Keeps faults for [`Gpu::check`]: without handlers, wgpu panics.

@@ -22,8 +22,10 @@ pub(crate) use ahead::Ahead;
 #[cfg(test)]
 pub(crate) use buffer::encode;
 pub(crate) use buffer::{Buffer, decode_array};
+pub(crate) use cache::cache_folder;
 pub(crate) use device::Gpu;
 pub use device::{Device, DeviceOptions};
 pub(crate) use encode::{Bound, CommandList};
 pub(crate) use kernel::variant_key;
+pub(crate) use shaders::fingerprint;
 pub(crate) use staging::StagingRing;

@@ -10,12 +10,14 @@
 //! the constant `HAS_X`. Where it is absent its loads are zeros, so that the shader's text stays the
 //! same.
 
+use super::shaders::common;
 use crate::tensor::{Caps, Const, DType, Dispatch, Lanes, Storage};
 use std::fmt::Write;
 
 /// What a lane is, and how it becomes four numbers and comes of them.
 const ONE_LANE: &str = "\
 alias lane = f32;
+const LANES = 1u;
 fn lane_dot(a: lane, b: lane) -> f32 { return a * b; }
 fn four_of(a: lane) -> vec4<f32> { return vec4<f32>(a); }
 fn lane_of(a: vec4<f32>) -> lane { return a.x; }
@@ -23,10 +25,44 @@ fn lane_of(a: vec4<f32>) -> lane { return a.x; }
 /// The same where a lane is four elements.
 const FOUR_LANES: &str = "\
 alias lane = vec4<f32>;
+const LANES = 4u;
 fn lane_dot(a: lane, b: lane) -> f32 { return dot(a, b); }
 fn four_of(a: lane) -> vec4<f32> { return a; }
 fn lane_of(a: vec4<f32>) -> lane { return a; }
 ";
+
+/// The constant that tells the rows and columns of cooperative matrices.
+const COOP: &str = "COOP";
+
+/// The types of cooperative matrices of that size, and the words in which they lie in workgroup
+/// memory: fours of halves, or single ones on Metal, whose loads take no others. `tile_put` stores
+/// four from element `at` on.
+fn matrices(size: u32) -> String {
+    let types = format!(
+        "enable wgpu_cooperative_matrix;\n\
+         alias coop_rows = coop_mat{size}x{size}<f16, A>;\n\
+         alias coop_columns = coop_mat{size}x{size}<f16, B>;\n\
+         alias coop_sums = coop_mat{size}x{size}<f32, C>;\n"
+    );
+    let words = match size {
+        16 => {
+            "alias tile_word = vec4<f16>;\n\
+             const TILE_LANES = 4u;\n\
+             fn tile_put(at: u32, four: vec4<f32>) { tile[at / 4u] = vec4<f16>(four); }\n"
+        }
+        _ => {
+            "alias tile_word = f16;\n\
+             const TILE_LANES = 1u;\n\
+             fn tile_put(at: u32, four: vec4<f32>) {\n\
+             \x20   tile[at] = f16(four.x);\n\
+             \x20   tile[at + 1u] = f16(four.y);\n\
+             \x20   tile[at + 2u] = f16(four.z);\n\
+             \x20   tile[at + 3u] = f16(four.w);\n\
+             }\n"
+        }
+    };
+    types + words
+}
 
 /// The prelude of the variant that `dispatch` asks for.
 pub(crate) fn prelude(dispatch: &Dispatch, caps: &Caps) -> String {
@@ -38,6 +74,13 @@ pub(crate) fn prelude(dispatch: &Dispatch, caps: &Caps) -> String {
             .any(|storage| storage.dtype == DType::F16)
     {
         text += "enable f16;\n";
+    }
+    let cooperative = dispatch.constants.iter().find_map(|one| match one {
+        (COOP, Const::U32(size)) => Some(*size),
+        _ => None,
+    });
+    if let Some(size) = cooperative {
+        text += &matrices(size);
     }
     text += match dispatch.lanes {
         Lanes::One => ONE_LANE,
@@ -54,6 +97,9 @@ pub(crate) fn prelude(dispatch: &Dispatch, caps: &Caps) -> String {
             Const::U32(value) => format!("const {name} = {value}u;\n"),
         };
         text += &line;
+    }
+    for name in &dispatch.imports {
+        text += common(name);
     }
     for storage in &dispatch.storage {
         let written = if storage.written {

@@ -1,5 +1,7 @@
 //! The shaders' texts, and their assembly into modules.
 
+use std::hash::{Hash, Hasher};
+
 /// Every shader by name.
 pub(super) static SHADERS: &[(&str, &str)] = &[
     ("activation", include_str!("../../shaders/activation.wgsl")),
@@ -11,6 +13,10 @@ pub(super) static SHADERS: &[(&str, &str)] = &[
     ("binary", include_str!("../../shaders/binary.wgsl")),
     ("concat", include_str!("../../shaders/concat.wgsl")),
     ("conv2d", include_str!("../../shaders/conv2d.wgsl")),
+    (
+        "conv2d_tile",
+        include_str!("../../shaders/conv2d_tile.wgsl"),
+    ),
     (
         "conv2d_simd",
         include_str!("../../shaders/conv2d_simd.wgsl"),
@@ -26,6 +32,10 @@ pub(super) static SHADERS: &[(&str, &str)] = &[
     ("keep_known", include_str!("../../shaders/keep_known.wgsl")),
     ("layer_norm", include_str!("../../shaders/layer_norm.wgsl")),
     ("linear", include_str!("../../shaders/linear.wgsl")),
+    (
+        "linear_tile",
+        include_str!("../../shaders/linear_tile.wgsl"),
+    ),
     (
         "linear_simd",
         include_str!("../../shaders/linear_simd.wgsl"),
@@ -57,10 +67,18 @@ pub(super) static SHADERS: &[(&str, &str)] = &[
 ];
 
 /// What shaders may share, named by a line `// import: a, b` in their head.
-static COMMON: [(&str, &str); 7] = [
+static COMMON: [(&str, &str); 9] = [
     (
         "activations",
         include_str!("../../shaders/common/activations.wgsl"),
+    ),
+    (
+        "block_tile",
+        include_str!("../../shaders/common/block_tile.wgsl"),
+    ),
+    (
+        "coop_tile",
+        include_str!("../../shaders/common/coop_tile.wgsl"),
     ),
     (
         "epilogue",
@@ -84,12 +102,6 @@ static COMMON: [(&str, &str); 7] = [
 /// # Panics
 /// If there is no such shader or import: the names are literals of ours.
 pub(crate) fn assemble(shader: &str, prelude: &str) -> String {
-    let find = |table: &'static [(&str, &str)], name: &str| {
-        let found = table.iter().find(|(known, _)| *known == name);
-        found
-            .unwrap_or_else(|| panic!("there is no shader or import \"{name}\""))
-            .1
-    };
     let body = find(SHADERS, shader);
     let imports = body
         .lines()
@@ -97,11 +109,33 @@ pub(crate) fn assemble(shader: &str, prelude: &str) -> String {
         .into_iter();
     let common = imports
         .flat_map(|names| names.split(", "))
-        .map(|name| find(&COMMON, name));
+        .map(|name| -> &str { common(name) });
     [prelude]
         .into_iter()
         .chain(common)
         .chain([body])
         .collect::<Vec<_>>()
         .join("\n")
+}
+
+/// The text that shaders share under that name.
+///
+/// # Panics
+/// As [`assemble`].
+pub(super) fn common(name: &str) -> &'static str {
+    find(&COMMON, name)
+}
+
+fn find(table: &'static [(&str, &str)], name: &str) -> &'static str {
+    let found = table.iter().find(|(known, _)| *known == name);
+    found
+        .unwrap_or_else(|| panic!("there is no shader or import \"{name}\""))
+        .1
+}
+
+/// A number that changes with any of the texts: what was found out about kernels holds for one.
+pub(crate) fn fingerprint() -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    (SHADERS, &COMMON).hash(&mut hasher);
+    hasher.finish()
 }

@@ -18,6 +18,8 @@ use std::path::{Path, PathBuf};
 
 /// WebGPU's default limits, which every device grants.
 const MAX_WORKGROUP_BYTES: u32 = 16 << 10;
+/// What devices with cooperative matrices grant, and selection makes sure of.
+const MAX_COOPERATIVE_BYTES: u32 = 32 << 10;
 const MAX_STORAGE_BUFFERS: usize = 8;
 const READ_ONLY: [DType; 3] = [DType::Bf16, DType::F8E4m3, DType::F8E5m2];
 const MAX_INVOCATIONS: u32 = 256;
@@ -28,17 +30,25 @@ fn check(variant: &Variant) -> Result<(), String> {
     let Variant {
         dispatch,
         f16,
-        simd,
+        subgroups,
+        cooperative,
         source,
     } = variant;
     let module =
         naga::front::wgsl::parse_str(source).map_err(|error| error.emit_to_string(source))?;
     let enabled = source.lines().any(|line| line == "enable f16;");
-    let info = Validator::new(ValidationFlags::all(), capabilities(enabled, *simd))
-        .validate(&module)
-        .map_err(|error| error.emit_to_string(source))?;
+    let info = Validator::new(
+        ValidationFlags::all(),
+        capabilities(enabled, *subgroups, *cooperative),
+    )
+    .validate(&module)
+    .map_err(|error| error.emit_to_string(source))?;
     check_entry_point(&module)?;
-    check_memory(&module)?;
+    let most = match cooperative {
+        Some(_) => MAX_COOPERATIVE_BYTES,
+        None => MAX_WORKGROUP_BYTES,
+    };
+    check_memory(&module, most)?;
     check_types(&module, dispatch, *f16)?;
     check_interface(&module, dispatch)?;
     check_constants(dispatch, source)?;
@@ -47,17 +57,19 @@ fn check(variant: &Variant) -> Result<(), String> {
     }
     let features = Features {
         f16: enabled,
-        subgroups: simd.is_some(),
+        subgroups: *subgroups,
+        cooperative: *cooperative,
     };
     emission::check(&module, &info, features)
 }
 
 /// What wgpu allows a shader on our devices: the features that are always asked for, all of
-/// WebGPU's, f16 where the shader says so, and subgroups in the kernels for CPUs.
-fn capabilities(f16: bool, simd: Option<u32>) -> Capabilities {
+/// WebGPU's, f16 where the shader says so, subgroups and cooperative matrices where it has them.
+fn capabilities(f16: bool, subgroups: bool, cooperative: Option<u32>) -> Capabilities {
     let mut capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
     capabilities.set(Capabilities::SHADER_FLOAT16, f16);
-    capabilities.set(Capabilities::SUBGROUP, simd.is_some());
+    capabilities.set(Capabilities::SUBGROUP, subgroups);
+    capabilities.set(Capabilities::COOPERATIVE_MATRIX, cooperative.is_some());
     capabilities
 }
 
@@ -82,7 +94,7 @@ fn check_entry_point(module: &Module) -> Result<(), String> {
     Ok(())
 }
 
-fn check_memory(module: &Module) -> Result<(), String> {
+fn check_memory(module: &Module, most_shared: u32) -> Result<(), String> {
     let of = |wanted: fn(AddressSpace) -> bool| {
         let variables = module.global_variables.iter().map(|(_, variable)| variable);
         variables.filter(move |variable| wanted(variable.space))
@@ -91,7 +103,7 @@ fn check_memory(module: &Module) -> Result<(), String> {
     let bytes: u32 = shared
         .map(|variable| module.types[variable.ty].inner.size(module.to_ctx()))
         .sum();
-    if bytes > MAX_WORKGROUP_BYTES {
+    if bytes > most_shared {
         return Err(format!("{bytes} bytes of workgroup memory"));
     }
     let buffers = of(|space| matches!(space, AddressSpace::Storage { .. })).count();
@@ -374,11 +386,12 @@ fn bf16_that_is_written_is_found_out() {
 fn the_writers_refuse_what_the_device_lacks() {
     let source = variant_of("scale", true).source;
     let module = naga::front::wgsl::parse_str(&source).expect("it parses");
-    let mut validator = Validator::new(ValidationFlags::all(), capabilities(true, None));
+    let mut validator = Validator::new(ValidationFlags::all(), capabilities(true, false, None));
     let info = validator.validate(&module).expect("it is valid");
     let features = Features {
         f16: false,
         subgroups: false,
+        cooperative: None,
     };
     let refused = emission::check(&module, &info, features).expect_err("f16 is not there");
     assert!(

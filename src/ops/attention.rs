@@ -1,9 +1,14 @@
 //! Scaled dot-product attention in one pass over the keys.
 
 use super::arithmetic::dot;
+use super::select::Family;
 use crate::tensor::{Array, Caps, Checked, Const, Dispatch, Io, Lanes, Op, Operand, Shape, Tensor};
 use rayon::prelude::*;
 
+/// The operation's name.
+const NAME: &str = "attention";
+/// The most invocations that share four queries.
+const MAX_COLUMNS: usize = 32;
 /// Invocations of a workgroup of the kernel for GPUs.
 const THREADS: usize = 64;
 /// Fours of a head's channels that an invocation of it keeps of each of four queries: more registers
@@ -42,7 +47,7 @@ pub(crate) struct Attention {
 
 impl Op for Attention {
     fn name(&self) -> &'static str {
-        "attention"
+        NAME
     }
 
     fn shape(&self, inputs: &[Shape]) -> Checked<Shape> {
@@ -146,12 +151,13 @@ impl Op for Attention {
 /// of a workgroup.
 fn kernel(head_dim: usize, caps: &Caps) -> (Dispatch, Lanes, usize) {
     let lanes = Lanes::dividing(&[head_dim]);
-    let simd = caps.simd.and_then(|size| {
+    let simd = caps.simd.filter(|_| caps.choice.allows(NAME, "simd"));
+    let simd = simd.and_then(|size| {
         let fits = |queries: &usize| size as usize * queries * head_dim * 4 <= WORKGROUP_BYTES;
         Some((size, SIMD_QUERIES.into_iter().find(fits)?))
     });
     let Some((size, queries)) = simd else {
-        let tile = Tile::of(head_dim);
+        let tile = Tile::chosen(head_dim, caps);
         return (tile.dispatch(lanes), lanes, tile.queries());
     };
     let groups = head_dim / lanes.count();
@@ -177,10 +183,24 @@ struct Tile {
 }
 
 impl Tile {
-    /// For heads of that width: the more channels, the fewer queries.
-    fn of(head_dim: usize) -> Self {
+    /// Of [`Tile::candidates`], what was found best, or the first.
+    fn chosen(head_dim: usize, caps: &Caps) -> Self {
+        let candidates = Self::candidates(head_dim);
+        let named = caps.choice.tile(NAME, class(head_dim));
+        let found = candidates.iter().find(|tile| named == Some(&tile.name()));
+        *found.unwrap_or(&candidates[0])
+    }
+
+    /// Tiles for heads of that width: the more channels, the fewer queries; or half as many.
+    fn candidates(head_dim: usize) -> Vec<Self> {
+        let columns = least_columns(head_dim);
+        let wider = (2 * columns <= MAX_COLUMNS).then_some(2 * columns);
+        let all = [Some(columns), wider].into_iter().flatten();
+        all.map(|columns| Self::of(head_dim, columns)).collect()
+    }
+
+    fn of(head_dim: usize, columns: usize) -> Self {
         let fours = head_dim.div_ceil(4);
-        let columns = fours.div_ceil(MAX_SLOTS).next_power_of_two().max(4);
         let key_fours = if columns == 4 { 2 } else { 1 };
         let divides = |depth: &usize| (4 * fours).is_multiple_of(*depth);
         let depth = (4..=MAX_DEPTH).rev().step_by(4).find(divides).unwrap_or(4);
@@ -199,6 +219,12 @@ impl Tile {
         }
     }
 
+    /// The family, queries and keys, as in `tiled/64x32`.
+    fn name(&self) -> String {
+        let keys = 4 * self.key_fours * self.columns;
+        format!("{}/{}x{keys}", Family::Tiled.name(), self.queries())
+    }
+
     /// Queries that a workgroup answers.
     fn queries(&self) -> usize {
         4 * THREADS / self.columns
@@ -212,6 +238,46 @@ impl Tile {
             .constant("DEPTH", Const::U32(as_u32(self.depth)))
             .constant("VALUES", Const::U32(as_u32(self.values)))
     }
+}
+
+/// The fewest invocations that share four queries' answers in registers.
+fn least_columns(head_dim: usize) -> usize {
+    let slots = head_dim.div_ceil(4).div_ceil(MAX_SLOTS);
+    slots.next_power_of_two().max(4)
+}
+
+/// What widths of heads have their tile chosen together.
+fn class(head_dim: usize) -> &'static str {
+    match least_columns(head_dim) {
+        4 => "narrow",
+        8 => "middle",
+        _ => "wide",
+    }
+}
+
+/// The tiles for heads of that width that a device can use and may, the best family first.
+pub(crate) fn attention_tiles(head_dim: usize, caps: &Caps) -> Vec<(Family, String)> {
+    if caps.simd.is_some() && caps.choice.allows(NAME, "simd") {
+        let simd = (Family::Simd, "simd".to_owned());
+        let rest = tiled(head_dim).take(usize::from(caps.choice.all));
+        return [simd].into_iter().chain(rest).collect();
+    }
+    tiled(head_dim).collect()
+}
+
+fn tiled(head_dim: usize) -> impl Iterator<Item = (Family, String)> {
+    let tiles = Tile::candidates(head_dim).into_iter();
+    tiles.map(|tile| (Family::Tiled, tile.name()))
+}
+
+/// The tile that is taken on such a device, and the class of such heads.
+pub(crate) fn attention_table(head_dim: usize, caps: &Caps) -> (String, &'static str) {
+    let is_simd = caps.simd.is_some() && caps.choice.allows(NAME, "simd");
+    let tile = match is_simd {
+        true => "simd".to_owned(),
+        false => Tile::chosen(head_dim, caps).name(),
+    };
+    (tile, class(head_dim))
 }
 
 fn as_u32(value: usize) -> u32 {

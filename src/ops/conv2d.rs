@@ -1,6 +1,10 @@
 //! Two-dimensional convolution, channels last, as an implicit matrix product.
 
-use super::{arithmetic::dot, epilogue::Epilogue, tile::Tiling};
+use super::{
+    arithmetic::dot,
+    epilogue::Epilogue,
+    select::{Product, fits_halves},
+};
 use crate::tensor::{
     Array, Caps, Checked, DType, Dispatch, Io, Lanes, Op, Operand, Param, Shape, Tensor,
 };
@@ -103,10 +107,17 @@ impl Op for Conv2d {
     fn lower(&self, io: &Io, caps: &Caps) -> Vec<Dispatch> {
         let (x, weight) = (io.inputs[0], io.inputs[1]);
         let lanes = Lanes::dividing(&[x.shape.last()]);
-        let tiling = Tiling::of(io.output.shape.rows(), io.output.shape.last(), caps);
+        let tiling = Product {
+            operation: "conv2d",
+            rows: io.output.shape.rows(),
+            columns: io.output.shape.last(),
+            depth: x.shape.last(),
+            halves: fits_halves(x.dtype, weight.dtype),
+        }
+        .tiling(caps);
         let Padding { top, left, .. } = self.geometry.padding;
         let dispatch = tiling
-            .dispatch("conv2d", "conv2d_simd", lanes)
+            .dispatch(lanes)
             .read("x", Operand::Input(0), x.dtype, lanes)
             .read("weight", Operand::Input(1), weight.dtype, lanes)
             .param("in_height", x.shape.dim(1))

@@ -1,6 +1,10 @@
 //! A linear layer: rows times the transpose of a weight, plus a bias.
 
-use super::{arithmetic::dot, epilogue::Epilogue, tile::Tiling};
+use super::{
+    arithmetic::dot,
+    epilogue::Epilogue,
+    select::{Product, fits_halves},
+};
 use crate::tensor::{
     Array, Caps, Checked, DType, Dispatch, Io, Lanes, Op, Operand, Param, Rows, Shape, Tensor,
 };
@@ -49,9 +53,16 @@ impl Op for Linear {
         let (x, weight) = (io.inputs[0], io.inputs[1]);
         let (rows, columns, depth) = (x.shape.rows(), weight.shape.dim(0), weight.shape.dim(1));
         let lanes = Lanes::dividing(&[depth]);
-        let tiling = Tiling::of(rows, columns, caps);
+        let tiling = Product {
+            operation: "linear",
+            rows,
+            columns,
+            depth,
+            halves: fits_halves(x.dtype, weight.dtype),
+        }
+        .tiling(caps);
         let dispatch = tiling
-            .dispatch("linear", "linear_simd", lanes)
+            .dispatch(lanes)
             .read("x", Operand::Input(0), x.dtype, lanes)
             .read("weight", Operand::Input(1), weight.dtype, lanes)
             .param("depth", depth / lanes.count())

@@ -82,6 +82,15 @@ fn products(recorder: &Recorder, types: WeightTypes, channels: usize, out_channe
     ids.embedding(&matrix);
 }
 
+/// Records products that are large enough for every tile.
+pub(crate) fn record_large(recorder: &Recorder, weight: DType) {
+    let types = WeightTypes {
+        weight,
+        bias: DType::F32,
+    };
+    products(recorder, types, 64, 68);
+}
+
 fn attention(recorder: &Recorder) {
     for head_dim in HEAD_DIMS {
         let x = activations(recorder, [1, 3, 2 * head_dim]);

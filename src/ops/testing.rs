@@ -2,7 +2,7 @@
 
 use crate::gpu::{Device, DeviceOptions};
 use crate::plan::{Plan, Residency, Runner};
-use crate::tensor::{Array, Caps, DType, Op, Recorder, Shape};
+use crate::tensor::{Array, Caps, DType, KernelChoice, Op, Recorder, Shape};
 use crate::weights::Weights;
 use std::sync::{Arc, OnceLock};
 
@@ -54,7 +54,10 @@ pub(crate) fn device() -> Option<&'static Device> {
             ..DeviceOptions::default()
         };
         match Device::open(&options) {
-            Ok(device) => Some(device),
+            Ok(device) => {
+                device.choose(KernelChoice::all());
+                Some(device)
+            }
             Err(error) if set("AQUATINT_REQUIRE_GPU") => panic!("{error}"),
             Err(error) => {
                 eprintln!("skipped: {error}");
@@ -84,9 +87,13 @@ pub(crate) fn check(
     dtype: DType,
     tolerance: f32,
 ) {
+    check_arrays(op, &seeded_inputs(shapes, dtype), tolerance);
+}
+
+/// Seeded inputs of those shapes.
+pub(crate) fn seeded_inputs(shapes: &[Vec<usize>], dtype: DType) -> Vec<(Array, DType)> {
     let input = |(seed, shape): (u64, &Vec<usize>)| (seeded(Shape::new(shape), seed), dtype);
-    let inputs: Vec<(Array, DType)> = (1..).zip(shapes).map(input).collect();
-    check_arrays(op, &inputs, tolerance);
+    (1..).zip(shapes).map(input).collect()
 }
 
 /// Compares the operation on the GPU with its reference, on the given inputs; on a CPU with the
@@ -100,11 +107,13 @@ pub(crate) fn check_arrays(
     let caps = device.caps();
     check_on(device, &caps, op, inputs, tolerance);
     if caps.simd.is_some() {
-        check_on(device, &Caps { simd: None, ..caps }, op, inputs, tolerance);
+        let caps = Caps { simd: None, ..caps };
+        check_on(device, &caps, op, inputs, tolerance);
     }
 }
 
-fn check_on(
+/// Compares the operation on the GPU, by the kernels that `caps` ask for, with its reference.
+pub(crate) fn check_on(
     device: &Device,
     caps: &Caps,
     op: &(impl Op + Clone + 'static),

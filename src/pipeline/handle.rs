@@ -16,6 +16,7 @@ use crate::gpu::Device;
 use crate::image::Image;
 use crate::plan::Residency;
 use crate::tensor::DType;
+use crate::tuning;
 use crate::weights::ModelFiles;
 use std::sync::Arc;
 
@@ -78,6 +79,7 @@ impl Pipeline {
         options: &LoadOptions,
         progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<Self> {
+        tuning::prepare(device)?;
         let vram_bytes = options.vram_bytes.or(device.memory_bytes());
         let residency = Arc::new(Residency::new(device, &model.weights));
         let plans = Plans::new(device, &model, &residency);

@@ -1,7 +1,8 @@
 //! What an operation becomes: one run of one shader variant, described as plain data.
 
-use super::{DType, Rules, View};
+use super::{DType, KernelChoice, Rules, View};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// What a plan may count on: what a device can do, as far as the choice of a shader variant depends on
 /// it, and the rules that are on.
@@ -12,23 +13,32 @@ pub(crate) struct Caps {
     /// How many invocations of a subgroup run as one instruction of an adapter that is a CPU, if it is
     /// one and tells: kernels there keep away from workgroup memory.
     pub(crate) simd: Option<u32>,
+    /// Rows and columns of the cooperative matrices of halves with sums in f32, if there are any.
+    pub(crate) cooperative: Option<u32>,
+    /// The most bytes of memory that a workgroup may share.
+    pub(crate) max_workgroup_bytes: u64,
     /// The most bytes that one storage binding may span.
     pub(crate) max_binding_bytes: u64,
     /// What the offset of a storage binding must be a multiple of, in bytes.
     pub(crate) binding_alignment: u64,
     /// The rules by which recordings become plans.
     pub(crate) rules: Rules,
+    /// Which kernels may be used.
+    pub(crate) choice: Arc<KernelChoice>,
 }
 
 impl Caps {
-    /// A device without limits, with f16: what a plan is counted for when no device is at hand.
+    /// A device without limits but that of workgroups, with f16: what a plan is counted for when no device is at hand.
     pub(crate) fn unlimited() -> Self {
         Self {
             f16: true,
             simd: None,
+            cooperative: None,
+            max_workgroup_bytes: 16 << 10,
             max_binding_bytes: u64::MAX,
             binding_alignment: 256,
             rules: Rules::all(),
+            choice: Arc::new(KernelChoice::all()),
         }
     }
 
@@ -128,6 +138,9 @@ pub(crate) struct Dispatch {
     pub(crate) absent: Vec<(&'static str, Lanes)>,
     /// What is bound to them.
     pub(crate) operands: Vec<Operand>,
+    /// Files of `shaders/common` that this variant has before the shader, besides those that the
+    /// shader names itself.
+    pub(crate) imports: Vec<&'static str>,
     /// The prelude's constants.
     pub(crate) constants: Vec<(&'static str, Const)>,
     /// The members of `Params`, by name.
@@ -145,6 +158,7 @@ impl Dispatch {
             storage: Vec::new(),
             absent: Vec::new(),
             operands: Vec::new(),
+            imports: Vec::new(),
             constants: Vec::new(),
             params: Vec::new(),
             groups: 1,
@@ -203,6 +217,12 @@ impl Dispatch {
             optional: false,
         });
         self.operands.push(Operand::Output);
+        self
+    }
+
+    /// Puts a file of `shaders/common` before the shader.
+    pub(crate) fn import(mut self, name: &'static str) -> Self {
+        self.imports.push(name);
         self
     }
 

@@ -1,6 +1,7 @@
 //! Recording: tensors as handles on a recorder, operations as values, nothing computed yet.
 
 mod array;
+mod choice;
 mod dispatch;
 mod dtype;
 pub(crate) mod float8;
@@ -12,6 +13,7 @@ mod rules;
 mod shape;
 
 pub(crate) use array::Array;
+pub(crate) use choice::KernelChoice;
 pub(crate) use dispatch::{Caps, Const, Dispatch, Lanes, Operand, ParamValue, Storage};
 pub(crate) use dtype::DType;
 pub(crate) use handle::Tensor;

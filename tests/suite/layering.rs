@@ -11,7 +11,7 @@ use std::path::Path;
 const FREE: [&str; 3] = ["error", "lock", "nearest"];
 
 /// What each room may use, besides itself and what `FREE` names. A room uses rooms above it only.
-const ROOMS: [(&str, &[&str]); 18] = [
+const ROOMS: [(&str, &[&str]); 19] = [
     ("tensor", &[]),
     ("sampling", &[]),
     ("image", &[]),
@@ -24,6 +24,8 @@ const ROOMS: [(&str, &[&str]); 18] = [
     ("networks", &["tensor", "weights", "ops", "nn"]),
     ("fusion", &["tensor", "ops"]),
     ("plan", &["tensor", "gpu", "weights", "ops", "fusion"]),
+    // Runs operations to see what kernels do.
+    ("tuning", &["tensor", "gpu", "weights", "ops", "plan"]),
     ("families", &["sampling", "weights", "networks"]),
     // Says what files are, and opens none of them.
     ("library", &["weights", "families"]),
@@ -33,13 +35,15 @@ const ROOMS: [(&str, &[&str]); 18] = [
         "pipeline",
         &[
             "tensor", "sampling", "image", "gpu", "weights", "text", "ops", "nn", "networks",
-            "plan", "families",
+            "plan", "tuning", "families",
         ],
     ),
     // What the benches need of the inside.
     (
         "bench",
-        &["tensor", "gpu", "weights", "ops", "plan", "pipeline"],
+        &[
+            "tensor", "gpu", "weights", "ops", "plan", "tuning", "pipeline",
+        ],
     ),
     // What the fuzz targets need of the inside.
     ("fuzzing", &["image", "text", "pipeline"]),

@@ -23,4 +23,6 @@ mod prompts;
 mod pull;
 mod replay;
 mod tasks;
+#[cfg(target_os = "linux")] // where the place of the cache can be told
+mod tune;
 mod vram;

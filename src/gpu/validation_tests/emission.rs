@@ -21,6 +21,8 @@ const SPARE_PLACE: u8 = 30;
 pub(super) struct Features {
     pub(super) f16: bool,
     pub(super) subgroups: bool,
+    /// Rows and columns of cooperative matrices.
+    pub(super) cooperative: Option<u32>,
 }
 
 /// Whether every backend's writer takes the module.
@@ -29,10 +31,15 @@ pub(super) fn check(module: &Module, info: &ModuleInfo, features: Features) -> R
         for version in SPIRV_VERSIONS {
             check_spirv(module, info, version, features, checked)?;
         }
-        for version in MSL_VERSIONS {
-            check_msl(module, info, version, checked)?;
+        // Metal has no matrices of 16×16, whatever its writer takes; DirectX has none.
+        if features.cooperative != Some(16) {
+            for version in MSL_VERSIONS {
+                check_msl(module, info, version, checked)?;
+            }
         }
-        check_hlsl(module, info, features.f16, checked)?;
+        if features.cooperative.is_none() {
+            check_hlsl(module, info, features.f16, checked)?;
+        }
     }
     Ok(())
 }
@@ -77,6 +84,12 @@ fn check_spirv(
             spv::Capability::GroupNonUniform,
             spv::Capability::GroupNonUniformArithmetic,
             spv::Capability::GroupNonUniformShuffle,
+        ]);
+    }
+    if features.cooperative.is_some() {
+        capabilities.extend([
+            spv::Capability::CooperativeMatrixKHR,
+            spv::Capability::VulkanMemoryModel,
         ]);
     }
     let target = |binding: ResourceBinding| spv::BindingInfo {

@@ -15,7 +15,11 @@ use std::collections::HashSet;
 pub(super) fn barriers_are_uniform(module: &Module) -> bool {
     let function = &module.entry_points[0].function;
     let same = function.arguments.iter().map(|argument| {
-        let per_workgroup = [BuiltIn::WorkGroupId, BuiltIn::NumWorkGroups];
+        let per_workgroup = [
+            BuiltIn::WorkGroupId,
+            BuiltIn::NumWorkGroups,
+            BuiltIn::NumSubgroups,
+        ];
         matches!(argument.binding, Some(Binding::BuiltIn(builtin)) if per_workgroup.contains(&builtin))
     });
     !analyse(module, function, same.collect()).missed_barrier
