@@ -111,12 +111,15 @@ const VAE: &[Case] = &[
     case(attention(16_384, 1), &[1, 16_384, 512]),
 ];
 
+/// A product that fills any device: too much for a processor.
+const LARGE: &[Case] = &[case(Linear { columns: 8192 }, &[8192, 8192])];
+
 fn main() -> ExitCode {
     common::main("ops", |bench| {
-        let large: &[&[Case]] = if bench.is_quick() {
-            &[]
-        } else {
-            &[SD15, SDXL, VAE]
+        let large: &[&[Case]] = match (bench.is_quick(), bench.device.info().software) {
+            (true, _) => &[],
+            (false, true) => &[SD15, SDXL, VAE],
+            (false, false) => &[SD15, SDXL, VAE, LARGE],
         };
         for case in [DEMO].iter().chain(large).copied().flatten() {
             let (name, size) = (case.operation.name(), case.to_string());
