@@ -135,7 +135,7 @@ pub enum Error {
         step.map(|step| format!(" at step {step}")).unwrap_or_default()
     )]
     NotFinite {
-        /// `text_encoder`, `unet`, `vae_decoder` or `vae_encoder`.
+        /// `text_encoder`, `unet`, `vae_decoder`, `vae_encoder` or `upscaler`.
         stage: &'static str,
         /// The step, counted from 1, where there is one.
         step: Option<usize>,

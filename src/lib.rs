@@ -60,9 +60,10 @@ pub use image::{
 };
 pub use library::{Library, LibraryFile, LibraryModel, ModelKind, Place, PlaceOrigin};
 pub use pipeline::{
-    BatchNoise, LoadOptions, LoadProgress, MAX_BATCH_SIZE, MAX_SIDE_PX, Memory, Model, ModelReport,
-    Noise, PartMemory, Pipeline, PlanOptions, Precision, Preset, Program, Recipe, Request,
-    Residence, Run, Step, StepNoise, Summary, Task, TensorSummary, Trace,
+    BatchNoise, LoadOptions, LoadProgress, MAX_BATCH_SIZE, MAX_SIDE_PX, MIN_UPSCALE_TILE_PX,
+    Memory, Model, ModelReport, Noise, PartMemory, Pipeline, PlanOptions, Precision, Preset,
+    Program, Recipe, Request, Residence, Run, Step, StepNoise, Summary, Task, TensorSummary, Trace,
+    UpscaleOptions, UpscaleProgress, Upscaler,
 };
 pub use plan::{DispatchReport, Phase, PhaseReport, PlanReport};
 pub use tensor::{Rule, Rules};

@@ -17,6 +17,7 @@ use super::replay::ReplayArgs;
 use super::samplers::SamplersArgs;
 use super::transform::TransformArgs;
 use super::tune::TuneArgs;
+use super::upscale::UpscaleArgs;
 use super::values::{PrecisionArg, whole_number};
 
 /// Pictures from prompts, on any GPU.
@@ -53,6 +54,8 @@ pub(super) enum Verb {
     Transform(Box<TransformArgs>),
     /// Edit a picture as the prompt says, with a checkpoint that was trained for it
     Edit(Box<EditArgs>),
+    /// Enlarge a picture with an upscaling network
+    Upscale(UpscaleArgs),
     /// List the graphics adapters that can be used
     Devices(DevicesArgs),
     /// Say what a model file is, what is in it and what is missing, or what made a picture

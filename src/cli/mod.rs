@@ -25,6 +25,7 @@ mod replay;
 mod samplers;
 mod transform;
 mod tune;
+mod upscale;
 mod values;
 
 use std::ffi::OsString;
@@ -41,6 +42,7 @@ pub(crate) fn run(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(Verb::Generate(args)) => generate::run(&args),
         Ok(Verb::Transform(args)) => transform::run(&args),
         Ok(Verb::Edit(args)) => edit::run(&args),
+        Ok(Verb::Upscale(args)) => upscale::run(&args),
         Ok(Verb::Devices(args)) => devices::run(&args),
         Ok(Verb::Inspect(args)) => inspect::run(&args),
         Ok(Verb::Replay(args)) => replay::run(&args),

@@ -211,6 +211,7 @@ fn usage(model: &LibraryModel) -> String {
         (ModelKind::Lora, _) => "lora".to_owned(),
         (ModelKind::Embedding, _) => "embedding".to_owned(),
         (ModelKind::ControlNet, _) => "controlnet".to_owned(),
+        (ModelKind::Upscaler, _) => "upscale".to_owned(),
         _ => {
             let problem = model.problem.as_deref().unwrap_or("not known");
             format!("none: {}", shown(problem))

@@ -81,6 +81,15 @@ impl Pattern {
         Self::in_folder(path.parent().unwrap_or(Path::new("")), name)
     }
 
+    /// A file of that name, to which `.png` is added, in the folder at hand.
+    pub(super) fn of_name(stem: &str) -> Self {
+        Self {
+            folder: PathBuf::new(),
+            stem: vec![Piece::Text(stem.to_owned())],
+            extension: ".png".to_owned(),
+        }
+    }
+
     fn in_folder(folder: &Path, name: &str) -> Result<Self, String> {
         let folder_text = folder.to_string_lossy();
         if Piece::PLACEHOLDERS

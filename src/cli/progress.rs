@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use aquatint::{LoadProgress, Step};
+use aquatint::{LoadProgress, Step, UpscaleProgress};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::say;
@@ -49,6 +49,11 @@ impl Progress {
     /// A bar for the steps of a run.
     pub(super) fn stepping(&self) -> Stepping {
         Stepping(self.bar("{msg:>20} {wide_bar} step {pos}/{len} {eta:>4}"))
+    }
+
+    /// A bar for the tiles of a picture.
+    pub(super) fn tiling(&self) -> Tiling {
+        Tiling(self.bar("{wide_bar} tile {pos}/{len} {eta:>4}"))
     }
 
     fn bar(&self, template: &str) -> ProgressBar {
@@ -133,6 +138,23 @@ impl Stepping {
 }
 
 impl Drop for Stepping {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// A bar for tiles; goes when dropped.
+pub(super) struct Tiling(ProgressBar);
+
+impl Tiling {
+    /// Shows how many tiles are done.
+    pub(super) fn show(&self, progress: &UpscaleProgress) {
+        self.0.set_length(length(progress.count));
+        self.0.set_position(length(progress.done));
+    }
+}
+
+impl Drop for Tiling {
     fn drop(&mut self) {
         self.0.finish_and_clear();
     }

@@ -31,6 +31,7 @@ pub(super) static SHADERS: &[(&str, &str)] = &[
     ("group_norm", include_str!("../../shaders/group_norm.wgsl")),
     ("keep_known", include_str!("../../shaders/keep_known.wgsl")),
     ("layer_norm", include_str!("../../shaders/layer_norm.wgsl")),
+    ("leaky_relu", include_str!("../../shaders/leaky_relu.wgsl")),
     ("linear", include_str!("../../shaders/linear.wgsl")),
     (
         "linear_tile",
@@ -45,6 +46,10 @@ pub(super) static SHADERS: &[(&str, &str)] = &[
         include_str!("../../shaders/model_input.wgsl"),
     ),
     (
+        "pixel_shuffle",
+        include_str!("../../shaders/pixel_shuffle.wgsl"),
+    ),
+    (
         "rescale_guidance",
         include_str!("../../shaders/rescale_guidance.wgsl"),
     ),
@@ -54,6 +59,7 @@ pub(super) static SHADERS: &[(&str, &str)] = &[
     ),
     ("scale", include_str!("../../shaders/scale.wgsl")),
     ("select_row", include_str!("../../shaders/select_row.wgsl")),
+    ("self_gate", include_str!("../../shaders/self_gate.wgsl")),
     ("slice_last", include_str!("../../shaders/slice_last.wgsl")),
     (
         "timestep_embedding",

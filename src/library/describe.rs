@@ -50,6 +50,8 @@ pub enum ModelKind {
     Embedding,
     /// A ControlNet or an adapter for pictures.
     ControlNet,
+    /// A network that enlarges pictures.
+    Upscaler,
     /// Not known: [`LibraryModel::problem`] has the reason.
     Unknown,
 }
@@ -92,6 +94,10 @@ impl LibraryModel {
         if metadata.is_file() {
             let contents = Contents::read(&self.path)?;
             self.dtypes = contents.dtypes;
+            if Weights::open_upscaler(&self.path).is_ok() {
+                self.kind = ModelKind::Upscaler;
+                return Ok(());
+            }
             if let Some(addition) = contents.addition {
                 self.kind = ModelKind::of_addition(addition);
                 let width = contents.context_width;
@@ -148,7 +154,7 @@ impl ModelKind {
             Role::Embeddings => Some(Self::Embedding),
             Role::ControlNets => Some(Self::ControlNet),
             Role::Vaes | Role::TextEncoders => Some(Self::Parts),
-            Role::Any | Role::Checkpoints | Role::Unets | Role::Foreign => None,
+            Role::Any | Role::Checkpoints | Role::Unets | Role::Upscalers | Role::Foreign => None,
         }
     }
 }

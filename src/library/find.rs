@@ -24,6 +24,8 @@ enum Use {
     Model,
     /// Something to take a part of a model from.
     Part,
+    /// A network that enlarges pictures.
+    Upscaler,
 }
 
 impl Use {
@@ -33,6 +35,8 @@ impl Use {
             (Self::Model, Role::Any | Role::Checkpoints | Role::Unets) => Some(0),
             (Self::Part, Role::Unets | Role::Vaes | Role::TextEncoders) => Some(0),
             (Self::Part, Role::Any | Role::Checkpoints) => Some(1),
+            (Self::Upscaler, Role::Upscalers) => Some(0),
+            (Self::Upscaler, Role::Any) => Some(1),
             _ => None,
         }
     }
@@ -40,13 +44,18 @@ impl Use {
     /// Whether a folder here is one, whatever its name means elsewhere.
     fn is_folder(self, folder: &Path) -> bool {
         let is_part = || folder.join("config.json").is_file();
-        walk::is_diffusers(folder) || matches!(self, Self::Part) && is_part()
+        match self {
+            Self::Model => walk::is_diffusers(folder),
+            Self::Part => walk::is_diffusers(folder) || is_part(),
+            Self::Upscaler => false,
+        }
     }
 
     fn article(self) -> &'static str {
         match self {
             Self::Model => "a model",
             Self::Part => "a part of a model",
+            Self::Upscaler => "an upscaler",
         }
     }
 }
@@ -126,6 +135,15 @@ impl Library {
     /// As [`Library::locate`].
     pub fn locate_part(typed: impl AsRef<Path>) -> Result<PathBuf> {
         Self::locate_for(Use::Part, typed.as_ref())
+    }
+
+    /// As [`Library::locate`], for a network that enlarges pictures: of a folder for such, or of one
+    /// that may hold anything.
+    ///
+    /// # Errors
+    /// As [`Library::locate`].
+    pub fn locate_upscaler(typed: impl AsRef<Path>) -> Result<PathBuf> {
+        Self::locate_for(Use::Upscaler, typed.as_ref())
     }
 
     fn locate_for(wanted: Use, typed: &Path) -> Result<PathBuf> {

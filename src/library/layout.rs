@@ -21,6 +21,8 @@ pub(super) enum Role {
     Embeddings,
     /// ControlNets and adapters for pictures.
     ControlNets,
+    /// Networks that enlarge pictures.
+    Upscalers,
     /// Networks of other kinds, which nothing here uses.
     Foreign,
 }
@@ -36,6 +38,7 @@ impl Role {
             Self::Loras => "a LoRA",
             Self::Embeddings => "a textual inversion",
             Self::ControlNets => "a ControlNet",
+            Self::Upscalers => "an upscaler",
             Self::Foreign => "a network of another kind",
         }
     }
@@ -53,9 +56,9 @@ const FOLDERS: &[(&str, Role)] = &[
     ("embeddings", Role::Embeddings),
     ("controlnet", Role::ControlNets), ("t2i_adapter", Role::ControlNets),
     ("clip_vision", Role::Foreign), ("style_models", Role::Foreign), ("vae_approx", Role::Foreign),
-    ("vae-approx", Role::Foreign), ("gligen", Role::Foreign), ("upscale_models", Role::Foreign),
+    ("vae-approx", Role::Foreign), ("gligen", Role::Foreign), ("upscale_models", Role::Upscalers),
     ("hypernetworks", Role::Foreign), ("photomaker", Role::Foreign), ("model_patches", Role::Foreign),
-    ("esrgan", Role::Foreign), ("realesrgan", Role::Foreign), ("swinir", Role::Foreign),
+    ("esrgan", Role::Upscalers), ("realesrgan", Role::Upscalers), ("swinir", Role::Foreign),
 ];
 
 /// The folder of a program's tree that holds the others.

@@ -8,6 +8,7 @@
 pub(crate) mod blocks;
 pub(crate) mod clip;
 pub(crate) mod unet;
+pub(crate) mod upscaler;
 pub(crate) mod vae;
 
 pub(crate) use crate::nn::Heads;
@@ -15,4 +16,5 @@ pub(crate) use clip::{Activation, ClipConfig, ClipTextEncoder};
 pub(crate) use unet::{
     AddedConfig, AddedInputs, LevelHeads, PerLevel, Unet, UnetConfig, UnetInputs,
 };
+pub(crate) use upscaler::{InputScaling, Upscaler};
 pub(crate) use vae::{VaeConfig, VaeDecoder, VaeEncoder};

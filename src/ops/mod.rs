@@ -15,13 +15,16 @@ mod group_norm;
 #[cfg_attr(not(test), expect(dead_code, reason = "filling in asks for it"))]
 mod keep_known;
 mod layer_norm;
+mod leaky_relu;
 mod linear;
 mod model_input;
+mod pixel_shuffle;
 mod rescale_guidance;
 mod sampler_step;
 mod scale;
 pub(crate) mod select;
 mod select_row;
+mod self_gate;
 mod slice_last;
 mod timestep_embedding;
 mod to_rgba8;

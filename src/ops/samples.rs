@@ -47,6 +47,11 @@ fn elementwise(recorder: &Recorder, types: WeightTypes, channels: usize) {
     x.scale(0.5);
     x.apply(FmaPeak { rounds: 1 }, &[]);
     x.upsample_nearest(4, 2);
+    x.leaky_relu(0.2);
+    x.prelu(&param(types.weight, [channels]));
+    x.self_gate(x);
+    activations(recorder, [1, 2, 4, 4 * channels]).pixel_shuffle(2);
+    activations(recorder, [1, 2, 4, channels]).pixel_unshuffle(2);
 }
 
 /// Operations on a range of the channels.

@@ -22,6 +22,7 @@ mod summary;
 mod tasks;
 mod text_encoder;
 mod trace;
+mod upscaler;
 mod vae;
 
 pub use handle::Pipeline;
@@ -41,3 +42,4 @@ pub use run::Run;
 pub use summary::{Summary, TensorSummary};
 pub use tasks::Task;
 pub use trace::Trace;
+pub use upscaler::{MIN_UPSCALE_TILE_PX, UpscaleOptions, UpscaleProgress, Upscaler};

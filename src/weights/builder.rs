@@ -5,7 +5,7 @@ use super::header::{self, quoted};
 use super::inventory::SHOWN_NAMES;
 use super::names::{self, Known, Naming, Translation};
 use super::source::Source;
-use super::{Inner, Stored, Weights, advice, apart, folder, part_of};
+use super::{Inner, Stored, Weights, advice, apart, folder, part_of, upscalers};
 use crate::error::{Error, Result};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -29,6 +29,8 @@ enum Taken {
     AllAs(&'static str),
     /// That part's, in a file that was given for it.
     Only(&'static str),
+    /// All, as an upscaling network's.
+    Upscaler,
 }
 
 impl Builder {
@@ -73,6 +75,13 @@ impl Builder {
         let path = source.path().to_owned();
         let metadata = self.add(source, Taken::All)?;
         self.inner.configs.extend(configs(&path, &metadata)?);
+        self.remember(metadata);
+        Ok(())
+    }
+
+    /// Takes in an upscaling network's file.
+    pub(super) fn add_upscaler(&mut self, source: Source) -> Result<()> {
+        let metadata = self.add(source, Taken::Upscaler)?;
         self.remember(metadata);
         Ok(())
     }
@@ -130,6 +139,15 @@ impl Builder {
         let translation = match taken {
             Taken::All => names::translate(&names, None),
             Taken::AllAs(part) => names::translate(&names, Some(part)),
+            Taken::Upscaler => upscalers::translate(&names).ok_or_else(|| {
+                let kind = advice::kind(names.iter().copied()).unwrap_or("something else");
+                let path = source.path().to_owned();
+                let reason = format!(
+                    "it looks like {kind}; give an upscaler: ESRGAN, Real-ESRGAN compact or SPAN, as \
+                     safetensors"
+                );
+                Error::UnknownModel { path, reason }
+            })?,
             Taken::Only(part) => {
                 apart::translate_part(&names, part).map_err(|reason| source.bad(reason))?
             }

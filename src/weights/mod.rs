@@ -19,6 +19,7 @@ mod rows;
 mod scope;
 mod shards;
 mod source;
+mod upscalers;
 mod view;
 
 pub(crate) use contents::{Addition, Contents};
@@ -85,6 +86,16 @@ impl Weights {
     /// [`crate::Error::UnknownModel`] if it is sound but none of its tensors is known.
     pub(crate) fn open(files: impl Into<ModelFiles>) -> Result<Self> {
         Builder::open(&files.into())
+    }
+
+    /// Opens the file of an upscaling network, whose weights are then below `upscaler`.
+    ///
+    /// # Errors
+    /// As [`Weights::open`].
+    pub(crate) fn open_upscaler(path: &Path) -> Result<Self> {
+        let mut builder = Builder::new(path);
+        builder.add_upscaler(Source::open(path)?)?;
+        builder.finish()
     }
 
     /// Opens a single file that is part of the program; `name` stands for its path in messages.

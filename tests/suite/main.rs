@@ -25,4 +25,5 @@ mod replay;
 mod tasks;
 #[cfg(target_os = "linux")] // where the place of the cache can be told
 mod tune;
+mod upscale;
 mod vram;

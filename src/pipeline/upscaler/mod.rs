@@ -1,0 +1,238 @@
+//! `Upscaler`: a network that enlarges pictures, on a device.
+
+#[cfg(test)]
+mod goldens;
+mod tiles;
+
+use super::request::Precision;
+use crate::error::{Error, Result};
+use crate::gpu::Device;
+use crate::image::Image;
+use crate::lock::lock;
+use crate::networks;
+use crate::plan::{Plan, Residency, Runner};
+use crate::tensor::{Caps, DType, Recorder};
+use crate::weights::Weights;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use tiles::{Canvas, Cut};
+
+/// The side of a tile, in pixels of the picture to enlarge.
+const DEFAULT_TILE_PX: usize = 256;
+/// The least side of a tile: below it, nothing but overlap would be left.
+pub const MIN_UPSCALE_TILE_PX: usize = 32;
+/// The longest side of what comes out.
+const MAX_RESULT_SIDE_PX: usize = 32_768;
+
+/// Names of the plan's ends.
+mod ends {
+    /// Pixels `[1, H, W, 3]` as the network takes them.
+    pub(super) const PIXELS: &str = "pixels";
+    /// Colours `[1, scale·H, scale·W, 3]`, 0 to 1 and a little beyond.
+    pub(super) const COLOURS: &str = "colours";
+    /// How many values are not finite.
+    pub(super) const NONFINITE: &str = "nonfinite";
+}
+
+/// An upscaling network with its weights on a device: ESRGAN and its relatives, Real-ESRGAN's compact
+/// network, SPAN, from safetensors.
+#[derive(Debug)]
+pub struct Upscaler {
+    device: Device,
+    network: networks::Upscaler,
+    name: String,
+    residency: Arc<Residency>,
+    /// The last plan, of tiles of that height and width.
+    runner: Mutex<Option<([usize; 2], DType, Runner)>>,
+}
+
+/// How a picture is enlarged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UpscaleOptions {
+    /// The side of the tiles that the picture is enlarged in, in its own pixels, at least
+    /// [`MIN_UPSCALE_TILE_PX`]. Memory grows with its square.
+    pub tile_px: usize,
+    /// How activations are stored.
+    pub precision: Precision,
+}
+
+impl Default for UpscaleOptions {
+    fn default() -> Self {
+        Self {
+            tile_px: DEFAULT_TILE_PX,
+            precision: Precision::default(),
+        }
+    }
+}
+
+/// A tile that is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UpscaleProgress {
+    /// How many are done.
+    pub done: usize,
+    /// How many there are.
+    pub count: usize,
+}
+
+impl Upscaler {
+    /// Opens an upscaling network's file and puts its weights on the device.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::BadFile`], [`Error::UnknownModel`] if the file is of something else,
+    /// [`Error::MissingTensor`], [`Error::Unsupported`]; [`Error::OutOfMemory`], [`Error::DeviceLost`]
+    /// or [`Error::Gpu`] from the device.
+    pub fn open(device: &Device, path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let weights = Weights::open_upscaler(path)?;
+        let network = networks::Upscaler::load(&weights.scope("upscaler"))?;
+        let name = path.file_stem().unwrap_or_default();
+        Ok(Self {
+            device: device.clone(),
+            network,
+            name: name.to_string_lossy().into_owned(),
+            residency: Arc::new(Residency::new(device, &weights)),
+            runner: Mutex::default(),
+        })
+    }
+
+    /// How many times as wide and high the result is.
+    pub fn scale(&self) -> usize {
+        self.network.scale()
+    }
+
+    /// What its kind of network is called, such as "ESRGAN".
+    pub fn architecture(&self) -> &'static str {
+        self.network.name()
+    }
+
+    /// The file's name without its ending.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A picture → one [`Upscaler::scale`] times as wide and high, with the alpha of the nearest
+    /// pixels. `progress` is told of each tile and may stop.
+    ///
+    /// # Errors
+    /// [`Error::Request`] if the result would be too large or tiles too small, [`Error::Cancelled`] if
+    /// `progress` stops, [`Error::NotFinite`], [`Error::OutOfMemory`], [`Error::DeviceLost`] or
+    /// [`Error::Gpu`].
+    pub fn upscale(
+        &self,
+        image: &Image,
+        options: &UpscaleOptions,
+        progress: &mut dyn FnMut(UpscaleProgress) -> ControlFlow<()>,
+    ) -> Result<Image> {
+        pollster::block_on(self.upscale_async(image, options, progress))
+    }
+
+    async fn upscale_async(
+        &self,
+        image: &Image,
+        options: &UpscaleOptions,
+        progress: &mut dyn FnMut(UpscaleProgress) -> ControlFlow<()>,
+    ) -> Result<Image> {
+        let size = [image.height(), image.width()];
+        self.check(size, options)?;
+        let mut compute = options.precision.compute_on(&self.device)?;
+        let cut = Cut::of(size, options.tile_px, self.network.multiple());
+        let mut canvas = Canvas::new(size, self.scale());
+        let tiles = cut.tiles();
+        let count = tiles.len();
+        for (done, corner) in (1..).zip(tiles) {
+            let pixels = cut.pixels(image, corner, self.network.input());
+            let colours = loop {
+                match self.run(cut.size, &pixels, compute).await? {
+                    Some(colours) => break colours,
+                    None if compute == DType::F16 && options.precision == Precision::Auto => {
+                        compute = DType::F32;
+                    }
+                    None => {
+                        return Err(Error::NotFinite {
+                            stage: "upscaler",
+                            step: None,
+                        });
+                    }
+                }
+            };
+            canvas.add(&cut, corner, &colours);
+            if progress(UpscaleProgress { done, count }).is_break() {
+                return Err(Error::Cancelled);
+            }
+        }
+        Image::from_rgba(
+            size[1] * self.scale(),
+            size[0] * self.scale(),
+            canvas.rgba(image),
+        )
+    }
+
+    fn check(&self, size: [usize; 2], options: &UpscaleOptions) -> Result<()> {
+        if options.tile_px < MIN_UPSCALE_TILE_PX {
+            let found = options.tile_px;
+            let reason = format!("must be at least {MIN_UPSCALE_TILE_PX} pixels, not {found}");
+            return Err(Error::request("tile", reason));
+        }
+        let longest = size[0].max(size[1]);
+        if longest > MAX_RESULT_SIDE_PX / self.scale() {
+            let (scale, side) = (self.scale(), longest * self.scale());
+            let reason = format!(
+                "{longest} pixels would become {side} with {scale} times the size, more than \
+                 {MAX_RESULT_SIDE_PX}; use a smaller picture"
+            );
+            return Err(Error::request("image", reason));
+        }
+        Ok(())
+    }
+
+    /// pixels `[H, W, 3]` as the network takes them → colours `[scale·H, scale·W, 3]`; `None` if they
+    /// are not all finite.
+    async fn run(
+        &self,
+        size: [usize; 2],
+        pixels: &[f32],
+        compute: DType,
+    ) -> Result<Option<Vec<f32>>> {
+        let runner = self.take_runner(size, compute).await?;
+        runner.write(ends::PIXELS, pixels)?;
+        runner.run()?;
+        let counts = runner.read(ends::NONFINITE).await?;
+        let is_finite = counts.iter().all(|&count| count == 0.0);
+        let colours = match is_finite {
+            true => Some(runner.read(ends::COLOURS).await?),
+            false => None,
+        };
+        *lock(&self.runner) = Some((size, compute, runner));
+        Ok(colours)
+    }
+
+    /// The last runner if it is of that size and type, else a new one in its place.
+    async fn take_runner(&self, size: [usize; 2], compute: DType) -> Result<Runner> {
+        let last = lock(&self.runner).take();
+        if let Some((of, stored, runner)) = last
+            && of == size
+            && stored == compute
+        {
+            return Ok(runner);
+        }
+        let plan = plan(&self.network, size, compute, &self.device.caps())?;
+        Runner::new(&self.device, plan, &self.residency).await
+    }
+}
+
+/// One tile of that height and width.
+fn plan(
+    network: &networks::Upscaler,
+    size: [usize; 2],
+    compute: DType,
+    caps: &Caps,
+) -> Result<Plan> {
+    let recorder = Recorder::new(compute);
+    let pixels = recorder.input(ends::PIXELS, [1, size[0], size[1], 3], DType::F32);
+    let colours = network.forward(pixels.to(compute)).to(DType::F32);
+    recorder.output(ends::COLOURS, colours);
+    recorder.output(ends::NONFINITE, colours.count_nonfinite());
+    Plan::lower(recorder.finish()?, caps)
+}

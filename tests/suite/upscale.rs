@@ -1,0 +1,149 @@
+//! Pictures enlarged by a network.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use aquatint::Image;
+use safetensors::tensor::{Dtype, TensorView};
+use tempfile::TempDir;
+
+use crate::program::{aquatint, assert_refused, device, files, stdout};
+
+/// A compact network of these layers, each without weight: it adds nothing to the nearest neighbours,
+/// twice as large.
+fn nearest_neighbours(folder: &Path) -> PathBuf {
+    let shapes: [(&str, &[usize]); 5] = [
+        ("body.0.weight", &[4, 3, 3, 3]),
+        ("body.0.bias", &[4]),
+        ("body.1.weight", &[4]),
+        ("body.2.weight", &[12, 4, 3, 3]),
+        ("body.2.bias", &[12]),
+    ];
+    let zeros = vec![0; 2 * 12 * 4 * 9];
+    let views = shapes.map(|(name, shape)| {
+        let bytes = 2 * shape.iter().product::<usize>();
+        let view = TensorView::new(Dtype::F16, shape.to_vec(), &zeros[..bytes]);
+        (name, view.unwrap())
+    });
+    let path = folder.join("nearest.safetensors");
+    safetensors::serialize_to_file(views, None, &path).unwrap();
+    path
+}
+
+/// A picture whose neighbouring pixels differ.
+fn picture(path: &Path, width: usize, height: usize) -> Image {
+    let bytes = (0..251).cycle().take(width * height * 4);
+    let image = Image::from_rgba(width, height, bytes.collect()).unwrap();
+    image.save(path).unwrap();
+    image
+}
+
+fn upscale(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = aquatint();
+    command.current_dir(folder).arg("upscale").args(arguments);
+    command.args(device()).output().unwrap()
+}
+
+#[test]
+fn a_picture_of_several_tiles_is_enlarged_without_seams() {
+    let folder = TempDir::new().unwrap();
+    let model = nearest_neighbours(folder.path());
+    let (width, height) = (75, 41);
+    let image = picture(&folder.path().join("in.png"), width, height);
+    let model = model.to_str().unwrap();
+    let output = upscale(folder.path(), &["in.png", "-u", model, "--tile", "32"]);
+    assert_eq!(stdout(&output).trim(), "in-2x.png", "{output:?}");
+    let large = Image::open(folder.path().join("in-2x.png")).unwrap();
+    assert_eq!((large.width(), large.height()), (2 * width, 2 * height));
+    for (at, pixel) in large.pixels().chunks_exact(4).enumerate() {
+        let (row, column) = (at / (2 * width) / 2, at % (2 * width) / 2);
+        let from = (row * width + column) * 4;
+        assert_eq!(pixel, &image.pixels()[from..from + 4], "pixel {at}");
+    }
+}
+
+#[test]
+fn an_upscaler_is_listed_and_found_by_name() {
+    let folder = TempDir::new().unwrap();
+    let models = folder.path().join("models/upscale_models");
+    fs::create_dir_all(&models).unwrap();
+    nearest_neighbours(&models);
+    picture(&folder.path().join("in.png"), 3, 2);
+    let ask = |arguments: &[&str]| {
+        let mut command = aquatint();
+        command.current_dir(folder.path()).args(arguments);
+        let command = command.env("AQUATINT_MODELS", folder.path().join("models"));
+        command.output().unwrap()
+    };
+    let listed = ask(&["models"]);
+    let line = stdout(&listed);
+    assert!(
+        line.contains("nearest") && line.contains("upscale"),
+        "{line}"
+    );
+    let mut arguments = vec!["upscale", "in.png", "-u", "Nearest", "-o", "out.png"];
+    arguments.extend(device());
+    assert_eq!(stdout(&ask(&arguments)).trim(), "out.png");
+    assert_refused(
+        &ask(&["upscale", "in.png", "-u", "nearst"]),
+        2,
+        &["unknown model", "nearest"],
+    );
+}
+
+#[test]
+fn what_cannot_be_enlarged_is_refused_and_leaves_nothing() {
+    let folder = TempDir::new().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let model = nearest_neighbours(folder.path());
+    let model = model.to_str().unwrap();
+    picture(&at("in.png"), 8, 8);
+    picture(&at("long.png"), 16_385, 1);
+    fs::write(at("text.png"), "no picture").unwrap();
+    fs::write(
+        at("pickle.pth"),
+        b"\x80\x02}q\x00X\x05\x00\x00\x00modelq\x01.",
+    )
+    .unwrap();
+    let checkpoint = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/models/demo/tiny-emoji-sd.safetensors"
+    );
+    let before = files(folder.path());
+    for (arguments, code, words) in [
+        (
+            ["in.png", "-u", model, "--tile", "31"],
+            2,
+            ["tile", "at least 32"],
+        ),
+        (
+            ["long.png", "-u", model, "--tile", "64"],
+            2,
+            ["32770", "smaller picture"],
+        ),
+        (
+            ["text.png", "-u", model, "--tile", "64"],
+            1,
+            ["text.png", "PNG"],
+        ),
+        (
+            ["in.png", "-u", "pickle.pth", "--tile", "64"],
+            1,
+            ["pickle.pth", "code"],
+        ),
+        (
+            ["in.png", "-u", checkpoint, "--tile", "64"],
+            1,
+            ["tiny-emoji-sd", "give an upscaler"],
+        ),
+        (
+            ["in.png", "-u", "none.safetensors", "--tile", "64"],
+            1,
+            ["none.safetensors", "no such file"],
+        ),
+    ] {
+        assert_refused(&upscale(folder.path(), &arguments), code, &words);
+    }
+    assert_eq!(files(folder.path()), before);
+}
