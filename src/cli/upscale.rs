@@ -3,16 +3,16 @@
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use aquatint::{Image, Library, UpscaleOptions, Upscaler};
+use aquatint::{Image, Library, ResizeMode, UpscaleOptions, Upscaler};
 use clap::Args;
 
 use super::device::DeviceArgs;
-use super::failure::Outcome;
+use super::failure::{Failure, Outcome};
 use super::interrupt::Interrupt;
 use super::output::{Facts, Pattern};
 use super::print;
 use super::progress::Progress;
-use super::values::{PrecisionArg, Verbosity, whole_number};
+use super::values::{PrecisionArg, Verbosity, finite_number, whole_number};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -33,6 +33,13 @@ pub(super) struct UpscaleArgs {
     /// Upscaling network: a .safetensors file, or a name that `aquatint models` lists
     #[arg(short, long, visible_alias = "upscale-model", value_name = "MODEL")]
     upscaler: PathBuf,
+
+    /// How many times as wide and high the picture becomes [default: what the network was made for]
+    ///
+    /// Where that is less than the network gives, its result is made smaller.
+    #[arg(long, value_name = "FACTOR", value_parser = finite_number)]
+    #[arg(allow_negative_numbers = true)]
+    scale: Option<f64>,
 
     /// Side of the tiles that the picture is enlarged in; smaller ones take less memory
     #[arg(long, value_name = "PX", value_parser = whole_number)]
@@ -71,17 +78,21 @@ pub(super) fn run(args: &UpscaleArgs) -> Outcome {
         true => Verbosity::Quiet,
         false => Verbosity::Normal,
     });
+    for warning in image.warnings() {
+        progress.note(format_args!("warning: {warning}"));
+    }
     let path = Library::locate_upscaler(&args.upscaler)?;
     let upscaler = Upscaler::open(&args.device.open()?, path)?;
-    let scale = upscaler.scale();
+    let scale = wanted_scale(args, &upscaler)?;
+    let [width, height] = [image.width(), image.height()].map(|side| scaled(side, scale));
     progress.note(format_args!(
         "{} · {} · {}×{} → {}×{}",
         upscaler.name(),
         upscaler.architecture(),
         image.width(),
         image.height(),
-        image.width() * scale,
-        image.height() * scale
+        width,
+        height
     ));
     let bar = progress.tiling();
     let enlarged = upscaler.upscale(&image, &options, &mut |tile| {
@@ -93,7 +104,7 @@ pub(super) fn run(args: &UpscaleArgs) -> Outcome {
     });
     drop(bar);
     interrupt.check()?;
-    let enlarged = enlarged?;
+    let enlarged = enlarged?.resized(width, height, ResizeMode::Stretch)?;
     let default = || {
         let stem = args.image.file_stem().unwrap_or_default().to_string_lossy();
         Pattern::of_name(&format!("{stem}-{scale}x"))
@@ -107,4 +118,27 @@ pub(super) fn run(args: &UpscaleArgs) -> Outcome {
         height: enlarged.height(),
     };
     print(output.save_new(&enlarged, &facts)?.display())
+}
+
+/// The factor that was asked for, which the network can give.
+fn wanted_scale(args: &UpscaleArgs, upscaler: &Upscaler) -> Outcome<f64> {
+    let most = upscaler.scale() as f64;
+    match args.scale {
+        None => Ok(most),
+        Some(scale) if scale > 0.0 && scale <= most => Ok(scale),
+        Some(scale) => Err(Failure::Usage(format!(
+            "scale: must be over 0 and at most {most}, what {} gives, not {scale}",
+            upscaler.name()
+        ))),
+    }
+}
+
+/// A side times a factor, in whole pixels.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the factor is positive and not above the network's"
+)]
+fn scaled(side: usize, factor: f64) -> usize {
+    ((side as f64 * factor).round() as usize).max(1)
 }

@@ -64,6 +64,18 @@ fn a_picture_of_several_tiles_is_enlarged_without_seams() {
 }
 
 #[test]
+fn a_smaller_factor_than_the_networks_makes_a_smaller_picture() {
+    let folder = TempDir::new().unwrap();
+    let model = nearest_neighbours(folder.path());
+    picture(&folder.path().join("in.png"), 30, 21);
+    let model = model.to_str().unwrap();
+    let output = upscale(folder.path(), &["in.png", "-u", model, "--scale", "1.5"]);
+    assert_eq!(stdout(&output).trim(), "in-1.5x.png", "{output:?}");
+    let large = Image::open(folder.path().join("in-1.5x.png")).unwrap();
+    assert_eq!((large.width(), large.height()), (45, 32));
+}
+
+#[test]
 fn an_upscaler_is_listed_and_found_by_name() {
     let folder = TempDir::new().unwrap();
     let models = folder.path().join("models/upscale_models");
@@ -116,6 +128,11 @@ fn what_cannot_be_enlarged_is_refused_and_leaves_nothing() {
             ["in.png", "-u", model, "--tile", "31"],
             2,
             ["tile", "at least 32"],
+        ),
+        (
+            ["in.png", "-u", model, "--scale", "2.5"],
+            2,
+            ["scale", "at most 2"],
         ),
         (
             ["long.png", "-u", model, "--tile", "64"],
