@@ -6,7 +6,7 @@ pub(crate) mod checkpoint;
 mod peaks;
 
 use aquatint::bench::Replay;
-use aquatint::{AdapterInfo, Device, DeviceOptions, Error, Precision};
+use aquatint::{AdapterInfo, Device, DeviceOptions, Error, Precision, Rule, Rules};
 use peaks::Peaks;
 use serde_json::{Value, json};
 use std::cell::OnceCell;
@@ -23,6 +23,7 @@ Arguments, after `cargo bench --bench NAME --`:
   --device NAME     an adapter's index, or part of its name; else the best one
   --side PX         side of the pictures of full-size models: in place of 256, 512 or 1024
   --precision TYPE  how activations are stored: auto, f32 or f16; auto is f32 on software devices
+  --without RULE    plans without a rule, such as Hoist; may be given several times
   FILTER            only lines whose name or size contains this";
 
 /// The shortest time worth measuring: submitting and waiting take well under a hundredth of it.
@@ -55,6 +56,7 @@ struct Args {
     device: Option<String>,
     side_px: Option<usize>,
     precision: Precision,
+    rules: Rules,
     filter: Option<String>,
 }
 
@@ -100,6 +102,7 @@ pub(crate) fn main(name: &'static str, bench: impl FnOnce(&Bench) -> Outcome) ->
     };
     let options = DeviceOptions {
         adapter: args.device.clone(),
+        rules: args.rules,
         ..DeviceOptions::default()
     };
     let done = match Device::open(&options) {
@@ -155,6 +158,13 @@ impl Args {
                 "--precision" => {
                     args.precision = serde_json::from_value(Value::String(value()?))
                         .map_err(|error| format!("--precision: {error}"))?;
+                }
+                "--without" => {
+                    let name = value()?;
+                    let named = |rule: &&Rule| format!("{rule:?}") == name;
+                    let rule = Rule::ALL.iter().find(named);
+                    let rule = rule.ok_or_else(|| format!("--without: one of {:?}", Rule::ALL))?;
+                    args.rules = args.rules.without(*rule);
                 }
                 _ if word.starts_with('-') => return Err(format!("there is no {word}")),
                 _ => args.filter = Some(word),

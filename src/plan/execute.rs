@@ -1,7 +1,8 @@
 //! A plan on a graphics device.
 
-use super::lower::{End, Place, Plan};
+use super::lower::{End, Plan};
 use super::phase::Phase;
+use super::place::Place;
 use super::residency::Residency;
 use super::selection::Selector;
 use crate::error::{Error, Result};

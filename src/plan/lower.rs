@@ -1,7 +1,7 @@
 //! From a recording to a plan: dispatches, memory, and names for the ends.
 
-use super::memory::{Lifetime, assign, living_bytes};
 use super::phase::{Phase, phases};
+use super::place::{Place, Placed};
 use super::selection::{Selector, bound_selections};
 use super::sink::sink_selections;
 use crate::error::{Error, Result};
@@ -12,24 +12,6 @@ use crate::tensor::{
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
-
-/// Where a value lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Place {
-    /// In a memory slot.
-    Slot(usize),
-    /// In a slot that holds so many rows of so many bytes, at the place of the row at work.
-    Row {
-        /// The slot.
-        slot: usize,
-        /// How many rows it holds.
-        rows: usize,
-        /// Bytes from row to row.
-        stride: u64,
-    },
-    /// In a weight's own buffer.
-    Param(usize),
-}
 
 /// One dispatch with the memory it works on.
 #[derive(Clone, Debug)]
@@ -96,23 +78,16 @@ impl Plan {
     }
 }
 
-/// Where everything lies.
-struct Placed {
-    params: Vec<Param>,
-    places: HashMap<NodeId, Place>,
-    slots: Vec<u64>,
-    living_bytes: u64,
-}
-
-struct Lowering<'r> {
-    recording: &'r Recording,
+/// A recording on its way to a plan.
+pub(super) struct Lowering<'r> {
+    pub(super) recording: &'r Recording,
     /// For each node, the node whose memory it is: itself unless it is a reshape.
-    root: Vec<NodeId>,
+    pub(super) root: Vec<NodeId>,
     /// For each node, the time at which it is read last; `usize::MAX` for what must outlive the run.
-    last_use: Vec<usize>,
-    phases: Vec<Option<Phase>>,
+    pub(super) last_use: Vec<usize>,
+    pub(super) phases: Vec<Option<Phase>>,
     /// For each node that is no more than a chosen row of another, what chooses.
-    selected: Vec<Option<Selector>>,
+    pub(super) selected: Vec<Option<Selector>>,
 }
 
 impl<'r> Lowering<'r> {
@@ -149,7 +124,7 @@ impl<'r> Lowering<'r> {
     }
 
     /// When a node is computed, in dispatches of the prologue and of one step after it, if it is.
-    fn time(&self, id: NodeId) -> Option<usize> {
+    pub(super) fn time(&self, id: NodeId) -> Option<usize> {
         self.phases[id].map(|phase| match phase {
             Phase::Prologue => id,
             Phase::Step => self.recording.nodes.len() + id,
@@ -157,7 +132,7 @@ impl<'r> Lowering<'r> {
     }
 
     /// Whether steps read what the prologue computed.
-    fn crosses(&self, id: NodeId) -> bool {
+    pub(super) fn crosses(&self, id: NodeId) -> bool {
         let is_hoisted = self.phases[id] == Some(Phase::Prologue);
         let is_computed = matches!(self.recording.nodes[id].kind, NodeKind::Op(..));
         is_hoisted && is_computed && self.last_use[id] >= self.recording.nodes.len()
@@ -168,11 +143,12 @@ impl<'r> Lowering<'r> {
         let Placed {
             params,
             places,
+            starts,
             slots,
             living_bytes,
-        } = self.place();
-        let mut steps = self.steps(Phase::Prologue, &places, caps)?;
-        steps.extend(self.steps(Phase::Step, &places, caps)?);
+        } = self.place(caps.binding_alignment);
+        let mut steps = self.steps(Phase::Prologue, &places, &starts, caps)?;
+        steps.extend(self.steps(Phase::Step, &places, &starts, caps)?);
         let end = |id: NodeId| self.end(id, &places);
         let mut inputs = BTreeMap::new();
         for (id, node) in self.recording.nodes.iter().enumerate() {
@@ -238,6 +214,7 @@ impl<'r> Lowering<'r> {
         &self,
         phase: Phase,
         places: &HashMap<NodeId, Place>,
+        starts: &HashMap<NodeId, u64>,
         caps: &Caps,
     ) -> Result<Vec<Step>> {
         let mut steps = Vec::new();
@@ -254,11 +231,15 @@ impl<'r> Lowering<'r> {
                 output: node.view,
             };
             let bind = |operand: &Operand| {
-                let input = |i: &usize| places[&self.root[inputs[*i]]];
+                let at = |id: NodeId, bytes: Range<u64>| {
+                    let start = starts.get(&id).copied().unwrap_or(0);
+                    (places[&id], start + bytes.start..start + bytes.end)
+                };
+                let input = |i: usize| self.root[inputs[i]];
                 match operand {
-                    Operand::Input(i) => (input(i), 0..io.inputs[*i].size_bytes()),
-                    Operand::InputBytes(i, bytes) => (input(i), bytes.clone()),
-                    Operand::Output => (places[&id], 0..node.view.size_bytes()),
+                    Operand::Input(i) => at(input(*i), 0..io.inputs[*i].size_bytes()),
+                    Operand::InputBytes(i, bytes) => at(input(*i), bytes.clone()),
+                    Operand::Output => at(id, 0..node.view.size_bytes()),
                 }
             };
             let dispatches = op.lower(&io, caps);
@@ -277,63 +258,6 @@ impl<'r> Lowering<'r> {
             }
         }
         Ok(steps)
-    }
-
-    /// The weights, where every value lies, and the slots' sizes. Inputs keep slots of their own,
-    /// since the caller may write them once for many runs; so do outputs, and what steps read of the
-    /// prologue. The rest of the prologue shares the slots of the steps.
-    fn place(&self) -> Placed {
-        let mut params: Vec<Param> = Vec::new();
-        let mut places = HashMap::new();
-        let mut pinned: Vec<u64> = Vec::new();
-        let mut living = Vec::new();
-        for (id, node) in self.recording.nodes.iter().enumerate() {
-            let Some(from) = self.time(id) else {
-                continue;
-            };
-            let bytes = node.view.size_bytes();
-            match &node.kind {
-                NodeKind::Param(param) => {
-                    let known = params.iter().position(|known| known.name == param.name);
-                    let place = known.unwrap_or_else(|| {
-                        params.push(param.clone());
-                        params.len() - 1
-                    });
-                    places.insert(id, Place::Param(place));
-                }
-                NodeKind::Op(_, inputs) if self.selected[id].is_some() => {
-                    let table = inputs[0];
-                    if let Place::Slot(slot) = places[&self.root[table]] {
-                        let rows = self.recording.nodes[table].view.shape.dim(0);
-                        let stride = bytes;
-                        places.insert(id, Place::Row { slot, rows, stride });
-                    }
-                }
-                NodeKind::Op(..) if self.last_use[id] != usize::MAX && !self.crosses(id) => {
-                    let to = self.last_use[id];
-                    living.push((Lifetime { bytes, from, to }, id));
-                }
-                NodeKind::Input(..) | NodeKind::Op(..) => {
-                    places.insert(id, Place::Slot(pinned.len()));
-                    pinned.push(bytes);
-                }
-                NodeKind::Reshape(_) => {}
-            }
-        }
-        living.sort_by_key(|(lifetime, _)| lifetime.from);
-        let (lifetimes, owners): (Vec<_>, Vec<_>) = living.into_iter().unzip();
-        let living_bytes = pinned.iter().sum::<u64>() + living_bytes(&lifetimes);
-        let assignment = assign(&lifetimes);
-        for (owner, slot) in owners.into_iter().zip(assignment.of) {
-            places.insert(owner, Place::Slot(pinned.len() + slot));
-        }
-        pinned.extend(assignment.slots);
-        Placed {
-            params,
-            places,
-            slots: pinned,
-            living_bytes,
-        }
     }
 
     fn end(&self, id: NodeId, places: &HashMap<NodeId, Place>) -> Result<End> {

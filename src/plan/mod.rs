@@ -9,6 +9,7 @@ mod hoisting_tests;
 mod lower;
 mod memory;
 mod phase;
+mod place;
 mod reference;
 mod residency;
 mod runner;
