@@ -213,6 +213,7 @@ impl Replay {
             chunks: 1,
             latent: model.latent_size(width, height)?,
             guidance: Guidance::Plain,
+            keeps_known: false,
         };
         let plan = model.step_plan(shape, compute, &device.caps())?;
         let replay = Self::new(device, plan, &model.weights, compute)?;

@@ -9,9 +9,11 @@ use super::devices::DevicesArgs;
 use super::edit::EditArgs;
 use super::families::FamiliesArgs;
 use super::generate::GenerateArgs;
+use super::inpaint::InpaintArgs;
 use super::inspect::InspectArgs;
 use super::manual::{CompletionsArgs, ManArgs};
 use super::models::ModelsArgs;
+use super::outpaint::OutpaintArgs;
 use super::plan::PlanArgs;
 use super::replay::ReplayArgs;
 use super::samplers::SamplersArgs;
@@ -56,6 +58,10 @@ pub(super) enum Verb {
     Edit(Box<EditArgs>),
     /// Enlarge a picture with an upscaling network
     Upscale(UpscaleArgs),
+    /// Repaint a part of a picture
+    Inpaint(Box<InpaintArgs>),
+    /// Draw a picture on beyond its edges
+    Outpaint(Box<OutpaintArgs>),
     /// List the graphics adapters that can be used
     Devices(DevicesArgs),
     /// Say what a model file is, what is in it and what is missing, or what made a picture

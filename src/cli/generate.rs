@@ -159,7 +159,7 @@ pub(super) fn draw(
         progress.note(format_args!("warning: {warning}"));
     }
     let bar = progress.stepping();
-    bar.start(request.steps.unwrap_or(0));
+    bar.start(run.step_count());
     while let Some(step) = run.next_step()? {
         interrupt.check()?;
         bar.show(&step);

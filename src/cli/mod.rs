@@ -10,11 +10,13 @@ mod edit;
 mod failure;
 mod families;
 mod generate;
+mod inpaint;
 mod inspect;
 mod interrupt;
 mod manual;
 mod model;
 mod models;
+mod outpaint;
 mod output;
 mod picture;
 mod plan;
@@ -43,6 +45,8 @@ pub(crate) fn run(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(Verb::Transform(args)) => transform::run(&args),
         Ok(Verb::Edit(args)) => edit::run(&args),
         Ok(Verb::Upscale(args)) => upscale::run(&args),
+        Ok(Verb::Inpaint(args)) => inpaint::run(&args),
+        Ok(Verb::Outpaint(args)) => outpaint::run(&args),
         Ok(Verb::Devices(args)) => devices::run(&args),
         Ok(Verb::Inspect(args)) => inspect::run(&args),
         Ok(Verb::Replay(args)) => replay::run(&args),

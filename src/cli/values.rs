@@ -1,7 +1,7 @@
 //! The values that flags take.
 
 use aquatint::sampling::{NoisePath, Prediction, SigmaRules};
-use aquatint::{Error, Noise, Precision, Preset, PromptStyle, ResizeMode};
+use aquatint::{Error, Fill, Noise, Precision, Preset, PromptStyle, Rect, ResizeMode};
 use clap::ValueEnum;
 
 /// How much is said on the way, least first.
@@ -202,6 +202,37 @@ pub(super) fn corner(typed: &str) -> Result<[usize; 2], String> {
 fn pair(typed: &str, between: char) -> Option<[usize; 2]> {
     let (first, second) = typed.split_once(between)?;
     Some([second.parse().ok()?, first.parse().ok()?])
+}
+
+/// A column, a row, a width and a height.
+pub(super) fn rect(typed: &str) -> Result<Rect, String> {
+    let numbers: Result<Vec<usize>, _> = typed
+        .split(',')
+        .map(|number| number.trim().parse())
+        .collect();
+    match numbers.as_deref() {
+        Ok(&[left, top, width, height]) => Ok(Rect::new(left, top, width, height)),
+        _ => Err(
+            "must be four whole numbers: left, top, width and height, as in 10,20,64,64".to_owned(),
+        ),
+    }
+}
+
+/// What stands under a mask: a name, or a colour as web pages write it.
+pub(super) fn fill(typed: &str) -> Result<Fill, String> {
+    let colour = || {
+        let digits = typed.strip_prefix('#').filter(|digits| digits.len() == 6)?;
+        let number = u32::from_str_radix(digits, 16).ok()?;
+        let [_, red, green, blue] = number.to_be_bytes();
+        Some(Fill::Colour([red, green, blue]))
+    };
+    match typed {
+        "original" => Ok(Fill::Original),
+        "blur" => Ok(Fill::Blur),
+        "noise" => Ok(Fill::Noise),
+        _ => colour()
+            .ok_or_else(|| "must be original, blur, noise, or a colour as in #8040c0".to_owned()),
+    }
 }
 
 pub(super) fn seed(typed: &str) -> Result<Seed, String> {

@@ -1,15 +1,18 @@
 //! Pictures: RGBA8 in memory, files of PNG, JPEG and WebP read, PNG written, and the text that
 //! travels inside them.
 
+mod blend;
 mod compare;
 mod file;
 mod info;
 mod infotext;
 mod input;
+mod mask;
 mod metadata;
 mod png;
 mod profile;
 mod read;
+mod rect;
 mod resize;
 #[cfg(test)]
 mod testing;
@@ -18,7 +21,9 @@ pub use compare::Difference;
 pub use info::PngInfo;
 pub(crate) use infotext::Infotext;
 pub use input::InputImage;
+pub(crate) use mask::Mask;
 pub use metadata::Parameters;
+pub use rect::Rect;
 pub use resize::ResizeMode;
 
 use std::path::Path;
@@ -117,6 +122,13 @@ impl Image {
             })
         });
         values.collect()
+    }
+
+    /// The picture with its colours as they are under any transparency.
+    pub(crate) fn without_alpha(mut self) -> Self {
+        let (pixels, _) = self.pixels.as_chunks_mut::<4>();
+        pixels.iter_mut().for_each(|pixel| pixel[3] = u8::MAX);
+        self
     }
 
     /// The seed that makes this picture again, where it was made here.

@@ -12,7 +12,6 @@ mod epilogue;
 mod fma_peak;
 mod geglu;
 mod group_norm;
-#[cfg_attr(not(test), expect(dead_code, reason = "filling in asks for it"))]
 mod keep_known;
 mod layer_norm;
 mod leaky_relu;

@@ -7,12 +7,12 @@ use super::plans::{Lease, Part, Placement, Stage};
 use super::prompts::Prompts;
 use super::recordings::{StepShape, TextShape, WINDOW_ROWS, ends};
 use super::request::Request;
-use super::tasks::First;
+use super::tasks::{First, Known};
 use super::trace::Trace;
 use crate::error::Result;
 use crate::ops::{MAX_BRANCHES, RowField};
 use crate::plan::Runner;
-use crate::sampling::{Combination, Row, Table};
+use crate::sampling::{Combination, Level, Row, Table};
 use crate::tensor::DType;
 
 /// A network's share in a run: what it is told, and the parts that it takes.
@@ -45,10 +45,24 @@ pub(super) struct Denoiser {
     told_guidance: Option<f32>,
     /// What it is told beside the latents, `[branches·N, h, w, C']`; or nothing.
     beside: Vec<f32>,
+    /// What is put back after each step, if anything is.
+    known: Option<Known>,
     /// The timestep of each row of the table.
     timesteps: Vec<f32>,
     step: Lease,
 }
+
+/// What a row leads to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct After {
+    /// The composition of the latent.
+    pub(super) level: Level,
+    /// The share of the steps that are left.
+    pub(super) share_left: f64,
+}
+
+/// Below every value of a mask but 0, so that what may not change is put back after the last step too.
+const LEAST_SHARE: f64 = 1.0 / 512.0;
 
 impl Share {
     /// What a resolved request asks of a model at the rows of a table.
@@ -127,6 +141,7 @@ impl Reserved {
         Ok(Denoiser {
             told_guidance: model.unet.embeds_guidance().then_some(told_guidance),
             beside: Vec::new(),
+            known: None,
             request,
             shape,
             conditioning,
@@ -138,8 +153,9 @@ impl Reserved {
 
 impl Denoiser {
     /// Keeps what a run starts from as far as the network is told it at every step.
-    pub(super) fn give(&mut self, first: &First) {
+    pub(super) fn give(&mut self, first: &mut First) {
         self.beside = self.conditioning.beside(&first.beside);
+        self.known = first.known.take();
     }
 
     /// Begins its turn at a row, with a state.
@@ -165,10 +181,19 @@ impl Denoiser {
     /// One evaluation of the network and the update after it, `index` rows into the table; in f32 if
     /// f16 overflows and may. `noise` is in the device's order, or nothing.
     ///
+    /// What is known is put back at `after`, where less of it may change than the share of the steps that
+    /// are left.
+    ///
     /// # Errors
     /// [`crate::Error::NotFinite`] with the step, [`crate::Error::OutOfMemory`],
     /// [`crate::Error::DeviceLost`] or [`crate::Error::Gpu`].
-    pub(super) async fn run_row(&mut self, index: usize, row: &Row, noise: &[f32]) -> Result<()> {
+    pub(super) async fn run_row(
+        &mut self,
+        index: usize,
+        row: &Row,
+        noise: &[f32],
+        after: After,
+    ) -> Result<()> {
         if self.conditioning.changes_at(index) {
             self.write_prompts(index)?;
         }
@@ -181,7 +206,7 @@ impl Denoiser {
                 runner.write(ends::NOISE, noise)?;
             }
             let guidance = self.conditioning.guidance(row.guidance_scale);
-            runner.write(ends::ROW, &row_values(index, row, guidance))?;
+            runner.write(ends::ROW, &row_values(index, row, guidance, after))?;
             if self.step.run().await? {
                 return Ok(());
             }
@@ -234,6 +259,11 @@ impl Denoiser {
         if !self.beside.is_empty() {
             runner.write(ends::BESIDE, &self.beside)?;
         }
+        if let Some(known) = &self.known {
+            runner.write(ends::KNOWN, &known.latents)?;
+            runner.write(ends::KNOWN_NOISE, &known.noise)?;
+            runner.write(ends::MASK, &known.mask)?;
+        }
         if let Some(scale) = self.told_guidance {
             let scales = vec![scale; self.conditioning.evaluations()];
             runner.write(ends::GUIDANCE, &scales)?;
@@ -264,8 +294,16 @@ impl Denoiser {
 }
 
 /// The row `index` of the table as the device gets it, with the weights of the branches after the first.
-fn row_values(index: usize, row: &Row, guidance: impl Iterator<Item = f64>) -> Vec<f32> {
+fn row_values(
+    index: usize,
+    row: &Row,
+    guidance: impl Iterator<Item = f64>,
+    after: After,
+) -> Vec<f32> {
     let mut values = [0.0; RowField::COUNT];
+    let Level { signal, noise } = after.level;
+    let known = [signal, noise, after.share_left.max(LEAST_SHARE)];
+    values[RowField::Known as usize..][..known.len()].copy_from_slice(&known);
     let fields = [
         (RowField::CIn, row.c_in),
         (RowField::CSkip, row.c_skip),

@@ -193,7 +193,7 @@ impl Pipeline {
     /// that is known before a run.
     fn prepare(&self, request: &Request) -> Result<(Request, Placement, Memory)> {
         request.check()?;
-        let mut request = self.model().sized(request).resolved(self.defaults())?;
+        let mut request = self.model().sized(request)?.resolved(self.defaults())?;
         match (self.refiner(), request.refiner_start) {
             (Some(_), None) => request.refiner_start = Some(refiner::DEFAULT_START),
             (None, Some(start)) => {

@@ -197,6 +197,7 @@ impl Model {
             chunks: 1,
             latent: self.latent_size(options.width, options.height)?,
             guidance: Guidance::Plain,
+            keeps_known: false,
         };
         let caps = Caps {
             rules: options.rules,
@@ -253,6 +254,7 @@ impl Model {
             chunks: 1,
             latent: self.latent_size(defaults.width, defaults.height)?,
             guidance: Guidance::Plain,
+            keeps_known: false,
         };
         self.plans(shape, own_layers(shape.branches), compute, caps)
     }
@@ -265,6 +267,7 @@ impl Model {
             chunks: 1,
             latent: [8, 8],
             guidance: Guidance::Plain,
+            keeps_known: false,
         };
         let plans = self.plans(smallest, own_layers(1), DType::F32, &Caps::unlimited())?;
         let mut seen = HashSet::new();

@@ -40,6 +40,6 @@ pub use request::{MAX_BATCH_SIZE, MAX_SIDE_PX, Noise, Precision, Request};
 pub use residence::{LoadOptions, Residence};
 pub use run::Run;
 pub use summary::{Summary, TensorSummary};
-pub use tasks::Task;
+pub use tasks::{Fill, Inpaint, Outpaint, Task};
 pub use trace::Trace;
 pub use upscaler::{MIN_UPSCALE_TILE_PX, UpscaleOptions, UpscaleProgress, Upscaler};

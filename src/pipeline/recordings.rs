@@ -27,6 +27,8 @@ pub(crate) struct StepShape {
     pub(crate) latent: [usize; 2],
     /// What becomes of the branches.
     pub(crate) guidance: Guidance,
+    /// Whether what is known of the pictures is put back after the step.
+    pub(crate) keeps_known: bool,
 }
 
 /// The shape of the text encoders' run.
@@ -57,6 +59,7 @@ impl StepShape {
             chunks: prompts.chunk_count(),
             latent: model.latent_size(request.width(), request.height())?,
             guidance,
+            keeps_known: request.task.keeps_known(model)?,
         })
     }
 }
@@ -119,6 +122,12 @@ pub(crate) mod ends {
     /// What UNets for inpainting and instructions take behind the latent's channels,
     /// `[branches·N, h, w, C_in − C]`.
     pub(crate) const BESIDE: &str = "beside";
+    /// What is known of the pictures: clean latents `[N, h, w, C]`.
+    pub(crate) const KNOWN: &str = "known";
+    /// The unit normal that the run began with, `[N, h, w, C]`.
+    pub(crate) const KNOWN_NOISE: &str = "known_noise";
+    /// How much of the pictures may change, 0 to 1, `[N, h, w, 1]`.
+    pub(crate) const MASK: &str = "mask";
     /// Fresh noise `[N, h, w, C]`.
     pub(crate) const NOISE: &str = "noise";
     /// How many values are not finite.
@@ -178,6 +187,7 @@ impl Model {
             chunks,
             latent: [height, width],
             guidance: guidance_rule,
+            keeps_known,
         } = shape;
         let channels = self.config.vae.latent_channels;
         let state_shape = [STATE_SLOTS, batch, height, width, channels];
@@ -227,7 +237,16 @@ impl Model {
             Guidance::Rescaled if branches == 2 => output.rescale_guidance(row),
             _ => output,
         };
-        let next = state.sampler_step(output, noise, row);
+        let mut next = state.sampler_step(output, noise, row);
+        if keeps_known {
+            let latents = [batch, height, width, channels];
+            next = next.keep_known(
+                recorder.input(ends::KNOWN, latents, DType::F32),
+                recorder.input(ends::KNOWN_NOISE, latents, DType::F32),
+                recorder.input(ends::MASK, [batch, height, width, 1], DType::F32),
+                row,
+            );
+        }
         recorder.output(ends::NONFINITE, next.count_nonfinite());
         recorder.feed_back(ends::PREVIOUS, state);
         recorder.feed_back(ends::STATE, next);

@@ -1,7 +1,7 @@
 //! One generation under way: THE loop.
 
 use super::brownian::BrownianNoise;
-use super::denoiser::{Denoiser, Share};
+use super::denoiser::{After, Denoiser, Share};
 use super::handle::Pipeline;
 use super::latent::LatentShape;
 use super::noise::RunNoise;
@@ -9,7 +9,7 @@ use super::plans::Placement;
 use super::progress::Step;
 use super::refiner::Planned;
 use super::request::{Noise, Request};
-use super::tasks::Start;
+use super::tasks::{First, Painting, Start};
 use super::trace::Trace;
 use super::vae::{Decoder, Encoder};
 use crate::error::{Error, Result};
@@ -34,6 +34,9 @@ pub struct Run {
     /// What takes over from the denoiser, and at which row.
     refiner: Option<(usize, Denoiser)>,
     decoder: Decoder,
+    placement: Placement,
+    /// What parts are repainted of, where they are.
+    painting: Option<Painting>,
     warnings: Vec<String>,
     trace: Option<Trace>,
     /// Whether a step failed: what the device holds then is no state to go on from.
@@ -56,6 +59,14 @@ impl Run {
             chw: [model.config.vae.latent_channels, latent[0], latent[1]],
         };
         let Planned { table, hand_over } = pipeline.planned(&request)?;
+        let painting = Painting::of(model, &request)?;
+        if let (Some(Noise::Recorded(_)), Some(2..)) =
+            (&request.noise, painting.as_ref().map(Painting::round_count))
+        {
+            return Err(Error::Unsupported(
+                "recorded noise for a picture that is drawn in several rounds; use a seed".into(),
+            ));
+        }
         let mut noise = RunNoise::start(&request, shape, table.noise_count())?;
         let brownian = BrownianNoise::start(&request, &table, shape);
         let share = Share::of(pipeline, &request, &table, shape)?;
@@ -78,7 +89,7 @@ impl Run {
             None => None,
         };
         let decoder = Decoder::take(pipeline, latent, request.precision, placement).await?;
-        let mut encoder = match has_images {
+        let encoder = match has_images {
             true => Some(Encoder::take(pipeline, latent, request.precision, placement).await?),
             false => None,
         };
@@ -96,17 +107,16 @@ impl Run {
             shape,
             noise: &mut noise,
         };
-        let first = request.task.prepare(start, encoder.as_mut()).await?;
-        drop(encoder);
-        denoiser.give(&first);
+        let task = &request.task;
+        let mut first = task.prepare(start, painting.as_ref(), encoder).await?;
+        denoiser.give(&mut first);
         if let Some(trace) = &mut trace {
             trace.add("latents_init", &shape.nchw(), &first.unit_normal);
             for (i, normal) in first.encoder_noise.iter().enumerate() {
                 trace.add(format!("encoder_noise.{i:03}"), &shape.nchw(), normal);
             }
         }
-        let mut state = shape.channels_last(&first.latents);
-        state.resize(STATE_SLOTS * shape.len(), 0.0);
+        let state = state_of(shape, &first);
         let mut warnings = request.task.warnings();
         warnings.extend(denoiser.warnings().iter().cloned());
         if let Some((_, refiner)) = &refiner {
@@ -130,6 +140,8 @@ impl Run {
             denoiser,
             refiner,
             decoder,
+            placement,
+            painting,
             warnings,
             trace,
             failed: false,
@@ -159,6 +171,9 @@ impl Run {
     }
 
     async fn run_step(&mut self) -> Result<Option<Step>> {
+        if self.row == self.table.rows.len() {
+            self.next_round().await?;
+        }
         let Some(&first) = self.table.rows.get(self.row) else {
             return Ok(None);
         };
@@ -171,18 +186,19 @@ impl Run {
             self.run_row(&row).await?;
             self.row += 1;
         }
+        let index = self.steps_before() + first.step;
         if let Some(trace) = &mut self.trace {
             let latents = self.denoiser.latents().await?;
             let latents = self.shape.channels_first(&latents);
             trace.add(
-                format!("step.{:03}.latents", first.step),
+                format!("step.{index:03}.latents"),
                 &self.shape.nchw(),
                 &latents,
             );
         }
         Ok(Some(Step {
-            index: first.step,
-            count: self.table.step_count(),
+            index,
+            count: self.step_count(),
             sigma: first.sigma,
         }))
     }
@@ -199,7 +215,69 @@ impl Run {
         } else {
             self.draw(row)
         };
-        self.denoiser.run_row(self.row, row, &noise).await
+        let after = After {
+            level: self.table.level_after(self.row),
+            share_left: self.table.share_left(self.row),
+        };
+        self.denoiser.run_row(self.row, row, &noise, after).await
+    }
+
+    /// Ends a round and begins the next one, if there is one.
+    async fn next_round(&mut self) -> Result<()> {
+        if self.rounds_left() <= 1 {
+            return Ok(());
+        }
+        let pictures = self.decode().await?;
+        self.decoder.end();
+        let Some(painting) = &mut self.painting else {
+            return Ok(());
+        };
+        painting.put_back(pictures)?;
+        let [_, height, width] = self.shape.chw;
+        let latent = [height, width];
+        let precision = self.request.precision;
+        let encoder = Encoder::take(&self.pipeline, latent, precision, self.placement).await?;
+        let start = Start {
+            model: self.pipeline.model(),
+            request: &self.request,
+            table: &self.table,
+            shape: self.shape,
+            noise: &mut self.noise,
+        };
+        let prepared = self
+            .request
+            .task
+            .prepare(start, Some(painting), Some(encoder));
+        let mut first = prepared.await?;
+        self.denoiser.give(&mut first);
+        self.row = 0;
+        // Other motions than those of the rounds before.
+        let offset = (painting.done() * self.shape.batch) as u64;
+        let seed = self.request.seed.map(|seed| seed.wrapping_add(offset));
+        let seeded = Request {
+            seed,
+            ..self.request.clone()
+        };
+        self.brownian = BrownianNoise::start(&seeded, &self.table, self.shape);
+        let state = state_of(self.shape, &first);
+        self.denoiser.begin(self.row, &state).await
+    }
+
+    /// The rounds that are not done yet.
+    fn rounds_left(&self) -> usize {
+        let painting = self.painting.as_ref();
+        painting.map_or(1, |painting| painting.round_count() - painting.done())
+    }
+
+    /// The steps of the rounds that are done.
+    fn steps_before(&self) -> usize {
+        self.step_count() - self.rounds_left() * self.table.step_count()
+    }
+
+    /// How many steps there are, in all rounds of a task that has several.
+    pub fn step_count(&self) -> usize {
+        let rounds = self.painting.as_ref().map_or(1, Painting::round_count);
+        rounds * self.table.step_count()
     }
 
     /// The noise of a row in the device's order, kept in the trace.
@@ -237,22 +315,42 @@ impl Run {
 
     async fn finish_async(&mut self) -> Result<Vec<Image>> {
         while self.next_step_async().await?.is_some() {}
+        let pictures = self.decode().await?;
+        let images = match &mut self.painting {
+            Some(painting) => {
+                painting.put_back(pictures)?;
+                painting.pictures().to_vec()
+            }
+            None => {
+                let (width, height) = (self.request.width(), self.request.height());
+                let images = pictures.into_iter();
+                let images = images.map(|pixels| Image::from_rgba(width, height, pixels));
+                images.collect::<Result<_>>()?
+            }
+        };
+        let images = images.into_iter().enumerate();
+        images
+            .map(|(picture, image)| self.told(picture, image))
+            .collect()
+    }
+
+    /// The pictures that the latents are now, `[H, W, 4]` each. The last ones are kept in the trace.
+    async fn decode(&mut self) -> Result<Vec<Vec<u8>>> {
         let state = self.denoiser.leave().await?;
         self.decoder.begin().await?;
-        let mut images = Vec::with_capacity(self.shape.batch);
+        let is_traced = self.trace.is_some() && self.rounds_left() == 1;
+        let mut pictures = Vec::with_capacity(self.shape.batch);
         let mut decoded = Vec::new();
-        for (picture, latent) in state
+        for latent in state
             .chunks_exact(self.shape.picture_len())
             .take(self.shape.batch)
-            .enumerate()
         {
-            let pixels = self.decoder.decode(latent).await?;
-            if self.trace.is_some() {
+            pictures.push(self.decoder.decode(latent).await?);
+            if is_traced {
                 decoded.extend(self.decoder.decoded().await?);
             }
-            images.push(self.image(picture, pixels)?);
         }
-        if let Some(trace) = &mut self.trace {
+        if let Some(trace) = self.trace.as_mut().filter(|_| is_traced) {
             let shape = LatentShape {
                 batch: self.shape.batch,
                 chw: [3, self.request.height(), self.request.width()],
@@ -263,15 +361,15 @@ impl Run {
             trace.add("decoded", &shape.nchw(), &decoded);
             trace.add("image", &shape.nchw(), &image);
         }
-        Ok(images)
+        Ok(pictures)
     }
 
     /// A picture with the texts that make it again, alone. Recorded noise is named, not carried, and
     /// serves the whole batch.
-    fn image(&self, picture: usize, pixels: Vec<u8>) -> Result<Image> {
+    fn told(&self, picture: usize, image: Image) -> Result<Image> {
         let request = self.request.alone(picture);
         let seed = request.seed.unwrap_or_default();
-        let (width, height) = (request.width(), request.height());
+        let (width, height) = (image.width(), image.height());
         let refiner = self.pipeline.refiner();
         let parameters = Parameters {
             prompt: &request.prompt,
@@ -293,7 +391,7 @@ impl Run {
                 .map(|refiner| refiner.model().name())
                 .zip(request.refiner_start),
         };
-        let image = Image::from_rgba(width, height, pixels)?.with_seed(seed);
+        let image = image.with_seed(seed);
         let image = image.with_text(PARAMETERS_KEYWORD, &parameters.to_string());
         Ok(image.with_text(REQUEST_KEYWORD, &request.to_json()?))
     }
@@ -313,6 +411,13 @@ impl Run {
     pub fn is_f16(&self) -> bool {
         self.denoiser.compute() == DType::F16
     }
+}
+
+/// The state that a run or a round begins with.
+fn state_of(shape: LatentShape, first: &First) -> Vec<f32> {
+    let mut state = shape.channels_last(&first.latents);
+    state.resize(STATE_SLOTS * shape.len(), 0.0);
+    state
 }
 
 #[cfg(test)]

@@ -14,13 +14,14 @@ pub(super) async fn prepare(
     encoder: &mut Encoder,
 ) -> Result<First> {
     let moments = encode(&start, image, encoder).await?;
-    let (clean, encoder_noise) = start.latents_of(&moments)?;
+    let (clean, encoder_noise) = start.latents_of(&[moments])?;
     let unit_normal = start.noise.initial(start.shape);
     Ok(First {
         latents: noised(&clean, &unit_normal, start.table.first),
         unit_normal,
         encoder_noise: encoder_noise.into_iter().collect(),
         beside: Vec::new(),
+        known: None,
     })
 }
 
@@ -48,21 +49,25 @@ pub(super) fn noised(clean: &[f32], unit_normal: &[f32], level: Level) -> Vec<f3
 }
 
 impl Start<'_> {
-    /// A picture's latents for every picture that is made, `[N, C, h, w]`, and the unit normals that
-    /// they were drawn from, where the rules draw them.
+    /// Latents for every picture that is made, `[N, C, h, w]`, of one picture for all or of one each; and
+    /// the unit normals that they were drawn from, where the rules draw them.
     ///
     /// # Errors
     /// As [`crate::pipeline::noise::RunNoise::encoder`].
-    pub(super) fn latents_of(&mut self, moments: &Moments) -> Result<(Vec<f32>, Option<Vec<f32>>)> {
+    pub(super) fn latents_of(
+        &mut self,
+        moments: &[Moments],
+    ) -> Result<(Vec<f32>, Option<Vec<f32>>)> {
         let one = self.shape.one();
-        let rules = self.request.sigma_rules.unwrap_or_default();
-        if !rules.draws_the_encoded() {
-            let mode = one.channels_first(&moments.mode());
-            return Ok((mode.repeat(self.shape.batch), None));
+        let moments = moments.iter().cycle();
+        if !self.draws_the_encoded() {
+            let modes = moments.take(self.shape.batch).map(Moments::mode);
+            let modes = modes.flat_map(|mode| one.channels_first(&mode));
+            return Ok((modes.collect(), None));
         }
         let drawn = self.noise.encoder(self.shape)?;
-        let pictures = drawn.chunks_exact(one.len());
-        let latents = pictures.flat_map(|normal| {
+        let pictures = drawn.chunks_exact(one.len()).zip(moments);
+        let latents = pictures.flat_map(|(normal, moments)| {
             let latent = moments.sample(&one.channels_last(normal));
             one.channels_first(&latent)
         });

@@ -1,9 +1,16 @@
 //! What is asked for, and what each task does before the first step: one file a task.
 
 mod image_to_image;
+mod inpaint;
 mod instruct;
+mod outpaint;
+mod painting;
 mod size;
 mod text_to_image;
+
+pub use inpaint::{Fill, Inpaint};
+pub use outpaint::Outpaint;
+pub(super) use painting::Painting;
 
 use super::latent::LatentShape;
 use super::model::Model;
@@ -43,6 +50,10 @@ pub enum Task {
         /// How strongly the picture is kept, from 0: 1.5 is usual, and 1 is no guidance by it.
         image_guidance_scale: f64,
     },
+    /// A picture of which a part is repainted.
+    Inpaint(Inpaint),
+    /// A picture that is drawn on beyond its edges.
+    Outpaint(Outpaint),
 }
 
 /// What a run starts from.
@@ -56,6 +67,19 @@ pub(super) struct First {
     pub(super) encoder_noise: Vec<Vec<f32>>,
     /// What the network is told beside the latents, `[N, h, w, C']`; or nothing.
     pub(super) beside: Vec<f32>,
+    /// What is put back after each step, if anything is.
+    pub(super) known: Option<Known>,
+}
+
+/// What is known of the pictures that are made.
+#[derive(Debug)]
+pub(super) struct Known {
+    /// Clean latents, `[N, h, w, C]`.
+    pub(super) latents: Vec<f32>,
+    /// The unit normal that the run began with, `[N, h, w, C]`.
+    pub(super) noise: Vec<f32>,
+    /// How much of each may change, 0 to 1, `[N, h, w, 1]`.
+    pub(super) mask: Vec<f32>,
 }
 
 /// What the start of a run has at hand.
@@ -77,6 +101,8 @@ impl Task {
         match self {
             Self::TextToImage => Ok(()),
             Self::ImageToImage { strength, .. } => check_strength(*strength),
+            Self::Inpaint(inpaint) => inpaint.check(),
+            Self::Outpaint(outpaint) => outpaint.check(),
             Self::Instruct {
                 image_guidance_scale: scale,
                 ..
@@ -97,6 +123,14 @@ impl Task {
             Self::ImageToImage { image, .. } | Self::Instruct { image, .. } => {
                 vec![("image", image)]
             }
+            Self::Outpaint(outpaint) => vec![("image", &outpaint.image)],
+            Self::Inpaint(inpaint) => {
+                let mask = inpaint.mask.iter().map(|mask| ("mask", mask));
+                [("image", &inpaint.image)]
+                    .into_iter()
+                    .chain(mask)
+                    .collect()
+            }
         }
     }
 
@@ -108,6 +142,8 @@ impl Task {
         let images: Vec<&mut InputImage> = match &mut self {
             Self::TextToImage => Vec::new(),
             Self::ImageToImage { image, .. } | Self::Instruct { image, .. } => vec![image],
+            Self::Outpaint(outpaint) => vec![&mut outpaint.image],
+            Self::Inpaint(Inpaint { image, mask, .. }) => [image].into_iter().chain(mask).collect(),
         };
         for image in images {
             if image.image().is_ok() {
@@ -132,7 +168,9 @@ impl Task {
     /// The share of the noise that a run begins with, where the task has one.
     pub(super) fn said_strength(&self) -> Option<f64> {
         match self {
-            Self::ImageToImage { strength, .. } => Some(*strength),
+            Self::ImageToImage { strength, .. }
+            | Self::Inpaint(Inpaint { strength, .. })
+            | Self::Outpaint(Outpaint { strength, .. }) => Some(*strength),
             Self::TextToImage | Self::Instruct { .. } => None,
         }
     }
@@ -160,7 +198,8 @@ impl Task {
     pub(super) fn check_purpose(&self, model: &Model) -> Result<()> {
         let purpose = model.config.purpose;
         let advice = match (self, purpose) {
-            (Self::TextToImage | Self::ImageToImage { .. }, Purpose::TextToImage)
+            (Self::Inpaint(_) | Self::Outpaint(_), Purpose::TextToImage | Purpose::Inpaint)
+            | (Self::TextToImage | Self::ImageToImage { .. }, Purpose::TextToImage)
             | (Self::Instruct { .. }, Purpose::Instruct) => return Ok(()),
             (Self::Instruct { .. }, _) => {
                 "editing by instruction needs a checkpoint that was trained for it, such as \
@@ -171,8 +210,8 @@ impl Task {
                 "that needs a picture and an instruction: use `aquatint edit`, or a plain checkpoint"
             }
             (_, _) => {
-                "that needs a picture and a mask, which cannot be given so far; use a plain \
-                       checkpoint"
+                "that needs a picture and a mask: use `aquatint inpaint` or `outpaint`, or a plain \
+                 checkpoint"
             }
         };
         Err(Error::Unsupported(format!(
@@ -188,32 +227,60 @@ impl Task {
     pub(super) fn check_refinable(&self) -> Result<()> {
         match self {
             Self::TextToImage | Self::ImageToImage { .. } => Ok(()),
-            Self::Instruct { .. } => Err(Error::Unsupported(
-                "a refiner after editing by instruction, since it does not see the picture; leave \
-                 it out"
-                    .into(),
-            )),
+            Self::Instruct { .. } | Self::Inpaint(_) | Self::Outpaint(_) => {
+                Err(Error::Unsupported(
+                    "a refiner where a picture is edited or filled in; leave it out".into(),
+                ))
+            }
         }
     }
 
-    /// What a run starts from; `encoder` is there where the task has pictures.
+    /// Whether what is known of the picture is put back after each step: wherever a part of it is
+    /// repainted, but with networks that see that part themselves, unless the mask is soft.
+    ///
+    /// # Errors
+    /// As [`Inpaint::free`].
+    pub(super) fn keeps_known(&self, model: &Model) -> Result<bool> {
+        let is_seen = model.config.purpose == Purpose::Inpaint;
+        match self {
+            Self::Inpaint(inpaint) => Ok(!is_seen || inpaint.free()?.is_soft()),
+            Self::Outpaint(_) => Ok(!is_seen),
+            _ => Ok(false),
+        }
+    }
+
+    /// What a run starts from, or its next round; `encoder` is there where the task has pictures, and
+    /// its turn is over then.
     ///
     /// # Errors
     /// As [`Encoder::encode`], and [`Error::Request`] if a picture is not at hand.
     pub(super) async fn prepare(
         &self,
         start: Start<'_>,
-        encoder: Option<&mut Encoder>,
+        painting: Option<&Painting>,
+        encoder: Option<Encoder>,
     ) -> Result<First> {
-        match (self, encoder) {
-            (Self::ImageToImage { image, .. }, Some(encoder)) => {
-                image_to_image::prepare(start, image, encoder).await
+        let Some(mut encoder) = encoder else {
+            return Ok(text_to_image::prepare(start));
+        };
+        match (self, painting) {
+            (_, Some(painting)) => painting.prepare(start, &mut encoder).await,
+            (Self::ImageToImage { image, .. }, _) => {
+                image_to_image::prepare(start, image, &mut encoder).await
             }
-            (Self::Instruct { image, .. }, Some(encoder)) => {
-                instruct::prepare(start, image, encoder).await
+            (Self::Instruct { image, .. }, _) => {
+                instruct::prepare(start, image, &mut encoder).await
             }
             _ => Ok(text_to_image::prepare(start)),
         }
+    }
+}
+
+impl Start<'_> {
+    /// Whether latents of pictures are drawn.
+    fn draws_the_encoded(&self) -> bool {
+        let rules = self.request.sigma_rules.unwrap_or_default();
+        rules.draws_the_encoded()
     }
 }
 

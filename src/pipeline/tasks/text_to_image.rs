@@ -13,5 +13,6 @@ pub(super) fn prepare(start: Start<'_>) -> First {
         unit_normal,
         encoder_noise: Vec::new(),
         beside: Vec::new(),
+        known: None,
     }
 }

@@ -47,6 +47,11 @@ impl Decoder {
         self.lease.begin().await
     }
 
+    /// Ends its turn, where parts take turns.
+    pub(in crate::pipeline) fn end(&mut self) {
+        self.lease.end();
+    }
+
     /// latent `[h, w, C]` as the sampler has it → bytes `[H, W, 4]`; decoded in f32 if f16 overflows
     /// and may.
     ///
