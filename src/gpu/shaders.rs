@@ -73,7 +73,7 @@ pub(super) static SHADERS: &[(&str, &str)] = &[
 ];
 
 /// What shaders may share, named by a line `// import: a, b` in their head.
-static COMMON: [(&str, &str); 9] = [
+static COMMON: [(&str, &str); 10] = [
     (
         "activations",
         include_str!("../../shaders/common/activations.wgsl"),
@@ -92,6 +92,10 @@ static COMMON: [(&str, &str); 9] = [
     ),
     ("outer", include_str!("../../shaders/common/outer.wgsl")),
     ("reduce", include_str!("../../shaders/common/reduce.wgsl")),
+    (
+        "reduce_simd",
+        include_str!("../../shaders/common/reduce_simd.wgsl"),
+    ),
     (
         "simd_result",
         include_str!("../../shaders/common/simd_result.wgsl"),

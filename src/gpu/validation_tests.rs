@@ -328,7 +328,7 @@ const BROKEN: [(&str, &str, &str, &str); 16] = [
         "PRODUCT is set and not used",
     ),
     (
-        "layer_norm",
+        "count_nonfinite",
         "@workgroup_size(64)",
         "@workgroup_size(512)",
         "invocations",
@@ -346,12 +346,17 @@ const BROKEN: [(&str, &str, &str, &str); 16] = [
         "barrier",
     ),
     (
-        "layer_norm",
-        "var sum =",
-        "if (invocation > 7u) { return; }\n    var sum =",
+        "count_nonfinite",
+        "var found =",
+        "if (invocation > 7u) { return; }\n    var found =",
         "barrier",
     ),
-    ("layer_norm", "half > 0u;", "half > invocation;", "barrier"),
+    (
+        "count_nonfinite",
+        "half > 0u;",
+        "half > invocation;",
+        "barrier",
+    ),
 ];
 
 #[test]

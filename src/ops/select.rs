@@ -261,6 +261,25 @@ impl Product {
     }
 }
 
+/// A dispatch of a kernel that sums over a workgroup: with barriers, or on a CPU by a subgroup.
+pub(super) fn reduction(dispatch: Dispatch, operation: &str, caps: &Caps) -> Dispatch {
+    match caps.simd {
+        Some(size) if caps.choice.allows(operation, Family::Simd.name()) => dispatch
+            .import("reduce_simd")
+            .constant("SIMD", Const::U32(size)),
+        _ => dispatch.import("reduce"),
+    }
+}
+
+/// The families of such kernels that a device can use, the best first.
+pub(crate) fn reductions(caps: &Caps) -> Vec<(Family, String)> {
+    let families = [caps.simd.map(|_| Family::Simd), Some(Family::Tiled)];
+    let families = families.into_iter().flatten();
+    families
+        .map(|family| (family, family.name().to_owned()))
+        .collect()
+}
+
 /// Every tile that a device with such capabilities may take for some product, as in `tiled/64x64`.
 #[cfg(test)]
 pub(crate) fn all_tiles(caps: &Caps) -> Vec<String> {

@@ -108,9 +108,10 @@ pub(super) fn only(operation: &str, kernel: &str, tile: &str) -> KernelChoice {
 }
 
 /// One of each operation.
-fn trials() -> [Trial; 3] {
+fn trials() -> [Trial; 4] {
     const HEAD_DIM: usize = 40;
-    let works = [Work::Linear, Work::Conv2d, Work::Attention { num_heads: 2 }];
+    let attention = Work::Attention { num_heads: 2 };
+    let works = [Work::Linear, Work::Conv2d, attention, Work::LayerNorm];
     works.map(|work| small_trial(work, HEAD_DIM))
 }
 
@@ -125,6 +126,7 @@ pub(super) fn small_trial(work: Work, head_dim: usize) -> Trial {
             let keys: &[usize] = &[1, 77, channels];
             Trial::new(work, &[&[1, 69, channels], keys, keys])
         }
+        Work::LayerNorm => Trial::new(work, &[&[5, 300], &[300], &[300]]),
     }
 }
 
@@ -175,6 +177,6 @@ mod tests {
         };
         let checks = checks(device, None).expect("it computes");
         assert!(checks.failed.is_empty(), "{checks:?}");
-        assert_eq!(checks.passed.len(), 3, "{checks:?}");
+        assert_eq!(checks.passed.len(), 4, "{checks:?}");
     }
 }

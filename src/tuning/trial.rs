@@ -2,9 +2,10 @@
 
 use crate::error::Result;
 use crate::gpu::Device;
-use crate::ops::select::{Family, Product};
+use crate::ops::select::{Family, Product, reductions};
 use crate::ops::{
-    Attention, Conv2d, Conv2dGeometry, Linear, Mask, Padding, attention_table, attention_tiles,
+    Attention, Conv2d, Conv2dGeometry, LayerNorm, Linear, Mask, Padding, attention_table,
+    attention_tiles,
 };
 use crate::plan::{Plan, Residency, Runner};
 use crate::tensor::{Array, Caps, DType, KernelChoice, Op, Recorder, Shape};
@@ -37,6 +38,8 @@ pub(super) enum Work {
         /// H.
         num_heads: usize,
     },
+    /// x `[.., C]`, weight and bias `[C]`.
+    LayerNorm,
 }
 
 impl Work {
@@ -46,6 +49,7 @@ impl Work {
             Self::Linear => "linear",
             Self::Conv2d => "conv2d",
             Self::Attention { .. } => "attention",
+            Self::LayerNorm => "layer_norm",
         }
     }
 }
@@ -60,7 +64,7 @@ impl Trial {
     pub(super) fn head_dim(&self) -> usize {
         match self.work {
             Work::Attention { num_heads } => self.operands[0][2] / num_heads,
-            Work::Linear | Work::Conv2d => 0,
+            _ => 0,
         }
     }
 
@@ -105,6 +109,7 @@ impl Trial {
         let compute = if caps.f16 { DType::F16 } else { DType::F32 };
         match self.work {
             Work::Attention { .. } => attention_tiles(self.head_dim(), caps),
+            Work::LayerNorm => reductions(caps),
             _ => self.product(compute).tiles(caps),
         }
     }
@@ -192,6 +197,7 @@ impl Trial {
             Work::Linear => x.apply(Linear::PLAIN, rest),
             Work::Conv2d => x.apply(convolution(), rest),
             Work::Attention { num_heads } => x.apply(attention(num_heads), rest),
+            Work::LayerNorm => x.apply(LAYER_NORM, rest),
         };
         recorder.output("y", y);
         let caps = Caps {
@@ -212,6 +218,7 @@ impl Trial {
             Work::Linear => Linear::PLAIN.reference(inputs),
             Work::Conv2d => convolution().reference(inputs),
             Work::Attention { num_heads } => attention(num_heads).reference(inputs),
+            Work::LayerNorm => LAYER_NORM.reference(inputs),
         }
     }
 
@@ -236,6 +243,8 @@ fn convolution() -> Conv2d {
         padding: Padding::same(1),
     })
 }
+
+const LAYER_NORM: LayerNorm = LayerNorm { eps: 1e-5 };
 
 fn attention(num_heads: usize) -> Attention {
     Attention {
