@@ -53,6 +53,8 @@ fn time(bench: &Bench, checkpoint: &Path, model: &str, side_px: usize, steps: us
 /// What a picture costs by its plans.
 fn work(model: &Model, bench: &Bench, side_px: usize, steps: usize) -> Outcome<Work> {
     let report = model.plan(&PlanOptions {
+        vram_bytes: None,
+        vae_tile: None,
         width: side_px,
         height: side_px,
         batch_size: 1,

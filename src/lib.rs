@@ -63,7 +63,7 @@ pub use pipeline::{
     BatchNoise, Fill, Inpaint, LoadOptions, LoadProgress, MAX_BATCH_SIZE, MAX_SIDE_PX,
     MIN_UPSCALE_TILE_PX, Memory, Model, ModelReport, Noise, Outpaint, PartMemory, Pipeline,
     PlanOptions, Precision, Preset, Program, Recipe, Request, Residence, Run, Step, StepNoise,
-    Summary, Task, TensorSummary, Trace, UpscaleOptions, UpscaleProgress, Upscaler,
+    Summary, Task, TensorSummary, TileProgress, Trace, UpscaleOptions, UpscaleProgress, Upscaler,
 };
 pub use plan::{DispatchReport, Phase, PhaseReport, PlanReport};
 pub use tensor::{Rule, Rules};

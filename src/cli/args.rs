@@ -108,6 +108,15 @@ pub(super) struct SizeArgs {
     /// stands it.
     #[arg(long, value_name = "TYPE", value_enum, default_value_t)]
     pub(super) precision: PrecisionArg,
+
+    /// Decode and encode in tiles of at most so many pixels on a side [default: only if it must be]
+    ///
+    /// Tiles overlap and are normalised alike, so no seams are seen; the picture differs a little from
+    /// one that is decoded whole. Without SIZE they have 512 pixels. Where the whole would not fit,
+    /// the largest tiles that do are taken unasked.
+    #[arg(long, value_name = "SIZE", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "512", value_parser = whole_number)]
+    pub(super) vae_tile: Option<usize>,
 }
 
 /// The definition of the command line.

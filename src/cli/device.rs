@@ -25,8 +25,9 @@ pub(super) struct DeviceArgs {
     /// Most of the device's memory to use, as in 6GB or 800MiB [default: what the adapter says it has]
     ///
     /// Where weights and activations do not fit together, text encoder, UNet and decoder are on the
-    /// device in turn, each read from the file again; the picture is the same. What does not fit
-    /// even so is refused before anything runs, with what each part needs.
+    /// device in turn, each read from the file again; the picture is the same. Where the decoder does
+    /// not fit even so, it works in tiles (--vae-tile). What does not fit then is refused before
+    /// anything runs, with what each part needs.
     #[arg(long, value_name = "LIMIT", value_parser = bytes)]
     vram: Option<u64>,
 

@@ -221,6 +221,7 @@ impl DrawArgs {
         request.height = args.size.height;
         request.batch_size = args.size.batch_size;
         request.precision = args.size.precision.into();
+        request.vae_tile = args.size.vae_tile;
         request.steps = args.steps;
         request.guidance_scale = args.guidance_scale;
         request.sampler = args.sampler.clone();

@@ -172,7 +172,11 @@ pub(super) fn draw(
         let (images, trace) = run.finish_traced()?;
         (images, Some(trace))
     } else {
-        (run.finish()?, None)
+        let images = run.finish_with_progress(&mut |tiles| {
+            interrupt.exit_if_asked();
+            bar.show_tile(&tiles);
+        })?;
+        (images, None)
     };
     interrupt.check()?;
     Ok(Drawn {

@@ -8,6 +8,7 @@ use clap::Args;
 use super::args::SizeArgs;
 use super::failure::Outcome;
 use super::model::ModelArgs;
+use super::values::bytes;
 use super::{print, print_json};
 
 /// The arguments of `plan`.
@@ -18,6 +19,12 @@ pub(super) struct PlanArgs {
 
     #[command(flatten)]
     size: SizeArgs,
+
+    /// Most of a device's memory to use, as in 6GB or 800MiB [default: no limit]
+    ///
+    /// Shows whether parts would take turns, and whether the VAE would work in tiles.
+    #[arg(long, value_name = "LIMIT", value_parser = bytes)]
+    vram: Option<u64>,
 
     /// List every dispatch with its work, instead of the totals
     #[arg(long)]
@@ -38,6 +45,8 @@ pub(super) fn run(args: &PlanArgs) -> Outcome {
         batch_size: args.size.batch_size,
         precision: args.size.precision.into(),
         rules: Rules::all(),
+        vram_bytes: args.vram,
+        vae_tile: args.size.vae_tile,
     };
     if args.dispatches {
         let parts = model.describe(&options)?;
@@ -57,8 +66,9 @@ pub(super) fn run(args: &PlanArgs) -> Outcome {
 
 /// One line for each dispatch: part, how often, operation, workgroups, work, bytes moved, place.
 fn listing(parts: &BTreeMap<&str, Vec<DispatchReport>>) -> String {
-    let head = "part         once a operation             groups        FLOP       bytes  near\n"
-        .to_owned();
+    let head =
+        "part             once a operation             groups        FLOP       bytes  near\n"
+            .to_owned();
     let dispatches = parts
         .iter()
         .flat_map(|(part, list)| list.iter().map(move |dispatch| (part, dispatch)));
@@ -75,7 +85,7 @@ fn listing(parts: &BTreeMap<&str, Vec<DispatchReport>>) -> String {
             Phase::Prologue => "run",
             Phase::Step => "step",
         };
-        format!("{part:<12} {once_a:<6} {op:<18} {groups:>9} {flops:>11} {bytes:>11}  {scope}\n")
+        format!("{part:<16} {once_a:<6} {op:<18} {groups:>9} {flops:>11} {bytes:>11}  {scope}\n")
     });
     [head].into_iter().chain(lines).collect()
 }

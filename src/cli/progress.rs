@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use aquatint::{LoadProgress, Step, UpscaleProgress};
+use aquatint::{LoadProgress, Step, TileProgress, UpscaleProgress};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::say;
@@ -133,6 +133,13 @@ impl Stepping {
     /// Shows that the steps are done and the picture is being decoded.
     pub(super) fn decoding(&self) {
         self.0.set_message("decoding");
+        self.0.tick();
+    }
+
+    /// Shows how far a decoding in tiles is.
+    pub(super) fn show_tile(&self, tiles: &TileProgress) {
+        self.0
+            .set_message(format!("tile {} of {}", tiles.done, tiles.count));
         self.0.tick();
     }
 }

@@ -28,7 +28,15 @@ pub(super) static SHADERS: &[(&str, &str)] = &[
     ("embedding", include_str!("../../shaders/embedding.wgsl")),
     ("fma_peak", include_str!("../../shaders/fma_peak.wgsl")),
     ("geglu", include_str!("../../shaders/geglu.wgsl")),
+    (
+        "group_moments",
+        include_str!("../../shaders/group_moments.wgsl"),
+    ),
     ("group_norm", include_str!("../../shaders/group_norm.wgsl")),
+    (
+        "group_norm_shared",
+        include_str!("../../shaders/group_norm_shared.wgsl"),
+    ),
     ("keep_known", include_str!("../../shaders/keep_known.wgsl")),
     ("layer_norm", include_str!("../../shaders/layer_norm.wgsl")),
     ("leaky_relu", include_str!("../../shaders/leaky_relu.wgsl")),

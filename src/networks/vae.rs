@@ -98,11 +98,25 @@ impl VaeDecoder {
     /// latents `[N, h, w, C]` as the sampler has them → pixels `[N, H, W, 3]`, −1 to 1 and a
     /// little beyond
     pub(crate) fn forward<'g>(&self, latents: Tensor<'g>) -> Tensor<'g> {
+        self.outer(self.inner(latents))
+    }
+
+    /// The channels K between [`Self::inner`] and [`Self::outer`].
+    pub(crate) fn inner_channels(&self) -> usize {
+        self.conv_in.out_channels()
+    }
+
+    /// latents `[N, h, w, C]` → `[N, h, w, K]`: what looks at the whole picture
+    pub(crate) fn inner<'g>(&self, latents: Tensor<'g>) -> Tensor<'g> {
         let mut x = latents.scale(1.0 / self.scaling_factor);
         if let Some(conv) = &self.post_quant_conv {
             x = conv.forward(x);
         }
-        x = self.mid_block.forward(self.conv_in.forward(x));
+        self.mid_block.forward(self.conv_in.forward(x))
+    }
+
+    /// `[N, h, w, K]` → pixels `[N, H, W, 3]`: what looks at the neighbourhood
+    pub(crate) fn outer<'g>(&self, mut x: Tensor<'g>) -> Tensor<'g> {
         for block in &self.up_blocks {
             x = block.forward(x);
         }
@@ -158,11 +172,29 @@ impl VaeEncoder {
 
     /// pixels `[N, H, W, 3]`, −1 to 1 → moments `[N, h, w, 2·C]`: means, then log-variances
     pub(crate) fn forward<'g>(&self, pixels: Tensor<'g>) -> Tensor<'g> {
+        self.inner(self.outer(pixels))
+    }
+
+    /// The channels K between [`Self::outer`] and [`Self::inner`].
+    pub(crate) fn inner_channels(&self) -> usize {
+        let last = self.down_blocks.last();
+        last.map_or(self.conv_in.out_channels(), |block| {
+            block.resnets.out_channels
+        })
+    }
+
+    /// pixels `[N, H, W, 3]` → `[N, h, w, K]`: what looks at the neighbourhood
+    pub(crate) fn outer<'g>(&self, pixels: Tensor<'g>) -> Tensor<'g> {
         let mut x = self.conv_in.forward(pixels);
         for block in &self.down_blocks {
             x = block.forward(x);
         }
-        x = self.mid_block.forward(x);
+        x
+    }
+
+    /// `[N, h, w, K]` → moments `[N, h, w, 2·C]`: what looks at the whole picture
+    pub(crate) fn inner<'g>(&self, x: Tensor<'g>) -> Tensor<'g> {
+        let mut x = self.mid_block.forward(x);
         x = self.conv_out.forward(self.conv_norm_out.forward(x).silu());
         match &self.quant_conv {
             Some(conv) => conv.forward(x),

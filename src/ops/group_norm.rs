@@ -81,7 +81,8 @@ impl Op for GroupNorm {
 }
 
 impl<'g> Tensor<'g> {
-    /// `[N, .., C]` → the same, each group of channels normalised over all positions.
+    /// `[N, .., C]` → the same, each group of channels normalised over all positions; by moments that
+    /// the caller may give, where the recorder shares norms.
     pub(crate) fn group_norm(
         self,
         weight: &Param,
@@ -90,6 +91,9 @@ impl<'g> Tensor<'g> {
         eps: f32,
     ) -> Tensor<'g> {
         let recorder = self.recorder();
+        if let Some(norm) = recorder.next_shared_norm() {
+            return self.group_norm_shared([weight, bias], num_groups, eps, norm);
+        }
         self.apply(
             GroupNorm { num_groups, eps },
             &[recorder.param(weight), recorder.param(bias)],

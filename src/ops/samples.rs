@@ -67,6 +67,7 @@ fn norms(recorder: &Recorder, types: WeightTypes, channels: usize) {
     let weight = param(types.weight, [channels]);
     let bias = param(types.bias, [channels]);
     x.group_norm(&weight, &bias, 1, 1e-5);
+    x.group_norm_shared([&weight, &bias], 1, 1e-5, channels);
     x.layer_norm(&weight, &bias, 1e-5);
 }
 

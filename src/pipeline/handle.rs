@@ -10,6 +10,7 @@ use super::residence::LoadOptions;
 use super::run::Run;
 use super::tasks::Task;
 use super::trace::Trace;
+use super::vae::with_largest_tiles;
 use crate::error::{Error, Result};
 use crate::families::Defaults;
 use crate::gpu::Device;
@@ -223,33 +224,50 @@ impl Pipeline {
     }
 
     /// How the parts of a resolved request are on the device, and what that takes. Software adapters
-    /// have small bindings: what is too large for one in f32 may fit in f16, as it may under a limit.
+    /// have small bindings: what is too large for one in f32 may fit in f16, as it may under a limit;
+    /// and where it does not, the VAE works in tiles.
     fn fit(&self, request: &Request) -> Result<(Placement, Memory)> {
-        let caps = self.device().caps();
+        let (caps, model) = (self.device().caps(), self.model());
         let planned = self.planned(request)?;
-        let fit = |compute| {
-            let memory = self.cost(request, &planned, compute)?;
+        let latent = model.latent_size(request.width(), request.height())?;
+        let fit = |compute, vae_tile| {
+            let memory = self.cost(request, &planned, compute, vae_tile)?;
             let memory = memory.within(self.inner.vram_bytes)?;
-            let residence = memory.residence;
-            Ok((Placement { compute, residence }, memory))
+            let placement = Placement {
+                compute,
+                residence: memory.residence,
+                vae_tile,
+            };
+            Ok((placement, memory))
         };
         let compute = request.precision.compute_on(self.device())?;
-        match fit(compute) {
-            Err(Error::Unsupported(_) | Error::OutOfMemory { .. })
-                if request.precision == Precision::Auto && caps.f16 =>
-            {
-                fit(DType::F16)
+        let may_narrow = request.precision == Precision::Auto && caps.f16;
+        let narrower = (may_narrow && compute != DType::F16).then_some(DType::F16);
+        let computes = [Some(compute), narrower].into_iter().flatten();
+        let vae_tile = model.vae_tile(request.vae_tile)?;
+        let whole = first_that_fits(computes.clone().map(|compute| fit(compute, vae_tile)));
+        match whole {
+            Err(refusal) if is_too_large(&refusal) && request.vae_tile.is_none() => {
+                with_largest_tiles(latent, refusal, |side| {
+                    first_that_fits(computes.clone().map(|compute| fit(compute, Some(side))))
+                })
             }
             fitted => fitted,
         }
     }
 
     /// What a resolved request takes of both models.
-    fn cost(&self, request: &Request, planned: &Planned<'_>, compute: DType) -> Result<Memory> {
+    fn cost(
+        &self,
+        request: &Request,
+        planned: &Planned<'_>,
+        compute: DType,
+        vae_tile: Option<usize>,
+    ) -> Result<Memory> {
         let caps = self.device().caps();
         let own = self
             .model()
-            .memory(request, &planned.table, compute, &caps)?;
+            .memory(request, &planned.table, compute, &caps, vae_tile)?;
         let Some(hand_over) = &planned.hand_over else {
             return Ok(own);
         };
@@ -258,6 +276,24 @@ impl Pipeline {
             ..hand_over.refiner.as_refiner(request)
         };
         let refiner = hand_over.refiner.model();
-        Ok(own.refined_by(refiner.memory(&request, &planned.table, compute, &caps)?))
+        let refiner = refiner.memory(&request, &planned.table, compute, &caps, vae_tile)?;
+        Ok(own.refined_by(refiner))
     }
+}
+
+/// The first of some ways that is not too large, or else what is wrong with the last.
+fn first_that_fits<T>(mut ways: impl Iterator<Item = Result<T>>) -> Result<T> {
+    let mut last = ways.next().expect("there is one way at least");
+    while matches!(&last, Err(refusal) if is_too_large(refusal)) {
+        match ways.next() {
+            Some(way) => last = way,
+            None => break,
+        }
+    }
+    last
+}
+
+/// Whether the device cannot hold something that might be made smaller.
+fn is_too_large(error: &Error) -> bool {
+    matches!(error, Error::Unsupported(_) | Error::OutOfMemory { .. })
 }

@@ -5,7 +5,8 @@ use super::prompts::Prompts;
 use super::recordings::{Guidance, StepShape, TextShape};
 use super::request::{Precision, Request};
 use super::residence::Residence;
-use crate::error::Result;
+use super::vae::with_largest_tiles;
+use crate::error::{Error, Result};
 use crate::plan::{DispatchReport, PhaseReport, Plan, PlanReport, count_kernels};
 use crate::sampling::Table;
 use crate::tensor::{Caps, DType, Param, Rules};
@@ -26,17 +27,39 @@ pub struct PlanOptions {
     pub precision: Precision,
     /// The rules by which plans are made.
     pub rules: Rules,
+    /// The most bytes that may be on the device, as [`super::LoadOptions::vram_bytes`]: the VAE works
+    /// in tiles where it would not fit.
+    pub vram_bytes: Option<u64>,
+    /// The most pixels on a side of what the VAE has at once, whatever fits.
+    pub vae_tile: Option<usize>,
 }
 
 /// What each part of a model costs: `text_encoder` for prompt and negative prompt, `unet` for one
 /// step with guidance (once a run what steps have in common), `vae_decoder` and `vae_encoder` for one picture.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ModelReport {
-    /// The parts by name.
+    /// The parts by name. Where the VAE works in tiles, `vae_decoder` and `vae_encoder` are what of
+    /// them looks at the whole picture, and `.tile` is the rest, which runs once for each tile and
+    /// once before.
     pub parts: BTreeMap<&'static str, PlanReport>,
+    /// The most pixels on a side of what the VAE has at once; the whole picture's where `None`.
+    pub vae_tile: Option<usize>,
+    /// Which parts are on the device at once, under the limit given.
+    pub residence: Residence,
     /// How many kernels a device compiles for a picture: shader variants, of all parts but the
     /// encoder.
     pub kernels: usize,
+}
+
+/// The part that pictures from prompts do not take.
+const ENCODER: &str = "vae_encoder";
+
+/// The plans of a model at one size.
+struct Planned {
+    plans: Vec<(&'static str, Plan)>,
+    /// The latents on a side of the VAE's tiles, where it has any.
+    vae_tile: Option<usize>,
+    residence: Residence,
 }
 
 /// What a request takes on the device.
@@ -55,7 +78,8 @@ pub struct Memory {
 /// What one part of a model takes while it is on the device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PartMemory {
-    /// `text_encoder`, `vae_encoder`, `unet` or `vae_decoder`, a refiner's with `refiner.` before it.
+    /// `text_encoder`, `vae_encoder`, `unet` or `vae_decoder`, and `vae_encoder.tile` or
+    /// `vae_decoder.tile` where they work in tiles; a refiner's with `refiner.` before it.
     pub name: String,
     /// The weights, as stored.
     pub weight_bytes: u64,
@@ -79,6 +103,19 @@ impl Memory {
             parts,
             residence: Residence::Together,
         }
+    }
+
+    /// All plans together.
+    fn of_plans(plans: &[(&'static str, Plan)]) -> Self {
+        let parts = plans.iter().map(|(name, plan)| {
+            let report = plan.report();
+            PartMemory {
+                name: (*name).to_owned(),
+                weight_bytes: report.weight_bytes,
+                activation_bytes: report.peak_activation_bytes,
+            }
+        });
+        Self::of(parts.collect())
     }
 
     /// The same with a refiner beside it.
@@ -135,21 +172,28 @@ impl fmt::Display for ModelReport {
         let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         writeln!(
             f,
-            "part          dispatches       GFLOP     GB moved  weights MiB  activations MiB"
+            "part              dispatches       GFLOP     GB moved  weights MiB  activations MiB"
         )?;
         for (name, part) in &self.parts {
             writeln!(
                 f,
-                "{name:<12} {} {:>12.1} {:>16.1}",
+                "{name:<16} {} {:>12.1} {:>16.1}",
                 work(part.step),
                 mib(part.weight_bytes),
                 mib(part.peak_activation_bytes)
             )?;
             if part.prologue.dispatches > 0 {
-                writeln!(f, "{:<12} {}", "  once a run", work(part.prologue))?;
+                writeln!(f, "{:<16} {}", "  once a run", work(part.prologue))?;
             }
         }
-        writeln!(f, "{} kernels to compile for a picture", self.kernels)
+        writeln!(f, "{} kernels to compile for a picture", self.kernels)?;
+        if let Some(side) = self.vae_tile {
+            writeln!(f, "the VAE works in tiles of {side} pixels")?;
+        }
+        match self.residence {
+            Residence::Together => Ok(()),
+            Residence::InTurn => writeln!(f, "parts take turns on the device"),
+        }
     }
 }
 
@@ -159,12 +203,18 @@ impl Model {
     /// # Errors
     /// [`crate::Error::Request`] if the size is out of range or no multiple of the latent factor.
     pub fn plan(&self, options: &PlanOptions) -> Result<ModelReport> {
-        let plans = self.planned(options)?;
+        let Planned {
+            plans,
+            vae_tile,
+            residence,
+        } = self.planned(options)?;
         let reports = plans.iter().map(|(name, plan)| (*name, plan.report()));
-        let drawing = plans.iter().filter(|(name, _)| *name != "vae_encoder");
+        let drawing = plans.iter().filter(|(name, _)| !name.starts_with(ENCODER));
         Ok(ModelReport {
             parts: reports.collect(),
             kernels: count_kernels(drawing.map(|(_, plan)| plan), &Caps::unlimited()),
+            vae_tile: vae_tile.map(|side| side * self.config.vae_scale_factor),
+            residence,
         })
     }
 
@@ -176,13 +226,13 @@ impl Model {
         &self,
         options: &PlanOptions,
     ) -> Result<BTreeMap<&'static str, Vec<DispatchReport>>> {
-        let plans = self.planned(options)?;
+        let plans = self.planned(options)?.plans;
         let described = plans.iter().map(|(name, plan)| (*name, plan.describe()));
         Ok(described.collect())
     }
 
     /// The plans of every part, the encoder included where the file has one.
-    fn planned(&self, options: &PlanOptions) -> Result<Vec<(&'static str, Plan)>> {
+    fn planned(&self, options: &PlanOptions) -> Result<Planned> {
         let request = Request::new("")
             .size(options.width, options.height)
             .batch_size(options.batch_size);
@@ -203,12 +253,25 @@ impl Model {
             rules: options.rules,
             ..Caps::unlimited()
         };
-        let mut plans = Vec::from(self.plans(shape, own_layers(shape.branches), compute, &caps)?);
-        if self.vae_encoder.is_some() {
-            let encoder = self.vae_encoder_plan(shape.latent, compute, &caps)?;
-            plans.push(("vae_encoder", encoder));
+        let fit = |vae_tile: Option<usize>| {
+            let texts = own_layers(shape.branches);
+            let mut plans = self.plans(shape, texts, compute, &caps, vae_tile)?;
+            let memory = Memory::of_plans(&plans).within(options.vram_bytes)?;
+            if self.vae_encoder.is_some() {
+                plans.extend(self.vae_encoder_plans(shape.latent, vae_tile, compute, &caps)?);
+            }
+            Ok(Planned {
+                plans,
+                vae_tile,
+                residence: memory.residence,
+            })
+        };
+        match fit(self.vae_tile(options.vae_tile)?) {
+            Err(refusal @ Error::OutOfMemory { .. }) if options.vae_tile.is_none() => {
+                with_largest_tiles(shape.latent, refusal, |side| fit(Some(side)))
+            }
+            planned => planned,
         }
-        Ok(plans)
     }
 
     /// What a resolved request takes at the rows of a table.
@@ -218,24 +281,17 @@ impl Model {
         table: &Table,
         compute: DType,
         caps: &Caps,
+        vae_tile: Option<usize>,
     ) -> Result<Memory> {
         let prompts = Prompts::read(self, request, table)?;
         let shape = StepShape::of(self, request, &prompts)?;
         let texts = TextShape::of(request, &prompts);
-        let mut plans = Vec::from(self.plans(shape, texts, compute, caps)?);
+        let mut plans = self.plans(shape, texts, compute, caps, vae_tile)?;
         if !request.task.images().is_empty() {
-            let encoder = self.vae_encoder_plan(shape.latent, compute, caps)?;
-            plans.insert(1, ("vae_encoder", encoder));
+            let encoder = self.vae_encoder_plans(shape.latent, vae_tile, compute, caps)?;
+            plans.splice(1..1, encoder);
         }
-        let parts = plans.iter().map(|(name, plan)| {
-            let report = plan.report();
-            PartMemory {
-                name: (*name).to_owned(),
-                weight_bytes: report.weight_bytes,
-                activation_bytes: report.peak_activation_bytes,
-            }
-        });
-        Ok(Memory::of(parts.collect()))
+        Ok(Memory::of_plans(&plans))
     }
 
     /// The plans of a picture as the defaults have it, but always with guidance.
@@ -246,7 +302,7 @@ impl Model {
         &self,
         compute: DType,
         caps: &Caps,
-    ) -> Result<[(&'static str, Plan); 3]> {
+    ) -> Result<Vec<(&'static str, Plan)>> {
         let defaults = self.defaults();
         let shape = StepShape {
             batch: 1,
@@ -256,7 +312,7 @@ impl Model {
             guidance: Guidance::Plain,
             keeps_known: false,
         };
-        self.plans(shape, own_layers(shape.branches), compute, caps)
+        self.plans(shape, own_layers(shape.branches), compute, caps, None)
     }
 
     /// Every weight that making a picture needs, each once.
@@ -269,7 +325,13 @@ impl Model {
             guidance: Guidance::Plain,
             keeps_known: false,
         };
-        let plans = self.plans(smallest, own_layers(1), DType::F32, &Caps::unlimited())?;
+        let plans = self.plans(
+            smallest,
+            own_layers(1),
+            DType::F32,
+            &Caps::unlimited(),
+            None,
+        )?;
         let mut seen = HashSet::new();
         let params = plans.into_iter().flat_map(|(_, plan)| plan.params);
         Ok(params
@@ -283,18 +345,17 @@ impl Model {
         texts: TextShape,
         compute: DType,
         caps: &Caps,
-    ) -> Result<[(&'static str, Plan); 3]> {
-        Ok([
+        vae_tile: Option<usize>,
+    ) -> Result<Vec<(&'static str, Plan)>> {
+        let mut plans = vec![
             (
                 "text_encoder",
                 self.text_encoder_plan(texts, compute, caps)?,
             ),
             ("unet", self.step_plan(shape, compute, caps)?),
-            (
-                "vae_decoder",
-                self.vae_decoder_plan(shape.latent, compute, caps)?,
-            ),
-        ])
+        ];
+        plans.extend(self.vae_decoder_plans(shape.latent, vae_tile, compute, caps)?);
+        Ok(plans)
     }
 }
 

@@ -33,7 +33,7 @@ pub use memory::{Memory, ModelReport, PartMemory, PlanOptions};
 pub use model::Model;
 pub use noise::{BatchNoise, StepNoise};
 pub use preset::Preset;
-pub use progress::{LoadProgress, Step};
+pub use progress::{LoadProgress, Step, TileProgress};
 pub use recipe::{Program, Recipe};
 pub(crate) use recordings::{Guidance, StepShape, ends};
 pub use request::{MAX_BATCH_SIZE, MAX_SIDE_PX, Noise, Precision, Request};

@@ -274,6 +274,7 @@ fn latents_of_a_picture_are_drawn_from_its_moments() {
         let placement = Placement {
             compute: DType::F32,
             residence: Residence::InTurn,
+            vae_tile: None,
         };
         let (mode, sample) = pollster::block_on(async {
             let size = [height, width];

@@ -31,8 +31,16 @@ pub(super) enum Part {
     Step(StepShape),
     /// The decoder for a latent of that height and width.
     VaeDecoder([usize; 2]),
+    /// What of the decoder looks at the whole picture, likewise.
+    VaeDecoderInner([usize; 2]),
+    /// The rest of the decoder, for a tile of so many latents.
+    VaeDecoderTile([usize; 2]),
     /// The encoder of pictures whose latent has that height and width.
     VaeEncoder([usize; 2]),
+    /// What of the encoder looks at the whole picture, likewise.
+    VaeEncoderInner([usize; 2]),
+    /// The rest of the encoder, for a tile of so many latents.
+    VaeEncoderTile([usize; 2]),
 }
 
 /// How the parts of a run are on the device.
@@ -42,6 +50,8 @@ pub(super) struct Placement {
     pub(super) compute: DType,
     /// Which parts are there at once.
     pub(super) residence: Residence,
+    /// The most latents on a side of what the VAE has at once; all where `None`.
+    pub(super) vae_tile: Option<usize>,
 }
 
 /// A part at one shape, with the type of its activations.
@@ -88,7 +98,11 @@ impl Plans {
             Part::TextEncoder(shape) => model.text_encoder_plan(shape, key.1, &caps)?,
             Part::Step(shape) => model.step_plan(shape, key.1, &caps)?,
             Part::VaeDecoder(latent) => model.vae_decoder_plan(latent, key.1, &caps)?,
+            Part::VaeDecoderInner(size) => model.vae_decoder_inner_plan(size, key.1, &caps)?,
+            Part::VaeDecoderTile(size) => model.vae_decoder_tile_plan(size, key.1, &caps)?,
             Part::VaeEncoder(latent) => model.vae_encoder_plan(latent, key.1, &caps)?,
+            Part::VaeEncoderInner(size) => model.vae_encoder_inner_plan(size, key.1, &caps)?,
+            Part::VaeEncoderTile(size) => model.vae_encoder_tile_plan(size, key.1, &caps)?,
         };
         Runner::new(&self.device, plan, &self.residency).await
     }
@@ -215,6 +229,26 @@ impl Lease {
         self.runner().run()?;
         let counts = self.runner().read(ends::NONFINITE).await?;
         Ok(counts.iter().all(|count| *count == 0.0))
+    }
+
+    /// Runs the plan on one input's values; in f32 if f16 overflows and may.
+    ///
+    /// # Errors
+    /// As [`Lease::run`] and [`Lease::widen`].
+    pub(super) async fn run_or_widen(
+        &mut self,
+        input: &str,
+        values: &[f32],
+        precision: Precision,
+        stage: Stage,
+    ) -> Result<()> {
+        loop {
+            self.runner().write(input, values)?;
+            if self.run().await? {
+                return Ok(());
+            }
+            self.widen(precision, stage).await?;
+        }
     }
 
     /// Exchanges a part in f16 for the same in f32, whose inputs are yet to be written. At most one

@@ -19,3 +19,12 @@ pub struct Step {
     /// The noise level at which the step began.
     pub sigma: f64,
 }
+
+/// How far the decoding of pictures in tiles is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TileProgress {
+    /// Tiles that are done.
+    pub done: usize,
+    /// All tiles, of all pictures.
+    pub count: usize,
+}

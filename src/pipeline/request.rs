@@ -162,6 +162,10 @@ pub struct Request {
     pub step_noise: Option<StepNoise>,
     /// How activations are stored.
     pub precision: Precision,
+    /// The most pixels on a side of what the VAE has at once, a multiple of the model's latent factor:
+    /// it works in tiles that overlap. Where `None`, it has the whole picture if that fits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vae_tile: Option<usize>,
 }
 
 impl Default for Request {
@@ -201,6 +205,7 @@ impl Default for Request {
             batch_noise: None,
             step_noise: None,
             precision: Precision::default(),
+            vae_tile: None,
         }
     }
 }

@@ -6,7 +6,7 @@ use super::handle::Pipeline;
 use super::latent::LatentShape;
 use super::noise::RunNoise;
 use super::plans::Placement;
-use super::progress::Step;
+use super::progress::{Step, TileProgress};
 use super::refiner::Planned;
 use super::request::{Noise, Request};
 use super::tasks::{First, Painting, Start};
@@ -73,11 +73,10 @@ impl Run {
         let refining = hand_over.map(|hand_over| hand_over.share(&request, &table, shape));
         let refining = refining.transpose()?;
         let has_images = !request.task.images().is_empty();
-        let encoding = has_images.then_some(Encoder::part(latent));
-        let vae: Vec<_> = encoding
-            .into_iter()
-            .chain([Decoder::part(latent)])
-            .collect();
+        let mut vae = Decoder::parts(latent, placement);
+        if has_images {
+            vae.extend(Encoder::parts(latent, placement));
+        }
         share.make_room(&vae, placement);
         if let Some((_, share)) = &refining {
             share.make_room(&[], placement);
@@ -88,7 +87,7 @@ impl Run {
             Some((row, share)) => Some((row, share.reserve(placement).await?)),
             None => None,
         };
-        let decoder = Decoder::take(pipeline, latent, request.precision, placement).await?;
+        let decoder = Decoder::take_what_fits(pipeline, latent, &request, placement).await?;
         let encoder = match has_images {
             true => Some(Encoder::take(pipeline, latent, request.precision, placement).await?),
             false => None,
@@ -128,6 +127,13 @@ impl Run {
             let limit = "activations are stored in f16, since f32 would not fit; the picture may \
                          differ a little";
             warnings.push(limit.to_owned());
+        }
+        if let (Some(side), None) = (decoder.vae_tile(), request.vae_tile) {
+            warnings.push(format!(
+                "the picture is decoded in tiles of {} pixels, since all of it would not fit; it may \
+                 differ a little",
+                side * model.config.vae_scale_factor
+            ));
         }
         let mut run = Self {
             pipeline: pipeline.clone(),
@@ -227,7 +233,7 @@ impl Run {
         if self.rounds_left() <= 1 {
             return Ok(());
         }
-        let pictures = self.decode().await?;
+        let pictures = self.decode(&mut |_| ()).await?;
         self.decoder.end();
         let Some(painting) = &mut self.painting else {
             return Ok(());
@@ -300,8 +306,19 @@ impl Run {
     ///
     /// # Errors
     /// As [`Run::next_step`].
-    pub fn finish(mut self) -> Result<Vec<Image>> {
-        pollster::block_on(self.finish_async())
+    pub fn finish(self) -> Result<Vec<Image>> {
+        self.finish_with_progress(&mut |_| ())
+    }
+
+    /// As [`Run::finish`], and tells how far the decoding is, where it goes by tiles.
+    ///
+    /// # Errors
+    /// As [`Run::next_step`].
+    pub fn finish_with_progress(
+        mut self,
+        progress: &mut dyn FnMut(TileProgress),
+    ) -> Result<Vec<Image>> {
+        pollster::block_on(self.finish_async(progress))
     }
 
     /// As [`Run::finish`], with every intermediate of a run that was started traced.
@@ -309,13 +326,13 @@ impl Run {
     /// # Errors
     /// As [`Run::next_step`].
     pub fn finish_traced(mut self) -> Result<(Vec<Image>, Trace)> {
-        let images = pollster::block_on(self.finish_async())?;
+        let images = pollster::block_on(self.finish_async(&mut |_| ()))?;
         Ok((images, self.trace.take().unwrap_or_default()))
     }
 
-    async fn finish_async(&mut self) -> Result<Vec<Image>> {
+    async fn finish_async(&mut self, progress: &mut dyn FnMut(TileProgress)) -> Result<Vec<Image>> {
         while self.next_step_async().await?.is_some() {}
-        let pictures = self.decode().await?;
+        let pictures = self.decode(progress).await?;
         let images = match &mut self.painting {
             Some(painting) => {
                 painting.put_back(pictures)?;
@@ -335,27 +352,22 @@ impl Run {
     }
 
     /// The pictures that the latents are now, `[H, W, 4]` each. The last ones are kept in the trace.
-    async fn decode(&mut self) -> Result<Vec<Vec<u8>>> {
+    async fn decode(&mut self, progress: &mut dyn FnMut(TileProgress)) -> Result<Vec<Vec<u8>>> {
         let state = self.denoiser.leave().await?;
-        self.decoder.begin().await?;
         let is_traced = self.trace.is_some() && self.rounds_left() == 1;
-        let mut pictures = Vec::with_capacity(self.shape.batch);
-        let mut decoded = Vec::new();
-        for latent in state
-            .chunks_exact(self.shape.picture_len())
-            .take(self.shape.batch)
-        {
-            pictures.push(self.decoder.decode(latent).await?);
-            if is_traced {
-                decoded.extend(self.decoder.decoded().await?);
-            }
-        }
+        let latents = state.chunks_exact(self.shape.picture_len());
+        let latents: Vec<_> = latents.take(self.shape.batch).collect();
+        let decoded = self.decoder.decode(&latents, progress).await?;
+        let (pictures, values): (Vec<_>, Vec<_>) = decoded
+            .into_iter()
+            .map(|decoded| (decoded.pixels, decoded.values))
+            .unzip();
         if let Some(trace) = self.trace.as_mut().filter(|_| is_traced) {
             let shape = LatentShape {
                 batch: self.shape.batch,
                 chw: [3, self.request.height(), self.request.width()],
             };
-            let decoded = shape.channels_first(&decoded);
+            let decoded = shape.channels_first(&values.concat());
             let to_unit = |value: &f32| (value / 2.0 + 0.5).clamp(0.0, 1.0);
             let image: Vec<f32> = decoded.iter().map(to_unit).collect();
             trace.add("decoded", &shape.nchw(), &decoded);

@@ -55,6 +55,8 @@ struct State {
     feedback: Vec<(String, NodeId)>,
     scope: Arc<str>,
     error: Option<Error>,
+    /// How many norms there are that share their moments, in a recording where they do.
+    shared_norms: Option<usize>,
 }
 
 /// A finished recording: nodes in the order of computation, and the names of its ends.
@@ -73,6 +75,20 @@ impl Recorder {
             compute,
             state: RefCell::default(),
         }
+    }
+
+    /// The same, but its group norms tell their moments and take those that the caller gives.
+    pub(crate) fn sharing_norms(self) -> Self {
+        self.state.borrow_mut().shared_norms = Some(0);
+        self
+    }
+
+    /// The number of the next group norm, where they share their moments.
+    pub(crate) fn next_shared_norm(&self) -> Option<usize> {
+        let mut state = self.state.borrow_mut();
+        let norms = state.shared_norms.as_mut()?;
+        *norms += 1;
+        Some(*norms - 1)
     }
 
     /// The type in which activations are stored.

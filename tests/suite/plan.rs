@@ -79,6 +79,8 @@ fn options(side: usize, precision: Precision, rules: Rules) -> PlanOptions {
         batch_size: 1,
         precision,
         rules,
+        vram_bytes: None,
+        vae_tile: None,
     }
 }
 
@@ -157,7 +159,7 @@ fn a_picture_of_stable_diffusion_1_5_takes_few_kernels() {
     model_files::write(&path, "full_sd15_v1-5-pruned-emaonly", F16);
     let model = Model::open(path).unwrap();
     for precision in [Precision::F16, Precision::F32] {
-        let ModelReport { kernels, parts } = plan(&model, 512, precision, Rules::all());
+        let ModelReport { kernels, parts, .. } = plan(&model, 512, precision, Rules::all());
         eprintln!("{precision:?}: {kernels} kernels");
         // Fewer than there are kinds of operations would be a count of something else.
         let kinds = operation_kinds(&model);

@@ -31,6 +31,14 @@ fn pixels(images: &[Image]) -> Vec<&[u8]> {
     images.iter().map(Image::pixels).collect()
 }
 
+/// The least signal to noise in dB at which differences are not seen side by side.
+const LEAST_PSNR: f64 = 38.0;
+
+/// The request that a picture carries.
+fn text(images: &[Image]) -> Option<&str> {
+    images[0].text(aquatint::REQUEST_KEYWORD)
+}
+
 /// What the largest part of a request takes.
 fn largest_part(memory: &Memory) -> u64 {
     let parts = memory.parts.iter();
@@ -128,6 +136,75 @@ fn a_trace_of_parts_in_turn_says_the_same() {
     for name in expected.names() {
         let same = found.values(name) == expected.values(name);
         assert!(same && found.ids(name) == expected.ids(name), "{name}");
+    }
+}
+
+/// A size at which the decoder takes more than the rest.
+fn large() -> Request {
+    Request::new("a fox")
+        .size(256, 192)
+        .steps(1)
+        .guidance_scale(1.0)
+        .seed(1)
+        .precision(Precision::F32)
+}
+
+/// 10·log10(255² / mean squared difference)
+fn psnr(a: &[Image], b: &[Image]) -> f64 {
+    let pairs = a[0].pixels().iter().zip(b[0].pixels());
+    let squares = pairs.map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2));
+    let mean = squares.sum::<f64>() / a[0].pixels().len() as f64;
+    10.0 * (255.0_f64.powi(2) / mean).log10()
+}
+
+#[test]
+fn a_decoder_that_does_not_fit_works_in_tiles() {
+    let free = Pipeline::new(device::best(), Model::demo().unwrap()).unwrap();
+    let whole = free.memory(&large()).unwrap();
+    let limit = largest_part(&whole) - 1;
+    assert_eq!(whole.parts[2].total_bytes(), limit + 1, "{whole:?}");
+    let limited = limited(device::best(), limit);
+    let memory = limited.memory(&large()).unwrap();
+    assert!(memory.resident_bytes() <= limit);
+    let names: Vec<&str> = memory.parts.iter().map(|part| part.name.as_str()).collect();
+    assert_eq!(names[2..], ["vae_decoder", "vae_decoder.tile"]);
+
+    let run = limited.start(&large()).unwrap();
+    let warning = run.warnings().last().expect("it says so");
+    assert!(warning.contains("in tiles of"), "{warning}");
+    let mut heard = Vec::new();
+    let found = run
+        .finish_with_progress(&mut |tiles| heard.push((tiles.done, tiles.count)))
+        .unwrap();
+    let count = heard.len();
+    assert!(count > 1);
+    assert!(heard.into_iter().eq((1..=count).map(|done| (done, count))));
+    let expected = free.generate(&large()).unwrap();
+    let psnr = psnr(&found, &expected);
+    assert!(psnr > LEAST_PSNR, "{psnr:.1} dB");
+    // Nobody asked for tiles: where there is room, the picture is made again without.
+    assert_eq!(text(&found), text(&expected));
+}
+
+#[test]
+fn tiles_that_are_asked_for_are_part_of_the_request() {
+    let pipeline = Pipeline::new(device::best(), Model::demo().unwrap()).unwrap();
+    let request = large().size(136, 72).vae_tile(64);
+    let expected = pipeline.generate(&large().size(136, 72)).unwrap();
+    let found = pipeline.generate(&request).unwrap();
+    assert!(pixels(&found) != pixels(&expected));
+    assert!(text(&found) != text(&expected));
+    assert!(pixels(&pipeline.generate(&request).unwrap()) == pixels(&found));
+    // A tile that holds all of it changes nothing.
+    let whole = pipeline.generate(&request.vae_tile(136)).unwrap();
+    assert!(pixels(&whole) == pixels(&expected));
+    for side in [56, 100] {
+        let error = pipeline.generate(&large().vae_tile(side)).unwrap_err();
+        let message = error.to_string();
+        assert!(
+            message.contains("vae_tile: must be a multiple of 8"),
+            "{message}"
+        );
     }
 }
 

@@ -187,6 +187,12 @@ impl Request {
         self
     }
 
+    /// Sets the most pixels on a side of what the VAE has at once.
+    pub fn vae_tile(mut self, pixels: usize) -> Self {
+        self.vae_tile = Some(pixels);
+        self
+    }
+
     /// Sets how activations are stored.
     pub fn precision(mut self, precision: Precision) -> Self {
         self.precision = precision;

@@ -65,6 +65,7 @@ fn start_in_f16(pipeline: &Pipeline, residence: Residence) -> Run {
     let placement = Placement {
         compute: DType::F16,
         residence,
+        vae_tile: None,
     };
     pollster::block_on(Run::start(pipeline, request, placement, None)).unwrap()
 }
@@ -161,6 +162,7 @@ fn encode(pipeline: &Pipeline, precision: Precision, residence: Residence) -> Re
             Precision::F16 | Precision::Auto => DType::F16,
         },
         residence,
+        vae_tile: None,
     };
     let picture: Vec<f32> = (0..64 * 64 * 3).map(|i| (i as f32).sin()).collect();
     pollster::block_on(async {

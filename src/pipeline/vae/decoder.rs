@@ -1,28 +1,62 @@
 //! Latents to pictures.
 
-use crate::error::Result;
+use super::plans::INNER;
+use super::shared::{Moments, TileRunner};
+use super::tiles::{Canvas, Tiles};
+use crate::error::{Error, Result};
 use crate::pipeline::handle::Pipeline;
 use crate::pipeline::plans::{Lease, Part, Placement, Stage};
+use crate::pipeline::progress::TileProgress;
 use crate::pipeline::recordings::ends;
-use crate::pipeline::request::Precision;
+use crate::pipeline::request::{Precision, Request};
 
 /// Where values stop being finite.
 const STAGE: Stage = Stage {
     name: "vae_decoder",
     step: None,
 };
+/// Red, green and blue.
+const IMAGE_CHANNELS: usize = 3;
 
 /// The decoder at one size, on loan from its pipeline.
 #[derive(Debug)]
 pub(in crate::pipeline) struct Decoder {
-    lease: Lease,
+    work: Work,
     precision: Precision,
+    /// The pixels of a latent's side.
+    factor: usize,
+}
+
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a run has one")]
+enum Work {
+    Whole(Lease),
+    Tiled {
+        inner: Lease,
+        outer: Lease,
+        tiles: Tiles,
+    },
+}
+
+/// A decoded picture.
+#[derive(Debug)]
+pub(in crate::pipeline) struct Decoded {
+    /// Bytes `[H, W, 4]`.
+    pub(in crate::pipeline) pixels: Vec<u8>,
+    /// Before clamping, `[H, W, 3]`.
+    pub(in crate::pipeline) values: Vec<f32>,
 }
 
 impl Decoder {
-    /// The part that latents of that height and width are decoded by.
-    pub(in crate::pipeline) fn part(latent: [usize; 2]) -> Part {
-        Part::VaeDecoder(latent)
+    /// The parts that latents of that height and width are decoded by.
+    pub(in crate::pipeline) fn parts(latent: [usize; 2], placement: Placement) -> Vec<Part> {
+        match placement.tiles(latent) {
+            None => vec![Part::VaeDecoder(latent)],
+            Some(tiles) => vec![
+                Part::VaeDecoderInner(latent),
+                Part::VaeDecoderTile(tiles.tile),
+            ],
+        }
     }
 
     /// Takes its memory, unless parts take turns.
@@ -35,50 +69,149 @@ impl Decoder {
         precision: Precision,
         placement: Placement,
     ) -> Result<Self> {
-        let lease = Lease::take(pipeline, Self::part(latent), placement).await?;
-        Ok(Self { lease, precision })
+        let take = |part| Lease::take(pipeline, part, placement);
+        let work = match placement.tiles(latent) {
+            None => Work::Whole(take(Part::VaeDecoder(latent)).await?),
+            Some(tiles) => Work::Tiled {
+                inner: take(Part::VaeDecoderInner(latent)).await?,
+                outer: take(Part::VaeDecoderTile(tiles.tile)).await?,
+                tiles,
+            },
+        };
+        Ok(Self {
+            work,
+            precision,
+            factor: pipeline.model().config.vae_scale_factor,
+        })
     }
 
-    /// Begins its turn.
+    /// As [`Decoder::take`]; in smaller tiles where the device turns out to have less memory than it
+    /// said, unless tiles were asked for.
     ///
     /// # Errors
-    /// As [`Lease::begin`].
-    pub(in crate::pipeline) async fn begin(&mut self) -> Result<()> {
-        self.lease.begin().await
+    /// As [`Decoder::take`].
+    pub(in crate::pipeline) async fn take_what_fits(
+        pipeline: &Pipeline,
+        latent: [usize; 2],
+        request: &Request,
+        mut placement: Placement,
+    ) -> Result<Self> {
+        loop {
+            let taken = Self::take(pipeline, latent, request.precision, placement).await;
+            let smaller = placement.with_smaller_tiles(latent);
+            match (taken, smaller) {
+                (Err(Error::OutOfMemory { .. }), Some(smaller)) if request.vae_tile.is_none() => {
+                    placement = smaller;
+                }
+                (taken, _) => return taken,
+            }
+        }
     }
 
     /// Ends its turn, where parts take turns.
     pub(in crate::pipeline) fn end(&mut self) {
-        self.lease.end();
+        match &mut self.work {
+            Work::Whole(lease) => lease.end(),
+            Work::Tiled { inner, outer, .. } => {
+                inner.end();
+                outer.end();
+            }
+        }
     }
 
-    /// latent `[h, w, C]` as the sampler has it → bytes `[H, W, 4]`; decoded in f32 if f16 overflows
-    /// and may.
+    /// The most latents on a side of what it has at once, where it works in tiles.
+    pub(in crate::pipeline) fn vae_tile(&self) -> Option<usize> {
+        match &self.work {
+            Work::Whole(_) => None,
+            Work::Tiled { tiles, .. } => tiles.tile.into_iter().max(),
+        }
+    }
+
+    /// latents `[h, w, C]` as the sampler has them → their pictures; decoded in f32 if f16 overflows
+    /// and may. `progress` hears of every tile that is done.
     ///
     /// # Errors
     /// [`crate::Error::NotFinite`], [`crate::Error::OutOfMemory`], [`crate::Error::DeviceLost`] or
     /// [`crate::Error::Gpu`].
-    pub(in crate::pipeline) async fn decode(&mut self, latent: &[f32]) -> Result<Vec<u8>> {
-        loop {
-            self.lease.runner().write(ends::LATENT, latent)?;
-            if self.lease.run().await? {
-                let bytes = self.lease.runner().read(ends::PIXELS).await?;
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "bytes come as 0..=255"
-                )]
-                return Ok(bytes.iter().map(|&byte| byte as u8).collect());
+    pub(in crate::pipeline) async fn decode(
+        &mut self,
+        latents: &[&[f32]],
+        progress: &mut dyn FnMut(TileProgress),
+    ) -> Result<Vec<Decoded>> {
+        let mut decoded = Vec::with_capacity(latents.len());
+        match &mut self.work {
+            Work::Whole(lease) => {
+                lease.begin().await?;
+                for latent in latents {
+                    lease
+                        .run_or_widen(ends::LATENT, latent, self.precision, STAGE)
+                        .await?;
+                    let bytes = lease.runner().read(ends::PIXELS).await?;
+                    decoded.push(Decoded {
+                        pixels: bytes.into_iter().map(byte).collect(),
+                        values: lease.runner().read(ends::DECODED).await?,
+                    });
+                }
             }
-            self.lease.widen(self.precision, STAGE).await?;
+            Work::Tiled {
+                inner,
+                outer,
+                tiles,
+            } => {
+                inner.begin().await?;
+                let mut inners = Vec::with_capacity(latents.len());
+                for latent in latents {
+                    inner
+                        .run_or_widen(ends::LATENT, latent, self.precision, STAGE)
+                        .await?;
+                    inners.push(inner.runner().read(INNER).await?);
+                }
+                inner.end();
+                outer.begin().await?;
+                let count = tiles.count() * inners.len();
+                let mut done = 0;
+                for values in inners {
+                    let mut tiled = TileRunner {
+                        lease: &mut *outer,
+                        input: INNER,
+                        precision: self.precision,
+                        stage: STAGE,
+                    };
+                    let moments = Moments::of(&mut tiled, &tiles.mosaic(&values, 1)).await?;
+                    let mut canvas = Canvas::new(*tiles, self.factor, IMAGE_CHANNELS);
+                    for corner in tiles.corners() {
+                        let tile = tiles.cut(&values, 1, corner);
+                        tiled.run(&moments, &tile).await?;
+                        canvas.add(&tiled.lease.runner().read(ends::DECODED).await?, corner);
+                        done += 1;
+                        progress(TileProgress { done, count });
+                    }
+                    decoded.push(Decoded::of(canvas.values));
+                }
+            }
+        }
+        Ok(decoded)
+    }
+}
+
+impl Decoded {
+    /// The bytes of values −1 to 1, as the operation `to_rgba8` has them.
+    fn of(values: Vec<f32>) -> Self {
+        let level = |value: f32| byte(((value / 2.0 + 0.5).clamp(0.0, 1.0) * 255.0).round());
+        let pixels = values.chunks_exact(IMAGE_CHANNELS);
+        let pixels = pixels.flat_map(|rgb| [level(rgb[0]), level(rgb[1]), level(rgb[2]), u8::MAX]);
+        Self {
+            pixels: pixels.collect(),
+            values,
         }
     }
+}
 
-    /// The picture decoded last, before clamping, `[H, W, 3]`.
-    ///
-    /// # Errors
-    /// [`crate::Error::DeviceLost`] or [`crate::Error::Gpu`].
-    pub(in crate::pipeline) async fn decoded(&self) -> Result<Vec<f32>> {
-        self.lease.runner().read(ends::DECODED).await
-    }
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "bytes come as 0..=255"
+)]
+fn byte(value: f32) -> u8 {
+    value as u8
 }

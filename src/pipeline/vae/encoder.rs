@@ -1,5 +1,8 @@
 //! Pictures to latents.
 
+use super::plans::INNER;
+use super::shared::{Moments as NormMoments, TileRunner};
+use super::tiles::{Canvas, Tiles};
 use crate::error::Result;
 use crate::pipeline::handle::Pipeline;
 use crate::pipeline::plans::{Lease, Part, Placement, Stage};
@@ -18,9 +21,24 @@ const LOG_VARIANCES: [f32; 2] = [-30.0, 20.0];
 /// The encoder at one size, on loan from its pipeline.
 #[derive(Debug)]
 pub(in crate::pipeline) struct Encoder {
-    lease: Lease,
+    work: Work,
     precision: Precision,
     scaling_factor: f32,
+    /// The pixels of a latent's side.
+    factor: usize,
+    /// The channels between the encoder's halves.
+    inner_channels: usize,
+}
+
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a run has one")]
+enum Work {
+    Whole(Lease),
+    Tiled {
+        outer: Lease,
+        inner: Lease,
+        tiles: Tiles,
+    },
 }
 
 /// What a picture's latent is drawn from: a normal distribution of each value, `[h, w, C]`.
@@ -32,12 +50,18 @@ pub(in crate::pipeline) struct Moments {
 }
 
 impl Encoder {
-    /// The part that pictures with latents of that height and width are encoded by.
-    pub(in crate::pipeline) fn part(latent: [usize; 2]) -> Part {
-        Part::VaeEncoder(latent)
+    /// The parts that pictures with latents of that height and width are encoded by.
+    pub(in crate::pipeline) fn parts(latent: [usize; 2], placement: Placement) -> Vec<Part> {
+        match placement.tiles(latent) {
+            None => vec![Part::VaeEncoder(latent)],
+            Some(tiles) => vec![
+                Part::VaeEncoderTile(tiles.tile),
+                Part::VaeEncoderInner(latent),
+            ],
+        }
     }
 
-    /// Takes its memory, unless parts take turns: then [`Encoder::begin`] does.
+    /// Takes its memory, unless parts take turns.
     ///
     /// # Errors
     /// [`crate::Error::Unsupported`] if the model's VAE has no encoder; as [`Lease::take`].
@@ -47,11 +71,23 @@ impl Encoder {
         precision: Precision,
         placement: Placement,
     ) -> Result<Self> {
-        pipeline.model().require_encoder()?;
+        let model = pipeline.model();
+        let inner_channels = model.require_encoder()?.inner_channels();
+        let take = |part| Lease::take(pipeline, part, placement);
+        let work = match placement.tiles(latent) {
+            None => Work::Whole(take(Part::VaeEncoder(latent)).await?),
+            Some(tiles) => Work::Tiled {
+                outer: take(Part::VaeEncoderTile(tiles.tile)).await?,
+                inner: take(Part::VaeEncoderInner(latent)).await?,
+                tiles,
+            },
+        };
         Ok(Self {
-            lease: Lease::take(pipeline, Self::part(latent), placement).await?,
+            work,
             precision,
-            scaling_factor: pipeline.model().config.vae.scaling_factor,
+            scaling_factor: model.config.vae.scaling_factor,
+            factor: model.config.vae_scale_factor,
+            inner_channels,
         })
     }
 
@@ -60,7 +96,11 @@ impl Encoder {
     /// # Errors
     /// As [`Lease::begin`].
     pub(in crate::pipeline) async fn begin(&mut self) -> Result<()> {
-        self.lease.begin().await
+        match &mut self.work {
+            Work::Whole(lease) => lease.begin().await,
+            // Its halves have turns of their own.
+            Work::Tiled { .. } => Ok(()),
+        }
     }
 
     /// picture `[H, W, 3]`, −1 to 1 → its latent's moments `[h, w, C]`; encoded in f32 if f16
@@ -70,20 +110,52 @@ impl Encoder {
     /// [`crate::Error::NotFinite`], [`crate::Error::OutOfMemory`], [`crate::Error::DeviceLost`] or
     /// [`crate::Error::Gpu`].
     pub(in crate::pipeline) async fn encode(&mut self, picture: &[f32]) -> Result<Moments> {
-        loop {
-            self.lease.runner().write(ends::IMAGE, picture)?;
-            if self.lease.run().await? {
-                let [least, most] = LOG_VARIANCES;
-                let log_variance = self.lease.runner().read(ends::LOG_VARIANCE).await?;
-                let log_variance = log_variance.iter().map(|value| value.clamp(least, most));
-                return Ok(Moments {
-                    mean: self.lease.runner().read(ends::MEAN).await?,
-                    log_variance: log_variance.collect(),
-                    scaling_factor: self.scaling_factor,
-                });
+        let precision = self.precision;
+        let lease = match &mut self.work {
+            Work::Whole(lease) => {
+                lease
+                    .run_or_widen(ends::IMAGE, picture, precision, STAGE)
+                    .await?;
+                lease
             }
-            self.lease.widen(self.precision, STAGE).await?;
-        }
+            Work::Tiled {
+                outer,
+                inner,
+                tiles,
+            } => {
+                // Of the picture before this one.
+                inner.end();
+                outer.begin().await?;
+                let mut tiled = TileRunner {
+                    lease: &mut *outer,
+                    input: ends::IMAGE,
+                    precision,
+                    stage: STAGE,
+                };
+                let mosaic = tiles.mosaic(picture, self.factor);
+                let moments = NormMoments::of(&mut tiled, &mosaic).await?;
+                let mut canvas = Canvas::new(*tiles, 1, self.inner_channels);
+                for corner in tiles.corners() {
+                    let tile = tiles.cut(picture, self.factor, corner);
+                    tiled.run(&moments, &tile).await?;
+                    canvas.add(&tiled.lease.runner().read(INNER).await?, corner);
+                }
+                outer.end();
+                inner.begin().await?;
+                inner
+                    .run_or_widen(INNER, &canvas.values, precision, STAGE)
+                    .await?;
+                inner
+            }
+        };
+        let [least, most] = LOG_VARIANCES;
+        let log_variance = lease.runner().read(ends::LOG_VARIANCE).await?;
+        let log_variance = log_variance.iter().map(|value| value.clamp(least, most));
+        Ok(Moments {
+            mean: lease.runner().read(ends::MEAN).await?,
+            log_variance: log_variance.collect(),
+            scaling_factor: self.scaling_factor,
+        })
     }
 }
 
