@@ -66,10 +66,10 @@ fn line(found: &TunedShape) -> String {
         table,
         table_ms,
     } = found;
-    let default = if tile == table {
-        ", the default".to_owned()
-    } else {
-        format!("; the default {table} takes {table_ms:.3} ms")
+    let default = match table_ms {
+        _ if tile == table => ", the default".to_owned(),
+        Some(table_ms) => format!("; the default {table} takes {table_ms:.3} ms"),
+        None => format!("; the default {table} computes wrong here"),
     };
     format!("{class:18} {shape}: {tile}, {ms:.3} ms{default}")
 }

@@ -110,7 +110,7 @@ mod tests {
                 tile: "tiled/64x64".into(),
                 ms: 1.5,
                 table: "tiled/128x64".into(),
-                table_ms: 2.0,
+                table_ms: Some(2.0),
             }],
             unmeasured: vec!["attention/wide".into()],
         }

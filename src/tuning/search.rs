@@ -36,8 +36,8 @@ pub struct TunedShape {
     pub ms: f64,
     /// What the tables have.
     pub table: String,
-    /// How long that took.
-    pub table_ms: f64,
+    /// How long that took; `None` where it computes wrong.
+    pub table_ms: Option<f64>,
 }
 
 impl Finding for Tuning {
@@ -77,70 +77,76 @@ pub fn tune(device: &Device, time: Duration, tell: &mut dyn FnMut(&TunedShape)) 
     }
     let store = Store::open();
     let store = store.ok_or_else(|| Error::Unsupported("there is no folder for caches".into()))?;
-    let deadline = Instant::now() + time;
     prepare(device)?;
+    let deadline = Instant::now() + time;
     let mut tuning = Tuning {
         found_on: FoundOn::now(device.info()),
         shapes: Vec::new(),
         unmeasured: Vec::new(),
     };
-    for trial in trials() {
-        match best(device, &device.caps(), &trial, deadline)? {
-            Some(found) => {
-                tell(&found);
-                tuning.shapes.push(found);
-            }
-            None => tuning.unmeasured.push(trial.table(&device.caps()).1),
+    let caps = device.caps();
+    let mut left = trials().into_iter();
+    while let Some(trial) = left.next() {
+        let rest = deadline.saturating_duration_since(Instant::now());
+        if rest.is_zero() {
+            tuning.unmeasured.push(trial.table(&caps).1);
+            continue;
         }
+        let classes = u32::try_from(left.len() + 1).unwrap_or(u32::MAX);
+        let found = best(device, &caps, &trial, Instant::now() + rest / classes)?;
+        tell(&found);
+        tuning.shapes.push(found);
     }
     store.write(device.info(), &tuning)?;
     Ok(tuning)
 }
 
-/// The fastest tile for a trial, or `None` if the deadline came before the second was measured.
+/// The fastest tile for a trial: of two at least, then of as many as there is time for.
 ///
 /// A tile computes right before its time counts: the check at first use saw only some of them.
-fn best(
-    device: &Device,
-    caps: &Caps,
-    trial: &Trial,
-    deadline: Instant,
-) -> Result<Option<TunedShape>> {
+fn best(device: &Device, caps: &Caps, trial: &Trial, deadline: Instant) -> Result<TunedShape> {
     let operation = trial.work.operation();
     let (table, class) = trial.table(caps);
-    let mut measured: Vec<(String, f64)> = Vec::new();
     let tiles = trial.tiles(caps).into_iter();
-    let (first, rest): (Vec<_>, Vec<_>) = tiles.partition(|(_, tile)| *tile == table);
-    for (family, tile) in first.into_iter().chain(rest) {
-        if Instant::now() >= deadline {
+    let (mut tiles, rest): (Vec<_>, Vec<_>) = tiles.partition(|(_, tile)| *tile == table);
+    tiles.extend(rest);
+    let mut measured: Vec<(String, f64)> = Vec::new();
+    let mut left = tiles.into_iter();
+    while let Some((family, tile)) = left.next() {
+        let rest = deadline.saturating_duration_since(Instant::now());
+        if rest.is_zero() && measured.len() > 1 {
             break;
         }
         let choice = only(operation, &format!("{operation}/{}", family.name()), &tile);
         if !small_trial(trial.work, trial.head_dim()).agrees(device, choice.clone())? {
             continue;
         }
-        let time = trial.time(device, choice, deadline)?;
+        let tiles = u32::try_from(left.len() + 1).unwrap_or(u32::MAX);
+        let time = trial.time(device, choice, Instant::now() + rest / tiles)?;
         measured.push((tile, time.as_secs_f64() * 1e3));
     }
-    let Some((_, table_ms)) = measured.first().cloned().filter(|(tile, _)| *tile == table) else {
-        return Ok(None);
-    };
-    if measured.len() < trial.tiles(caps).len().min(2) {
-        return Ok(None);
-    }
+    // The tables' tile is the first, unless it computes wrong here.
+    let of_table = measured.iter().find(|(tile, _)| *tile == table);
+    let table_ms = of_table.map(|(_, ms)| *ms);
     let fastest = measured
-        .into_iter()
+        .iter()
         .min_by(|one, other| one.1.total_cmp(&other.1));
-    let gained = fastest.filter(|(_, ms)| *ms <= GAIN * table_ms);
-    let (tile, ms) = gained.unwrap_or_else(|| (table.clone(), table_ms));
-    Ok(Some(TunedShape {
+    let gains = |(_, ms): &&(String, f64)| table_ms.is_none_or(|table_ms| *ms <= GAIN * table_ms);
+    let chosen = fastest.filter(gains).or(of_table);
+    let (tile, ms) = chosen.cloned().ok_or_else(|| {
+        Error::Unsupported(format!(
+            "{} computes {class} wrong in every tile",
+            device.info().name
+        ))
+    })?;
+    Ok(TunedShape {
         class,
         shape: trial.shape(),
         tile,
         ms,
         table,
         table_ms,
-    }))
+    })
 }
 
 /// For each class a shape of it as Stable Diffusion has them, the most work of a picture first.

@@ -28,6 +28,7 @@ fn what_tune_finds_is_kept_and_shown_until_it_is_forgotten() {
     for field in ["adapter", "driver", "kernels", "shapes", "unmeasured"] {
         assert!(!tuning[field].is_null(), "no {field} in {tuning}");
     }
+    assert!(!tuning["shapes"].as_array().unwrap().is_empty(), "{tuning}");
     let shown = |field: &str| {
         let devices: Value =
             serde_json::from_slice(&run(&cache, &["devices", "--json"]).stdout).unwrap();
