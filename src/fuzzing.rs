@@ -16,8 +16,11 @@ const MAX_LENGTH: usize = 77;
 static TOKENIZER: LazyLock<Tokenizer> =
     LazyLock::new(|| Tokenizer::bundled(VOCABULARY, None).expect("the tokenizer inside is whole"));
 
-/// Reads a PNG file's texts and the recipe in them.
+/// Reads a picture of any kind, and a PNG file's texts and the recipe in them.
 pub fn picture(bytes: &[u8]) {
+    if let Ok(image) = Image::from_bytes(bytes, "picture") {
+        assert_eq!(image.pixels().len(), 4 * image.width() * image.height());
+    }
     if let Ok(info) = PngInfo::read(Cursor::new(bytes), Path::new("picture.png")) {
         recipe(&info);
     }

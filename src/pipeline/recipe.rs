@@ -260,6 +260,15 @@ impl<'a> Reading<'a> {
             let what = self.unreadable.join(", ");
             warnings.push(format!("not known here, so the default is taken: {what}"));
         }
+        if self.infotext.get("Denoising strength").is_some()
+            && self.infotext.get("Hires upscale").is_none()
+        {
+            warnings.push(
+                "it was made from another picture, which its file does not name; with that, use \
+                 `aquatint transform` or `inpaint`"
+                    .to_owned(),
+            );
+        }
         let settings = self.infotext.settings.iter();
         let unknown: Vec<String> = settings
             .filter(|(name, _)| !self.understood.contains(&name.as_str()))

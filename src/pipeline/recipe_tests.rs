@@ -149,6 +149,22 @@ fn what_cannot_be_followed_is_said() {
 }
 
 #[test]
+fn a_picture_from_a_picture_says_so() {
+    let from_another = |settings: &str| {
+        let recipe = a1111(&format!(
+            "a cat\nSteps: 20, Sampler: Euler a, CFG scale: 7, Size: 512x512, {settings}"
+        ));
+        recipe
+            .warnings
+            .iter()
+            .any(|warning| warning.contains("another picture"))
+    };
+    assert!(from_another("Denoising strength: 0.7"));
+    assert!(!from_another("Denoising strength: 0.7, Hires upscale: 2"));
+    assert!(!from_another("Seed: 1"));
+}
+
+#[test]
 fn numbers_out_of_range_are_refused_as_a_users_are() {
     for settings in [
         "Steps: 0, CFG scale: 7, Seed: 1",

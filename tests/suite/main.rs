@@ -23,6 +23,7 @@ mod prompts;
 mod pull;
 mod replay;
 mod tasks;
+mod tasks_program;
 #[cfg(target_os = "linux")] // where the place of the cache can be told
 mod tune;
 mod upscale;
