@@ -2,20 +2,21 @@
 // workgroup memory.
 //   y[n, r, c, o] = epilogue of Σ_{ky, kx, i} x[n, r·s + ky − top, c·s + kx − left, i] · weight[o, ky, kx, i]
 //                                                          zeros outside x, f32 accumulation
+//   with ENLARGED of x enlarged to params.height × params.width, each pixel from its nearest
 // x       [N, H, W, C]       lanes
 // weight  [O, KH, KW, C]     lanes
 // y       [N, H', W', O]
 // dispatch: one workgroup per tile of pixels × channels; which tile, and who multiplies, is in block_tile or coop_tile
 // reference: src/ops/conv2d.rs
-// import: activations, epilogue
+// import: weights, activations, rows, epilogue
 
 struct Params {
-    in_height: u32, in_width: u32, in_channels: u32,
-    out_height: u32, out_width: u32,
+    in_height: u32, in_width: u32, depth: u32,
+    height: u32, width: u32, out_height: u32, out_width: u32,
     kernel_height: u32, kernel_width: u32,
     stride: u32, padding_top: u32, padding_left: u32,
-    rows: u32, columns: u32, column_tiles: u32,
-    sample_rows: u32, weight_scale: f32, scale: f32,
+    rows: u32, columns: u32, column_tiles: u32, x_depth: u32,
+    sample_rows: u32, weight_groups: u32, weight_scale: f32, scale: f32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<x_word>;
@@ -23,19 +24,23 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> y: array<y_word>;
 @group(0) @binding(3) var<uniform> params: Params;
 
-/// Where the pixels under four windows begin in x, and whether they lie inside.
-struct Sources { start: vec4<u32>, inside: vec4<bool> }
+/// The pixels of x under four windows, their samples, and whether they lie inside.
+struct Sources { row: vec4<u32>, sample: vec4<u32>, inside: vec4<bool> }
 
 fn sum_taps() -> u32 { return params.kernel_height * params.kernel_width; }
 
-fn sum_depth() -> u32 { return params.in_channels * LANES; }
+fn sum_depth() -> u32 { return params.depth * LANES; }
 
 fn row_sources(pixels: vec4<u32>, tap: u32) -> Sources {
     // Above and left of x the subtraction wraps to a large number: outside as well.
-    let columns = pixels % params.out_width * params.stride + tap % params.kernel_width - params.padding_left;
-    let rows = pixels / params.out_width % params.out_height * params.stride
+    var columns = pixels % params.out_width * params.stride + tap % params.kernel_width - params.padding_left;
+    var rows = pixels / params.out_width % params.out_height * params.stride
         + tap / params.kernel_width - params.padding_top;
     let samples = pixels / (params.out_width * params.out_height);
-    let start = ((samples * params.in_height + rows) * params.in_width + columns) * sum_depth();
-    return Sources(start, (rows < vec4<u32>(params.in_height)) & (columns < vec4<u32>(params.in_width)));
+    let inside = (rows < vec4<u32>(params.height)) & (columns < vec4<u32>(params.width));
+    if (ENLARGED) {
+        rows = rows * params.in_height / params.height;
+        columns = columns * params.in_width / params.width;
+    }
+    return Sources((samples * params.in_height + rows) * params.in_width + columns, samples, inside);
 }

@@ -121,7 +121,7 @@ impl Operation {
             Self::GroupNorm => {
                 let (num_groups, eps) = (NUM_GROUPS, EPS);
                 x.apply(
-                    GroupNorm { num_groups, eps },
+                    GroupNorm::plain(num_groups, eps),
                     &[weight([width].into()), bias(width)],
                 )
             }

@@ -21,25 +21,24 @@ var<workgroup> column_tile: array<vec4<f32>, DEPTH * COLUMN_STRIDE>;
 var<private> sums: array<array<mat4x4<f32>, COLUMN_FOURS>, ROW_FOURS>;
 
 /// Four steps of a row from `k` on: zeros past the end of the sum and outside x.
-fn row_four(inside: bool, start: u32, k: u32) -> vec4<f32> {
-    let depth = sum_depth();
-    if (!inside || k >= depth) { return vec4<f32>(); }
-    return x_at4(start + k, depth - k);
+fn row_four(inside: bool, row: u32, sample: u32, k: u32) -> vec4<f32> {
+    if (!inside || k >= sum_depth()) { return vec4<f32>(); }
+    return row_at4(row, sample, k);
 }
 
 /// The same of a column.
 fn column_four(start: u32, k: u32) -> vec4<f32> {
     let depth = sum_depth();
     if (k >= depth) { return vec4<f32>(); }
-    return weight_at4(start + k, depth - k);
+    return own_weight_at4(start + k, depth - k);
 }
 
 /// Puts four steps from `k` on of four rows and of four columns, those of this invocation, into workgroup memory.
 fn stage(block: u32, step: u32, k: u32, rows: Sources, columns: vec4<u32>) {
     if (block < ROW_BLOCKS) {
         let steps = transpose(mat4x4<f32>(
-            row_four(rows.inside.x, rows.start.x, k), row_four(rows.inside.y, rows.start.y, k),
-            row_four(rows.inside.z, rows.start.z, k), row_four(rows.inside.w, rows.start.w, k)));
+            row_four(rows.inside.x, rows.row.x, rows.sample.x, k), row_four(rows.inside.y, rows.row.y, rows.sample.y, k),
+            row_four(rows.inside.z, rows.row.z, rows.sample.z, k), row_four(rows.inside.w, rows.row.w, rows.sample.w, k)));
         row_tile[step * ROW_STRIDE + block] = steps[0];
         row_tile[(step + 1u) * ROW_STRIDE + block] = steps[1];
         row_tile[(step + 2u) * ROW_STRIDE + block] = steps[2];
@@ -73,7 +72,7 @@ fn multiply(row_thread: u32, column_thread: u32) {
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) invocation: u32) {
-    let place = linear_group(group, groups);
+    let place = place_of(group, groups);
     let first_row = place / params.column_tiles * TILE_ROWS;
     let first_column = place % params.column_tiles * TILE_COLUMNS;
     // What this invocation stages. Rows and columns past the edge repeat the last one; their sums are not stored.
@@ -90,7 +89,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let taps = sum_taps();
     for (var tap = 0u; tap < taps; tap++) {
         let sources = row_sources(rows, tap);
-        let starts = (columns * taps + tap) * sum_depth();
+        let starts = (weight_rows(columns) * taps + tap) * sum_depth();
         for (var k = 0u; k < sum_depth(); k += DEPTH) {
             stage(block, step, k + step, sources, starts);
             workgroupBarrier();

@@ -21,10 +21,9 @@ var<workgroup> tile: array<tile_word, (TILE_ROWS + TILE_COLUMNS) * STRIDE / TILE
 var<workgroup> results: array<f32, PARTS * MATRIX>;
 
 /// Puts four steps of a row into workgroup memory: zeros past the end of the sum and outside x.
-fn stage_row(at: u32, inside: bool, start: u32, k: u32) {
-    let depth = sum_depth();
+fn stage_row(at: u32, inside: bool, row: u32, sample: u32, k: u32) {
     var steps = vec4<f32>();
-    if (inside && k < depth) { steps = x_at4(start + k, depth - k); }
+    if (inside && k < sum_depth()) { steps = row_at4(row, sample, k); }
     tile_put(at, steps);
 }
 
@@ -32,7 +31,7 @@ fn stage_row(at: u32, inside: bool, start: u32, k: u32) {
 fn stage_column(at: u32, start: u32, k: u32) {
     let depth = sum_depth();
     var steps = vec4<f32>();
-    if (k < depth) { steps = weight_at4(start + k, depth - k); }
+    if (k < depth) { steps = own_weight_at4(start + k, depth - k); }
     tile_put(COLUMN_START + at, steps);
 }
 
@@ -40,10 +39,10 @@ fn stage_column(at: u32, start: u32, k: u32) {
 fn stage(block: u32, step: u32, k: u32, rows: Sources, columns: vec4<u32>) {
     let at = vec4<u32>(4u * block * STRIDE + step) + FOUR * STRIDE;
     if (block < TILE_ROWS / 4u) {
-        stage_row(at.x, rows.inside.x, rows.start.x, k);
-        stage_row(at.y, rows.inside.y, rows.start.y, k);
-        stage_row(at.z, rows.inside.z, rows.start.z, k);
-        stage_row(at.w, rows.inside.w, rows.start.w, k);
+        stage_row(at.x, rows.inside.x, rows.row.x, rows.sample.x, k);
+        stage_row(at.y, rows.inside.y, rows.row.y, rows.sample.y, k);
+        stage_row(at.z, rows.inside.z, rows.row.z, rows.sample.z, k);
+        stage_row(at.w, rows.inside.w, rows.row.w, rows.sample.w, k);
     }
     if (block < TILE_COLUMNS / 4u) {
         stage_column(at.x, columns.x, k);
@@ -69,7 +68,7 @@ fn put_results(first_row: u32, first_column: u32, first: u32, parts: u32, invoca
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) invocation: u32,
         @builtin(subgroup_id) subgroup: u32, @builtin(num_subgroups) subgroups: u32) {
-    let place = linear_group(group, groups);
+    let place = place_of(group, groups);
     let first_row = place / params.column_tiles * TILE_ROWS;
     let first_column = place % params.column_tiles * TILE_COLUMNS;
     // What this invocation stages. Rows and columns past the edge repeat the last one; their sums are not stored.
@@ -87,7 +86,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         var sums: array<array<coop_sums, COLUMN_MATRICES>, ROW_MATRICES>;
         for (var tap = 0u; tap < taps; tap++) {
             let sources = row_sources(rows, tap);
-            let starts = (columns * taps + tap) * sum_depth();
+            let starts = (weight_rows(columns) * taps + tap) * sum_depth();
             for (var k = 0u; k < sum_depth(); k += DEPTH) {
                 stage(block, step, k + step, sources, starts);
                 workgroupBarrier();

@@ -10,9 +10,9 @@
 
 use super::graph::Graph;
 use crate::ops::{Activation, Binary, Conv2d, Epilogue, Linear, Scale};
-use crate::tensor::{NodeId, View};
+use crate::tensor::{Caps, NodeId, View};
 
-pub(super) fn apply(graph: &mut Graph) {
+pub(super) fn apply(graph: &mut Graph, _caps: &Caps) {
     for id in graph.ids() {
         let fused = sum(graph, id)
             .or_else(|| function(graph, id))
@@ -122,79 +122,4 @@ fn scaled(graph: &Graph, id: NodeId) -> Option<Fused> {
     let (&scale, inputs) = graph.op::<Scale>(id)?;
     let product = Fused::of(graph, inputs[0])?;
     product.with(|epilogue| epilogue.with_scale(scale), None)
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::fusion::fuse;
-    use crate::tensor::{Caps, DType, Layout, NodeKind, Param, Recorder, Shape, Tensor};
-
-    const WIDTH: usize = 8;
-
-    fn linear<'g>(x: Tensor<'g>, name: &str) -> Tensor<'g> {
-        let param = |name: String, shape: Shape| Param {
-            name: name.into(),
-            shape,
-            dtype: DType::F16,
-            layout: Layout::AsStored,
-        };
-        let weight = param(format!("{name}.weight"), Shape::from([WIDTH, WIDTH]));
-        let bias = param(format!("{name}.bias"), Shape::from([WIDTH]));
-        x.linear(crate::ops::Linear::PLAIN, &weight, Some(&bias))
-    }
-
-    /// The operations of what `record` makes of x, after fusion.
-    fn fused(record: impl Fn(Tensor<'_>) -> Tensor<'_>) -> Vec<String> {
-        let recorder = Recorder::new(DType::F32);
-        let x = recorder.input("x", [2, 3, 3, WIDTH], DType::F32);
-        recorder.output("y", record(x));
-        let recording = fuse(recorder.finish().unwrap(), &Caps::portable());
-        let nodes = recording.nodes.iter();
-        let names = nodes.filter_map(|node| match &node.kind {
-            NodeKind::Op(op, _) => Some(op.name().to_owned()),
-            _ => None,
-        });
-        names.collect()
-    }
-
-    #[test]
-    fn all_that_follows_is_taken_in_through_reshapes() {
-        let found = fused(|x| {
-            let h = linear(x.reshape([2, 9, WIDTH]), "a").gelu().scale(0.5);
-            (x + h.reshape([2, 3, 3, WIDTH])).to(DType::F16)
-        });
-        assert_eq!(found, ["linear"]);
-    }
-
-    #[test]
-    fn a_vector_for_each_sample_is_taken_in() {
-        let found = fused(|x| {
-            let vector = x.reshape([2, 9 * WIDTH]).slice_last(0, WIDTH);
-            linear(x, "a") + vector.over_hw()
-        });
-        assert_eq!(found, ["slice_last", "linear"]);
-    }
-
-    #[test]
-    fn what_somebody_else_reads_stays() {
-        let found = fused(|x| {
-            let h = linear(x, "a");
-            h.silu().concat(h)
-        });
-        assert_eq!(found, ["linear", "silu", "concat"]);
-    }
-
-    #[test]
-    fn what_comes_out_of_order_stays() {
-        let found = fused(|x| (linear(x, "a") + x).silu());
-        assert_eq!(found, ["linear", "silu"]);
-        let found = fused(|x| (linear(x, "a") + x).scale(0.5));
-        assert_eq!(found, ["linear", "scale"]);
-    }
-
-    #[test]
-    fn of_two_products_the_later_takes_in_the_other() {
-        let found = fused(|x| linear(x, "a").silu() + linear(x, "b"));
-        assert_eq!(found, ["linear", "linear"]);
-    }
 }

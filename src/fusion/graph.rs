@@ -1,7 +1,7 @@
 //! A recording that rules rewrite: nodes are put in the place of others, and what nobody reads any
 //! more goes.
 
-use crate::tensor::{Node, NodeId, NodeKind, Op, Recording, View};
+use crate::tensor::{Node, NodeId, NodeKind, Op, Recording, Shape, View};
 use std::any::Any;
 use std::sync::Arc;
 
@@ -88,19 +88,37 @@ impl Graph {
         (self.places[earlier], earlier) < (self.places[later], later)
     }
 
-    /// Lets `op` of `inputs` compute what node `id` did, with the same elements. `view` is its own
-    /// shape; the node becomes a reshape of it.
-    pub(super) fn replace(&mut self, id: NodeId, op: impl Op, inputs: Vec<NodeId>, view: View) {
-        let node = Node {
+    /// Adds `op` of `inputs`, computed just before node `id`, for a node that comes in its place.
+    pub(super) fn add(
+        &mut self,
+        id: NodeId,
+        op: impl Op,
+        inputs: Vec<NodeId>,
+        view: View,
+    ) -> NodeId {
+        let shapes: Vec<Shape> = inputs.iter().map(|&input| self.view(input).shape).collect();
+        assert_eq!(
+            op.shape(&shapes),
+            Ok(view.shape),
+            "{op:?} does not fit what it replaces"
+        );
+        for &input in &inputs {
+            self.readers[input] += 1;
+        }
+        self.nodes.push(Node {
             kind: NodeKind::Op(Arc::new(op), inputs),
             view,
             scope: Arc::clone(&self.nodes[id].scope),
-        };
-        self.nodes.push(node);
+        });
         self.places.push(self.places[id] - 1);
         self.readers.push(0);
-        let new = self.nodes.len() - 1;
-        self.read(new);
+        self.nodes.len() - 1
+    }
+
+    /// Lets `op` of `inputs` compute what node `id` did, with the same elements. `view` is its own
+    /// shape; the node becomes a reshape of it.
+    pub(super) fn replace(&mut self, id: NodeId, op: impl Op, inputs: Vec<NodeId>, view: View) {
+        let new = self.add(id, op, inputs, view);
         let old = std::mem::replace(&mut self.nodes[id].kind, NodeKind::Reshape(new));
         self.readers[new] += 1;
         self.nodes[id].view.dtype = view.dtype;
@@ -139,12 +157,6 @@ impl Graph {
             nodes: order.iter().map(node).collect(),
             outputs: ends(&self.ends.outputs),
             feedback: ends(&self.ends.feedback),
-        }
-    }
-
-    fn read(&mut self, id: NodeId) {
-        for input in inputs(&self.nodes[id].kind).to_vec() {
-            self.readers[input] += 1;
         }
     }
 

@@ -81,7 +81,7 @@ pub(super) static SHADERS: &[(&str, &str)] = &[
 ];
 
 /// What shaders may share, named by a line `// import: a, b` in their head.
-static COMMON: [(&str, &str); 10] = [
+static COMMON: [(&str, &str); 12] = [
     (
         "activations",
         include_str!("../../shaders/common/activations.wgsl"),
@@ -100,6 +100,7 @@ static COMMON: [(&str, &str); 10] = [
     ),
     ("outer", include_str!("../../shaders/common/outer.wgsl")),
     ("reduce", include_str!("../../shaders/common/reduce.wgsl")),
+    ("rows", include_str!("../../shaders/common/rows.wgsl")),
     (
         "reduce_simd",
         include_str!("../../shaders/common/reduce_simd.wgsl"),
@@ -113,6 +114,7 @@ static COMMON: [(&str, &str); 10] = [
         include_str!("../../shaders/common/simd_tile.wgsl"),
     ),
     ("tile", include_str!("../../shaders/common/tile.wgsl")),
+    ("weights", include_str!("../../shaders/common/weights.wgsl")),
 ];
 
 /// The whole text of a variant: prelude, imports, shader.

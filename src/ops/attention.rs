@@ -2,7 +2,9 @@
 
 use super::arithmetic::dot;
 use super::select::Family;
-use crate::tensor::{Array, Caps, Checked, Const, Dispatch, Io, Lanes, Op, Operand, Shape, Tensor};
+use crate::tensor::{
+    Array, Caps, Checked, Const, Dispatch, Io, Lanes, Op, Operand, Shape, Tensor, View,
+};
 use rayon::prelude::*;
 
 /// The operation's name.
@@ -35,7 +37,8 @@ pub(crate) enum Mask {
     Causal,
 }
 
-/// q `[N, Lq, H·D]`, k and v `[N, Lk, H·D]` → `[N, Lq, H·D]`: softmax(q·kᵀ/√D)·v for each head.
+/// q `[N, Lq, H·D]`, k and v `[N, Lk, H·D]` → `[N, Lq, H·D]`: softmax(q·kᵀ/√D)·v for each head. The
+/// three may come as one `[3, N, L, H·D]`.
 /// Vaswani et al. 2017 (arXiv 1706.03762), eq. 1.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Attention {
@@ -51,7 +54,10 @@ impl Op for Attention {
     }
 
     fn shape(&self, inputs: &[Shape]) -> Checked<Shape> {
-        let (q, k, v) = (inputs[0], inputs[1], inputs[2]);
+        let [q, k, v] = match *inputs {
+            [joined] => [part(joined); 3],
+            _ => [inputs[0], inputs[1], inputs[2]],
+        };
         let fits = q.rank() == 3
             && k.rank() == 3
             && q.dim(0) == k.dim(0)
@@ -71,7 +77,7 @@ impl Op for Attention {
     }
 
     fn lower(&self, io: &Io, caps: &Caps) -> Vec<Dispatch> {
-        let (q, k) = (io.inputs[0], io.inputs[1]);
+        let [(q, q_from), (k, k_from), (v, v_from)] = operands(io);
         let head_dim = q.shape.last() / self.num_heads;
         let (kernel, lanes, queries) = kernel(head_dim, caps);
         let query_blocks = q.shape.dim(1).div_ceil(queries);
@@ -84,9 +90,9 @@ impl Op for Attention {
             let blocks = blocks_each.min(query_blocks - first_block);
             kernel
                 .clone()
-                .read("q", Operand::Input(0), q.dtype, lanes)
-                .read("k", Operand::Input(1), k.dtype, lanes)
-                .read("v", Operand::Input(2), io.inputs[2].dtype, lanes)
+                .read("q", q_from.clone(), q.dtype, lanes)
+                .read("k", k_from.clone(), k.dtype, lanes)
+                .read("v", v_from.clone(), v.dtype, lanes)
                 .write("y", io.output, lanes)
                 .constant("HEAD_DIM", Const::U32(as_u32(head_dim)))
                 .constant("CAUSAL", Const::Bool(self.mask == Mask::Causal))
@@ -102,6 +108,12 @@ impl Op for Attention {
     }
 
     fn reference(&self, inputs: &[&Array]) -> Array {
+        if let [joined] = *inputs {
+            let shape = part(joined.shape());
+            let parts = joined.data().chunks_exact(shape.len());
+            let parts: Vec<Array> = parts.map(|part| Array::new(shape, part.to_vec())).collect();
+            return self.reference(&parts.iter().collect::<Vec<_>>());
+        }
         let (q, k, v) = (inputs[0], inputs[1], inputs[2]);
         let (queries, keys, channels) = (q.shape().dim(1), k.shape().dim(1), q.shape().last());
         let head_dim = channels / self.num_heads;
@@ -143,8 +155,27 @@ impl Op for Attention {
     }
 
     fn flops(&self, io: &Io) -> u64 {
-        4 * (io.inputs[0].shape.len() * io.inputs[1].shape.dim(1)) as u64
+        let [(q, _), (k, _), _] = operands(io);
+        4 * (q.shape.len() * k.shape.dim(1)) as u64
     }
+}
+
+/// `[3, N, L, C]` → `[N, L, C]`
+fn part(joined: Shape) -> Shape {
+    Shape::new(&joined.dims()[1..])
+}
+
+/// Queries, keys and values, each with its place.
+fn operands(io: &Io) -> [(View, Operand); 3] {
+    let [joined] = *io.inputs else {
+        return [0, 1, 2].map(|i| (io.inputs[i], Operand::Input(i)));
+    };
+    let view = View {
+        shape: part(joined.shape),
+        ..joined
+    };
+    let bytes = view.size_bytes();
+    [0, 1, 2].map(|i| (view, Operand::InputBytes(0, i * bytes..(i + 1) * bytes)))
 }
 
 /// The kernel for heads of that width with what only one of the two needs, its lanes, and the queries
@@ -345,5 +376,7 @@ mod tests {
         assert_eq!((parts.len(), groups), (3, 2 * 2 * 4096 / 8));
     }
 
+    // Parts of 256 bytes, at which bindings may begin.
+    op_test!(joined_attention: [TWO_HEADS, CAUSAL], [[[3, 2, 4, 64]], [[3, 1, 16, 64]]], f32 = 2e-5, f16 = 2e-3);
     op_test!(causal_attention: [CAUSAL], [[[2, 77, 32], [2, 77, 32], [2, 77, 32]]], f32 = 2e-5, f16 = 2e-3);
 }

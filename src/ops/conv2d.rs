@@ -1,12 +1,14 @@
 //! Two-dimensional convolution, channels last, as an implicit matrix product.
 
 use super::{
+    UpsampleNearest,
     arithmetic::dot,
     epilogue::Epilogue,
+    load::Load,
     select::{Product, fits_halves},
 };
 use crate::tensor::{
-    Array, Caps, Checked, DType, Dispatch, Io, Lanes, Op, Operand, Param, Shape, Tensor,
+    Array, Caps, Checked, Const, DType, Dispatch, Io, Op, Operand, Param, Shape, Tensor,
 };
 use rayon::prelude::*;
 
@@ -64,6 +66,10 @@ impl Conv2dGeometry {
 pub(crate) struct Conv2d {
     /// Where the windows lie.
     pub(crate) geometry: Conv2dGeometry,
+    /// The height and width that x is enlarged to before, each pixel from its nearest.
+    pub(crate) enlarged: Option<[usize; 2]>,
+    /// What its pixels are made of.
+    pub(crate) load: Load,
     /// What follows in the same kernel.
     pub(crate) epilogue: Epilogue,
 }
@@ -73,8 +79,15 @@ impl Conv2d {
     pub(crate) const fn plain(geometry: Conv2dGeometry) -> Self {
         Self {
             geometry,
+            enlarged: None,
+            load: Load::PLAIN,
             epilogue: Epilogue::NONE,
         }
+    }
+
+    /// The height and width that windows are taken from.
+    fn picture(&self, x: Shape) -> [usize; 2] {
+        self.enlarged.unwrap_or([x.dim(1), x.dim(2)])
     }
 
     /// The product's shape.
@@ -82,8 +95,8 @@ impl Conv2d {
         if x.rank() != 4 || weight.rank() != 4 || x.last() != weight.last() {
             return Err(format!("x {x} does not fit weight {weight}"));
         }
-        let (input, kernel) = ([x.dim(1), x.dim(2)], [weight.dim(1), weight.dim(2)]);
-        let output = self.geometry.output(input, kernel);
+        let kernel = [weight.dim(1), weight.dim(2)];
+        let output = self.geometry.output(self.picture(x), kernel);
         let [height, width] =
             output.ok_or_else(|| format!("x {x} is smaller than the window of {weight}"))?;
         Ok(Shape::from([x.dim(0), height, width, weight.dim(0)]))
@@ -96,8 +109,9 @@ impl Op for Conv2d {
     }
 
     fn shape(&self, inputs: &[Shape]) -> Checked<Shape> {
-        let y = self.product(inputs[0], inputs[1])?;
-        self.epilogue.check(inputs, y).map(|()| y)
+        let product = self.product(self.load.rows(inputs)?, inputs[1])?;
+        let (inputs, ..) = self.load.split(inputs);
+        self.epilogue.check(inputs, product)
     }
 
     fn dtype(&self, inputs: &[DType]) -> DType {
@@ -106,23 +120,26 @@ impl Op for Conv2d {
 
     fn lower(&self, io: &Io, caps: &Caps) -> Vec<Dispatch> {
         let (x, weight) = (io.inputs[0], io.inputs[1]);
-        let lanes = Lanes::dividing(&[x.shape.last()]);
+        let lanes = self.load.lanes(io);
         let tiling = Product {
             operation: "conv2d",
             rows: io.output.shape.rows(),
             columns: io.output.shape.last(),
-            depth: x.shape.last(),
+            depth: weight.shape.last(),
             halves: fits_halves(x.dtype, weight.dtype),
         }
         .tiling(caps);
         let Padding { top, left, .. } = self.geometry.padding;
+        let [height, width] = self.picture(x.shape);
         let dispatch = tiling
             .dispatch(lanes)
             .read("x", Operand::Input(0), x.dtype, lanes)
             .read("weight", Operand::Input(1), weight.dtype, lanes)
             .param("in_height", x.shape.dim(1))
             .param("in_width", x.shape.dim(2))
-            .param("in_channels", x.shape.dim(3) / lanes.count())
+            .constant("ENLARGED", Const::Bool(self.enlarged.is_some()))
+            .param("height", height)
+            .param("width", width)
             .param("out_height", io.output.shape.dim(1))
             .param("out_width", io.output.shape.dim(2))
             .param("kernel_height", weight.shape.dim(1))
@@ -132,11 +149,16 @@ impl Op for Conv2d {
             .param("padding_left", left)
             .param("column_tiles", tiling.column_tiles())
             .param_f32("weight_scale", 1.0);
-        vec![self.epilogue.lower(dispatch, io)]
+        vec![self.epilogue.lower(dispatch, io, self.load)]
     }
 
     fn reference(&self, inputs: &[&Array]) -> Array {
-        let (x, weight) = (inputs[0], inputs[1]);
+        let mut x = self.load.reference(inputs);
+        if let Some([height, width]) = self.enlarged {
+            x = UpsampleNearest { height, width }.reference(&[&x]);
+        }
+        let weight = inputs[1];
+        let (inputs, ..) = self.load.split(inputs);
         let [_, in_height, in_width, channels] = [0, 1, 2, 3].map(|axis| x.shape().dim(axis));
         let [out_channels, kernel_height, kernel_width] =
             [0, 1, 2].map(|axis| weight.shape().dim(axis));
@@ -225,6 +247,10 @@ mod tests {
             right: 1,
         },
     });
+    const ENLARGED: Conv2d = Conv2d {
+        enlarged: Some([9, 13]),
+        ..SAME
+    };
     const POINT: Conv2d = Conv2d::plain(Conv2dGeometry {
         stride: 1,
         padding: Padding {
@@ -244,6 +270,10 @@ mod tests {
     op_test!(convolution_with_stride: [DOWN, BELOW_AND_RIGHT], [
         [[1, 9, 13, 3], [5, 3, 3, 3], [5]],
         [[2, 8, 6, 8], [7, 3, 3, 8], [7]]
+    ], f32 = 2e-5, f16 = 3e-3);
+    op_test!(convolution_of_an_enlarged_picture: [ENLARGED], [
+        [[1, 5, 7, 3], [5, 3, 3, 3], [5]],
+        [[2, 4, 6, 8], [12, 3, 3, 8], [12]]
     ], f32 = 2e-5, f16 = 3e-3);
     op_test!(pointwise_convolution: [POINT], [
         [[2, 9, 13, 4], [4, 1, 1, 4], [4]],

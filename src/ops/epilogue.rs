@@ -1,9 +1,11 @@
 //! What follows a matrix product within its kernel.
 
-use super::{Activation, Binary, Scale};
+use super::load::Load;
+use super::{Activation, Binary, Geglu, Scale};
 use crate::tensor::{Array, Checked, Const, DType, Dispatch, Io, Lanes, Op, Operand, Shape};
 
-/// y = scale · f(product + bias + vector) + residual; each part but the product may be missing.
+/// y = scale · f(product + bias + vector) + residual; each part but the product may be missing. Or,
+/// with `gated`, GEGLU of product + bias, and nothing else.
 ///
 /// The operation's inputs are x, the weight, and in this order as many as there are of bias
 /// `[O]`, vector `[N, .., O]` with one row a sample, and residual of as many elements as y.
@@ -13,6 +15,8 @@ pub(crate) struct Epilogue {
     pub(crate) vector: bool,
     /// f, if it is not the identity.
     pub(crate) activation: Option<Activation>,
+    /// Whether y is the first half of the columns times the GELU of the second.
+    pub(crate) gated: bool,
     /// The scale.
     pub(crate) scale: f32,
     /// Whether there is a residual.
@@ -26,6 +30,7 @@ impl Epilogue {
     pub(crate) const NONE: Self = Self {
         vector: false,
         activation: None,
+        gated: false,
         scale: 1.0,
         residual: false,
         dtype: None,
@@ -42,42 +47,83 @@ impl Epilogue {
         })
     }
 
-    /// Whether the inputs behind x and the weight fit a product of shape `y`.
-    pub(super) fn check(&self, inputs: &[Shape], y: Shape) -> Checked<()> {
+    /// The shape of y, if the inputs behind x and the weight fit a product of that shape.
+    pub(super) fn check(&self, inputs: &[Shape], product: Shape) -> Checked<Shape> {
+        let y = self.result(product);
         let [bias, vector, residual] = self.places(inputs.len());
         let shape = |place: Option<usize>| place.map(|place| inputs[place]);
         let known = [bias, vector, residual].into_iter().flatten().count();
         let fits = inputs.len() == 2 + known
-            && shape(bias).is_none_or(|bias| bias.dims() == [y.last()])
+            && (!self.gated || product.last().is_multiple_of(4))
+            && shape(bias).is_none_or(|bias| bias.dims() == [product.last()])
             && shape(vector).is_none_or(|vector| {
                 vector.last() == y.last() && vector.len() == y.dim(0) * y.last()
             })
             && shape(residual).is_none_or(|residual| residual.len() == y.len());
         if fits {
-            Ok(())
+            Ok(y)
         } else {
-            Err(format!("{:?} do not fit a product {y}", &inputs[2..]))
+            Err(format!("{:?} do not fit a product {product}", &inputs[2..]))
         }
     }
 
-    /// Binds y and what is there of the rest, and sets what `common/epilogue.wgsl` needs.
-    pub(super) fn lower(&self, dispatch: Dispatch, io: &Io) -> Dispatch {
-        let [bias, vector, residual] = self.places(io.inputs.len());
-        let y = io.output.shape;
-        let lanes = Lanes::dividing(&[y.last()]);
+    /// The shape of y.
+    fn result(&self, product: Shape) -> Shape {
+        let halves = if self.gated { 2 } else { 1 };
+        product.with_last(product.last() / halves)
+    }
+
+    /// Binds y and what is there of the rest, and sets what `common/epilogue.wgsl` needs; then the
+    /// same of the load.
+    pub(super) fn lower(&self, dispatch: Dispatch, io: &Io, load: Load) -> Dispatch {
+        let (inputs, ..) = load.split(&io.inputs);
+        let [bias, vector, residual] = self.places(inputs.len());
+        let operands = Operands {
+            biases: [bias, None, None],
+            vector,
+            residual,
+            ..Operands::default()
+        };
+        load.lower(self.bind(dispatch, io, operands), io)
+    }
+
+    /// The same where the operands lie elsewhere among the inputs.
+    pub(super) fn bind(&self, dispatch: Dispatch, io: &Io, operands: Operands) -> Dispatch {
+        let parts = 1 + operands.weights.iter().flatten().count();
+        let (y, halves) = (io.output.shape, if self.gated { 2 } else { 1 });
+        let (rows, groups) = (y.rows() / parts, dispatch.groups);
+        let lanes = match self.gated {
+            true => Lanes::One, // its stores are pairs
+            false => Lanes::dividing(&[y.last()]),
+        };
+        let weight_lanes = dispatch.lanes;
         let operand = |place: Option<usize>| {
             place.map(|place| (Operand::Input(place), io.inputs[place].dtype))
         };
+        let Operands {
+            weights: [weight_1, weight_2],
+            biases: [bias, bias_1, bias_2],
+            vector,
+            residual,
+        } = operands;
         dispatch
             .write("y", io.output, lanes)
+            .read_if("weight_1", operand(weight_1), weight_lanes)
+            .read_if("weight_2", operand(weight_2), weight_lanes)
             .read_if("bias", operand(bias), lanes)
+            .read_if("bias_1", operand(bias_1), lanes)
+            .read_if("bias_2", operand(bias_2), lanes)
             .read_if("vector", operand(vector), lanes)
             .read_if("residual", operand(residual), lanes)
             .constant("ACTIVATION", Const::U32(Activation::code(self.activation)))
-            .param("rows", y.rows())
-            .param("columns", y.last())
-            .param("sample_rows", y.rows() / y.dim(0).max(1))
+            .constant("GATED", Const::Bool(self.gated))
+            .constant("WEIGHTS", Const::U32(if parts == 3 { 3 } else { 1 }))
+            .param("rows", rows)
+            .param("columns", y.last() * halves)
+            .param("sample_rows", rows / y.dim(0).max(1))
+            .param("weight_groups", groups)
             .param_f32("scale", self.scale)
+            .groups(groups * parts)
     }
 
     /// The definition: the same operations one after the other.
@@ -96,6 +142,9 @@ impl Epilogue {
             let vector = vector.reshaped([samples, 1, shape.last()].into());
             y = Binary::Add.reference(&[&y, &vector]);
         }
+        if self.gated {
+            return Geglu.reference(&[&y]).reshaped(self.result(shape));
+        }
         if let Some(activation) = self.activation {
             y = activation.reference(&[&y]);
         }
@@ -112,12 +161,11 @@ impl Epilogue {
 
     /// How many operations an element of y takes beside the product.
     pub(super) fn flops(&self, io: &Io) -> u64 {
-        let [_, vector, residual] = self.places(io.inputs.len());
         let parts = [
-            vector.is_some(),
-            self.activation.is_some(),
+            self.vector,
+            self.activation.is_some() || self.gated,
             self.scale != 1.0,
-            residual.is_some(),
+            self.residual,
         ];
         let count = parts.into_iter().filter(|&there| there).count();
         (count * io.output.shape.len()) as u64
@@ -125,7 +173,7 @@ impl Epilogue {
 
     /// With a part more, if it comes after all that is there.
     pub(crate) fn with_vector(self) -> Option<Self> {
-        let first = self.activation.is_none() && self.scale == 1.0;
+        let first = self.activation.is_none() && !self.gated && self.scale == 1.0;
         (first && !self.vector && !self.residual && self.dtype.is_none()).then_some(Self {
             vector: true,
             ..self
@@ -134,7 +182,7 @@ impl Epilogue {
 
     /// With a function more, if it comes after all that is there.
     pub(crate) fn with_activation(self, function: Activation) -> Option<Self> {
-        let first = self.activation.is_none() && self.scale == 1.0;
+        let first = self.activation.is_none() && !self.gated && self.scale == 1.0;
         (first && !self.residual && self.dtype.is_none()).then_some(Self {
             activation: Some(function),
             ..self
@@ -144,7 +192,7 @@ impl Epilogue {
     /// With a scale or another type, if it comes after all that is there. A change of type alone
     /// may come last.
     pub(crate) fn with_scale(self, scale: Scale) -> Option<Self> {
-        let fits = scale.factor == 1.0 || !self.residual;
+        let fits = !self.gated && (scale.factor == 1.0 || !self.residual);
         (fits && self.dtype.is_none()).then_some(Self {
             scale: self.scale * scale.factor,
             dtype: scale.dtype,
@@ -154,11 +202,32 @@ impl Epilogue {
 
     /// With a residual, if there is none yet.
     pub(crate) fn with_residual(self) -> Option<Self> {
-        (!self.residual && self.dtype.is_none()).then_some(Self {
+        (!self.residual && !self.gated && self.dtype.is_none()).then_some(Self {
             residual: true,
             ..self
         })
     }
+
+    /// With GEGLU, if nothing but a bias is there.
+    pub(crate) fn with_gate(self) -> Option<Self> {
+        (self == Self::NONE).then_some(Self {
+            gated: true,
+            ..self
+        })
+    }
+}
+
+/// Where the operands of an epilogue stand among the inputs.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Operands {
+    /// Further weights, where one kernel multiplies by several.
+    pub(super) weights: [Option<usize>; 2],
+    /// The bias of each weight.
+    pub(super) biases: [Option<usize>; 3],
+    /// The vector.
+    pub(super) vector: Option<usize>,
+    /// The residual.
+    pub(super) residual: Option<usize>,
 }
 
 #[cfg(test)]
@@ -170,6 +239,7 @@ mod tests {
     const EVERYTHING: Epilogue = Epilogue {
         vector: true,
         activation: Some(Activation::Gelu),
+        gated: false,
         scale: 0.5,
         residual: true,
         dtype: None,
@@ -188,10 +258,16 @@ mod tests {
         ..Epilogue::NONE
     };
 
+    const GATED: Epilogue = Epilogue {
+        gated: true,
+        ..Epilogue::NONE
+    };
+
     const fn linear(epilogue: Epilogue) -> Linear {
         Linear {
             epilogue,
             weight_scale: 0.7,
+            ..Linear::PLAIN
         }
     }
 
@@ -205,7 +281,10 @@ mod tests {
                 right: 1,
             },
         };
-        Conv2d { geometry, epilogue }
+        Conv2d {
+            epilogue,
+            ..Conv2d::plain(geometry)
+        }
     }
 
     op_test!(after_linear: [linear(EVERYTHING)], [
@@ -219,5 +298,10 @@ mod tests {
     ], f32 = 2e-5, f16 = 3e-3);
     op_test!(vector: [linear(VECTOR)], [[[2, 19, 12], [40, 12], [40], [2, 40]]], f32 = 2e-5, f16 = 3e-3);
     op_test!(residual: [linear(RESIDUAL)], [[[2, 19, 12], [40, 12], [40], [38, 40]]], f32 = 2e-5, f16 = 3e-3);
+    op_test!(gated: [linear(GATED)], [
+        [[2, 19, 12], [80, 12], [80]],
+        [[19, 7], [12, 7]],
+        [[3, 8], [20, 8], [20]]
+    ], f32 = 2e-5, f16 = 3e-3);
     op_test!(widened: [linear(WIDE)], [[[2, 19, 12], [40, 12], [40]]], f32 = 2e-5, f16 = 3e-3);
 }

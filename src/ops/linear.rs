@@ -3,10 +3,11 @@
 use super::{
     arithmetic::dot,
     epilogue::Epilogue,
+    load::Load,
     select::{Product, fits_halves},
 };
 use crate::tensor::{
-    Array, Caps, Checked, DType, Dispatch, Io, Lanes, Op, Operand, Param, Rows, Shape, Tensor,
+    Array, Caps, Checked, DType, Dispatch, Io, Op, Operand, Param, Rows, Shape, Tensor,
 };
 use rayon::prelude::*;
 
@@ -15,6 +16,8 @@ use rayon::prelude::*;
 pub(crate) struct Linear {
     /// What the weight is multiplied by, as some quantised checkpoints have it.
     pub(crate) weight_scale: f32,
+    /// What its rows are made of.
+    pub(crate) load: Load,
     /// What follows in the same kernel.
     pub(crate) epilogue: Epilogue,
 }
@@ -23,6 +26,7 @@ impl Linear {
     /// The weight as it is stored.
     pub(crate) const PLAIN: Self = Self {
         weight_scale: 1.0,
+        load: Load::PLAIN,
         epilogue: Epilogue::NONE,
     };
 }
@@ -33,12 +37,12 @@ impl Op for Linear {
     }
 
     fn shape(&self, inputs: &[Shape]) -> Checked<Shape> {
-        let (x, weight) = (inputs[0], inputs[1]);
+        let (x, weight) = (self.load.rows(inputs)?, inputs[1]);
         if weight.rank() != 2 || x.last() != weight.dim(1) {
             return Err(format!("x {x} does not fit weight {weight}"));
         }
-        let y = x.with_last(weight.dim(0));
-        self.epilogue.check(inputs, y).map(|()| y)
+        let (inputs, ..) = self.load.split(inputs);
+        self.epilogue.check(inputs, x.with_last(weight.dim(0)))
     }
 
     fn dtype(&self, inputs: &[DType]) -> DType {
@@ -50,29 +54,12 @@ impl Op for Linear {
     }
 
     fn lower(&self, io: &Io, caps: &Caps) -> Vec<Dispatch> {
-        let (x, weight) = (io.inputs[0], io.inputs[1]);
-        let (rows, columns, depth) = (x.shape.rows(), weight.shape.dim(0), weight.shape.dim(1));
-        let lanes = Lanes::dividing(&[depth]);
-        let tiling = Product {
-            operation: "linear",
-            rows,
-            columns,
-            depth,
-            halves: fits_halves(x.dtype, weight.dtype),
-        }
-        .tiling(caps);
-        let dispatch = tiling
-            .dispatch(lanes)
-            .read("x", Operand::Input(0), x.dtype, lanes)
-            .read("weight", Operand::Input(1), weight.dtype, lanes)
-            .param("depth", depth / lanes.count())
-            .param("column_tiles", tiling.column_tiles())
-            .param_f32("weight_scale", self.weight_scale);
-        vec![self.epilogue.lower(dispatch, io)]
+        vec![self.epilogue.lower(self.product(io, caps), io, self.load)]
     }
 
     fn reference(&self, inputs: &[&Array]) -> Array {
-        let (x, weight) = (inputs[0], inputs[1]);
+        let (x, weight) = (self.load.reference(inputs), inputs[1]);
+        let (inputs, ..) = self.load.split(inputs);
         let (columns, depth) = (weight.shape().dim(0), weight.shape().dim(1));
         let mut y = Array::zeros(x.shape().with_last(columns));
         let rows = y
@@ -89,8 +76,30 @@ impl Op for Linear {
     }
 
     fn flops(&self, io: &Io) -> u64 {
-        let product = 2 * (io.output.shape.len() * io.inputs[1].shape.dim(1)) as u64;
+        let product = 2 * (io.inputs[0].shape.rows() * io.inputs[1].shape.len()) as u64;
         product + self.epilogue.flops(io)
+    }
+}
+
+impl Linear {
+    /// The dispatch of x times the transpose of a weight, without what its epilogue adds.
+    pub(super) fn product(&self, io: &Io, caps: &Caps) -> Dispatch {
+        let (x, weight) = (io.inputs[0], io.inputs[1]);
+        let lanes = self.load.lanes(io);
+        let tiling = Product {
+            operation: "linear",
+            rows: x.shape.rows(),
+            columns: weight.shape.dim(0),
+            depth: weight.shape.dim(1),
+            halves: fits_halves(x.dtype, weight.dtype),
+        }
+        .tiling(caps);
+        tiling
+            .dispatch(lanes)
+            .read("x", Operand::Input(0), x.dtype, lanes)
+            .read("weight", Operand::Input(1), weight.dtype, lanes)
+            .param("column_tiles", tiling.column_tiles())
+            .param_f32("weight_scale", self.weight_scale)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Every operation at inputs that make its shader variants, for tests that look at all of them.
 
 use super::{
-    Conv2dGeometry, FmaPeak, Linear, Mask, Padding, RowField, STATE_SLOTS, TimestepEmbedding,
+    Activation, Conv2d, Conv2dGeometry, Epilogue, FmaPeak, GroupNorm, JoinedLinear, Linear, Load,
+    Mask, NormInLoad, NormResult, Padding, RowField, STATE_SLOTS, TimestepEmbedding,
 };
 use crate::tensor::{DType, Layout, Param, Recorder, Shape, Tensor};
 
@@ -28,6 +29,7 @@ pub(crate) fn record(recorder: &Recorder, types: WeightTypes) {
         sampling(recorder, channels);
         for out_channels in CHANNELS {
             products(recorder, types, channels, out_channels);
+            fused_products(recorder, types, channels, out_channels);
         }
     }
     attention(recorder);
@@ -69,6 +71,24 @@ fn norms(recorder: &Recorder, types: WeightTypes, channels: usize) {
     x.group_norm(&weight, &bias, 1, 1e-5);
     x.group_norm_shared([&weight, &bias], 1, 1e-5, channels);
     x.layer_norm(&weight, &bias, 1e-5);
+    let activated = GroupNorm {
+        activation: Some(Activation::Silu),
+        ..GroupNorm::plain(1, 1e-5)
+    };
+    let coefficients = GroupNorm {
+        result: NormResult::Coefficients,
+        ..GroupNorm::plain(1, 1e-5)
+    };
+    let [weight_2, bias_2] =
+        [types.weight, types.bias].map(|dtype| recorder.param(&param(dtype, [2 * channels])));
+    for norm in [activated, coefficients] {
+        x.apply(norm, &[recorder.param(&weight), recorder.param(&bias)]);
+        let of_two = GroupNorm {
+            beside: true,
+            ..norm
+        };
+        x.apply(of_two, &[weight_2, bias_2, x]);
+    }
 }
 
 fn products(recorder: &Recorder, types: WeightTypes, channels: usize, out_channels: usize) {
@@ -95,6 +115,81 @@ pub(crate) fn record_large(recorder: &Recorder, weight: DType) {
         bias: DType::F32,
     };
     products(recorder, types, 64, 68);
+    fused_products(recorder, types, 64, 68);
+}
+
+/// What rules make of products and of what stands around them.
+fn fused_products(recorder: &Recorder, types: WeightTypes, channels: usize, out_channels: usize) {
+    let x = activations(recorder, [2, 5, 7, channels]);
+    let matrix = recorder.param(&param(types.weight, [out_channels, channels]));
+    let bias = recorder.param(&param(types.bias, [out_channels]));
+    let vector = activations(recorder, [2, 1, 1, out_channels]);
+    let residual = activations(recorder, [2, 5, 7, out_channels]);
+    for activation in [Activation::Silu, Activation::Gelu, Activation::QuickGelu] {
+        let epilogue = Epilogue {
+            vector: true,
+            residual: true,
+            activation: Some(activation),
+            ..Epilogue::NONE
+        };
+        let linear = Linear {
+            epilogue,
+            ..Linear::PLAIN
+        };
+        x.apply(linear, &[matrix, bias, vector, residual]);
+    }
+    let gated = Linear {
+        epilogue: Epilogue {
+            gated: true,
+            ..Epilogue::NONE
+        },
+        ..Linear::PLAIN
+    };
+    let matrix_4 = recorder.param(&param(types.weight, [4 * out_channels, channels]));
+    let bias_4 = recorder.param(&param(types.bias, [4 * out_channels]));
+    x.apply(gated, &[matrix_4, bias_4]);
+    let joined = JoinedLinear { weight_scale: 1.0 };
+    x.apply(joined, &[matrix, matrix, matrix]);
+    x.apply(joined, &[matrix, matrix, matrix, bias, bias, bias]);
+    let window = recorder.param(&param(types.weight, [out_channels, 3, 3, channels]));
+    let same = Conv2d::plain(Conv2dGeometry {
+        stride: 1,
+        padding: Padding::same(1),
+    });
+    let enlarged = Conv2d {
+        enlarged: Some([9, 13]),
+        ..same
+    };
+    x.apply(enlarged, &[window, bias]);
+    loads(recorder, types, channels, out_channels);
+}
+
+/// Products of rows that are made while they are loaded.
+fn loads(recorder: &Recorder, types: WeightTypes, channels: usize, out_channels: usize) {
+    let x = activations(recorder, [2, 5, 7, channels]);
+    let matrix = recorder.param(&param(types.weight, [out_channels, 2 * channels]));
+    let window = recorder.param(&param(types.weight, [out_channels, 3, 3, 2 * channels]));
+    let coefficients = recorder.input("norm", [2, 2, 2 * channels], DType::F32);
+    let same = Conv2dGeometry {
+        stride: 1,
+        padding: Padding::same(1),
+    };
+    for activation in [None, Some(Activation::Silu)] {
+        let load = Load {
+            beside: true,
+            norm: Some(NormInLoad { activation }),
+        };
+        let linear = Linear {
+            load,
+            ..Linear::PLAIN
+        };
+        x.apply(linear, &[matrix, x, coefficients]);
+        let conv2d = Conv2d {
+            load,
+            ..Conv2d::plain(same)
+        };
+        x.apply(conv2d, &[window, x, coefficients]);
+    }
 }
 
 fn attention(recorder: &Recorder) {

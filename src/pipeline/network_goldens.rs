@@ -1,6 +1,7 @@
 //! Single forward passes against diffusers: every network alone, at odd sizes.
 
 mod full_size;
+mod rules;
 
 use super::handle::Pipeline;
 use super::latent::LatentShape;
@@ -15,7 +16,7 @@ use crate::gpu::Device;
 use crate::networks::{AddedInputs, UnetInputs};
 use crate::ops::{RowField, testing};
 use crate::plan::{Plan, Residency, Runner};
-use crate::tensor::{Caps, DType, Recorder, Rule, Rules, Shape};
+use crate::tensor::{Caps, DType, Recorder, Shape};
 use safetensors::SafeTensors;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -134,18 +135,23 @@ fn assert_close(what: &str, error: f64) {
 
 /// How far one pass of the UNet is from the recorded one, as the second row of a table.
 fn unet_difference(device: &Device, model: &Model, golden: &Golden) -> f64 {
-    unet_difference_by(device, Rules::all(), model, golden)
+    unet_difference_as(device, model, golden, (DType::F32, &device.caps()))
 }
 
-/// The same by some of the rules.
-fn unet_difference_by(device: &Device, rules: Rules, model: &Model, golden: &Golden) -> f64 {
+/// The same with activations of that type, for a device of those capabilities.
+fn unet_difference_as(
+    device: &Device,
+    model: &Model,
+    golden: &Golden,
+    (compute, caps): (DType, &Caps),
+) -> f64 {
     let (shape, sample) = golden.picture("unet.sample");
     let (context_shape, context) = golden.values("unet.context");
     let (_, timestep) = golden.values("unet.timestep");
     let [channels, height, width] = shape.chw;
-    let recorder = Recorder::new(DType::F32);
+    let recorder = Recorder::new(compute);
     let input =
-        |name: &str, shape: &[usize]| recorder.input_per_run(name, Shape::new(shape), DType::F32);
+        |name: &str, shape: &[usize]| recorder.input_per_run(name, Shape::new(shape), compute);
     let sample_shape = [shape.batch, height, width, channels];
     let row = recorder.input(ends::ROW, [RowField::COUNT], DType::F32);
     let recorded = |name: &str| {
@@ -154,8 +160,10 @@ fn unet_difference_by(device: &Device, rules: Rules, model: &Model, golden: &Gol
             .then(|| input(name, &golden.values(name).0))
     };
     let output = model.unet.forward(UnetInputs {
-        sample: recorder.input("sample", sample_shape, DType::F32),
-        timestep: input(ends::TIMESTEPS, &[2, shape.batch]).select_row(row),
+        sample: recorder.input("sample", sample_shape, compute),
+        timestep: recorder
+            .input_per_run(ends::TIMESTEPS, [2, shape.batch], DType::F32)
+            .select_row(row),
         context: input(ends::CONTEXT, &context_shape),
         added: recorded("unet.pooled")
             .zip(recorded("unet.time_ids"))
@@ -163,13 +171,9 @@ fn unet_difference_by(device: &Device, rules: Rules, model: &Model, golden: &Gol
         guidance: recorded("unet.guidance"),
     });
     recorder.output("output", output);
-    let caps = Caps {
-        rules,
-        ..device.caps()
-    };
     let plan = recorder
         .finish()
-        .and_then(|recording| Plan::lower(recording, &caps));
+        .and_then(|recording| Plan::lower(recording, caps));
     let mut values = vec![0.0; RowField::COUNT];
     values[RowField::Place as usize] = 1.0;
     let mut inputs = vec![
@@ -189,9 +193,19 @@ fn unet_difference_by(device: &Device, rules: Rules, model: &Model, golden: &Gol
 
 /// How far one pass of the VAE's decoder is from the recorded one.
 fn vae_decoder_difference(device: &Device, model: &Model, golden: &Golden) -> f64 {
+    vae_decoder_difference_as(device, model, golden, (DType::F32, &device.caps()))
+}
+
+/// The same with activations of that type, for a device of those capabilities.
+fn vae_decoder_difference_as(
+    device: &Device,
+    model: &Model,
+    golden: &Golden,
+    (compute, caps): (DType, &Caps),
+) -> f64 {
     let (shape, latents) = golden.picture("vae.latents");
     let [_, height, width] = shape.chw;
-    let plan = model.vae_decoder_plan([height, width], DType::F32, &device.caps());
+    let plan = model.vae_decoder_plan([height, width], compute, caps);
     let latents = [(ends::LATENT, shape.channels_last(&latents))];
     let runner = run(device, model, plan, &latents);
     let found = pollster::block_on(runner.read(ends::DECODED)).expect("it reads");
@@ -204,17 +218,6 @@ fn the_unet_agrees_with_diffusers() {
     for (name, device) in cases(&[&MODELS[..], &UNETS].concat()) {
         let error = unet_difference(&device, &model(name), &Golden::of(name));
         assert_close(&format!("{name}: unet.output"), error);
-    }
-}
-
-#[test]
-fn the_unet_agrees_with_diffusers_without_each_rule() {
-    for (name, device) in cases(&["tiny_xl", "tiny_lcm"]) {
-        for rule in Rule::ALL {
-            let rules = Rules::all().without(rule);
-            let error = unet_difference_by(&device, rules, &model(name), &Golden::of(name));
-            assert_close(&format!("{name} without {rule:?}: unet.output"), error);
-        }
     }
 }
 

@@ -12,15 +12,33 @@ pub enum Rule {
     BindSelections,
     /// What follows a matrix product is done in its kernel.
     Epilogue,
+    /// GEGLU is done in the kernel of its projection.
+    Geglu,
+    /// Queries, keys and values of a self attention come of one kernel.
+    JoinedProjections,
+    /// The activation after a group norm is done in its kernel.
+    SiluInNorm,
+    /// Values side by side are read where they lie.
+    ConcatInPlace,
+    /// A group norm is done where its result is loaded.
+    NormInLoad,
+    /// A picture that is enlarged for a convolution is enlarged by the convolution's addresses.
+    UpsampleInConv,
 }
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 10] = [
         Self::Hoist,
         Self::SinkSelections,
         Self::BindSelections,
         Self::Epilogue,
+        Self::Geglu,
+        Self::JoinedProjections,
+        Self::SiluInNorm,
+        Self::ConcatInPlace,
+        Self::NormInLoad,
+        Self::UpsampleInConv,
     ];
 }
 

@@ -38,7 +38,7 @@ const SD15: [Budget; 3] = [
         side: 512,
         evaluations: 2.0,
         torch_flops: 803_273_441_280.0,
-        dispatches: [446, 57],
+        dispatches: [350, 57],
         bytes: 5_520 * MB,
         peak: 113 * MB,
     },
@@ -67,7 +67,7 @@ const SDXL: [Budget; 1] = [Budget {
     side: 1024,
     evaluations: 2.0,
     torch_flops: 6_761_236_398_080.0,
-    dispatches: [1158, 166],
+    dispatches: [950, 166],
     bytes: 31_670 * MB,
     peak: 347 * MB,
 }];
@@ -192,5 +192,5 @@ fn activations_in_f16_take_half_of_those_in_f32() {
         report.peak_activation_bytes as f64
     });
     // The sampler's state, noise and row are f32 in both.
-    assert!((0.5..0.6).contains(&(half / full)), "{half} {full}");
+    assert!((0.5..0.65).contains(&(half / full)), "{half} {full}");
 }
