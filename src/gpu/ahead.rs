@@ -105,7 +105,7 @@ mod tests {
         Dispatch::new("activation", Lanes::One)
             .read("x", Operand::Input(0), DType::F32, Lanes::One)
             .write("y", view, Lanes::One)
-            .constant("FUNCTION", Const::U32(function))
+            .constant("ACTIVATION", Const::U32(function))
     }
 
     #[test]
