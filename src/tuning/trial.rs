@@ -19,6 +19,9 @@ use std::time::{Duration, Instant};
 const F32_TOLERANCE: f32 = 2e-5;
 const F16_TOLERANCE: f32 = 2e-3;
 
+/// How weights are stored: as in most checkpoints.
+const WEIGHTS: DType = DType::F16;
+
 /// What is computed: an operation and the shapes of its operands.
 #[derive(Clone, Debug)]
 pub(super) struct Trial {
@@ -187,10 +190,14 @@ impl Trial {
     fn runner(&self, device: &Device, choice: KernelChoice) -> Result<Runner> {
         let compute = compute(device);
         let recorder = Recorder::new(compute);
-        let inputs =
-            self.operands.iter().enumerate().map(|(place, shape)| {
-                recorder.input(&place.to_string(), Shape::new(shape), compute)
-            });
+        let inputs = self.operands.iter().enumerate().map(|(place, shape)| {
+            let stored = match self.work {
+                Work::Attention { .. } => compute,
+                _ if place == 0 => compute,
+                _ => WEIGHTS,
+            };
+            recorder.input(&place.to_string(), Shape::new(shape), stored)
+        });
         let inputs: Vec<_> = inputs.collect();
         let (x, rest) = (inputs[0], &inputs[1..]);
         let y = match self.work {
@@ -228,7 +235,7 @@ impl Trial {
     }
 }
 
-/// The type of activations and weights: what a picture is drawn in, where nobody says otherwise.
+/// The type of activations: what a picture is drawn in, where nobody says otherwise.
 fn compute(device: &Device) -> DType {
     if device.caps().f16 && !device.info().software {
         DType::F16
