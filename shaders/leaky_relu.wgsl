@@ -20,5 +20,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let value = x_at(i);
     var factor = lane(params.slope);
     if (HAS_SLOPE) { factor = slope_at(i % params.channels); }
-    y_put(i, max(value, lane()) + factor * min(value, lane()));
+    // What is no number stays so.
+    y_put(i, select(factor * value, value, value > lane()));
 }

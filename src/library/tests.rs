@@ -89,8 +89,10 @@ fn other_programs_trees_are_read_by_their_layouts() {
         [
             "embeddings/word.pt",
             "models/ControlNet/control.pth",
+            "models/ESRGAN/upscaler.pth",
             "models/Lora/lora.safetensors",
             "models/LyCORIS/lyco.safetensors",
+            "models/RealESRGAN/upscaler.safetensors",
             "models/Stable-diffusion/sub/model.safetensors",
             "models/VAE/vae.pt",
         ]
@@ -103,6 +105,7 @@ fn other_programs_trees_are_read_by_their_layouts() {
         "models/embeddings/word.safetensors",
         "models/loras/lora.safetensors",
         "models/unet/unet.safetensors",
+        "models/upscale_models/upscaler.safetensors",
         "models/vae/vae.safetensors",
     ];
     let whole = Library::of_folders([comfyui.path()]);

@@ -22,8 +22,8 @@ use tiles::{Canvas, Cut};
 const DEFAULT_TILE_PX: usize = 256;
 /// The least side of a tile: below it, nothing but overlap would be left.
 pub const MIN_UPSCALE_TILE_PX: usize = 32;
-/// The longest side of what comes out.
-const MAX_RESULT_SIDE_PX: usize = 32_768;
+/// The most pixels of what comes out: 20 bytes each are taken in the host's memory.
+const MAX_RESULT_PIXELS: usize = 1 << 28;
 
 /// Names of the plan's ends.
 mod ends {
@@ -135,7 +135,7 @@ impl Upscaler {
         progress: &mut dyn FnMut(UpscaleProgress) -> ControlFlow<()>,
     ) -> Result<Image> {
         let size = [image.height(), image.width()];
-        self.check(size, options)?;
+        check(size, self.scale(), options)?;
         let mut compute = options.precision.compute_on(&self.device)?;
         let cut = Cut::of(size, options.tile_px, self.network.multiple());
         let mut canvas = Canvas::new(size, self.scale());
@@ -167,24 +167,6 @@ impl Upscaler {
             size[0] * self.scale(),
             canvas.rgba(image),
         )
-    }
-
-    fn check(&self, size: [usize; 2], options: &UpscaleOptions) -> Result<()> {
-        if options.tile_px < MIN_UPSCALE_TILE_PX {
-            let found = options.tile_px;
-            let reason = format!("must be at least {MIN_UPSCALE_TILE_PX} pixels, not {found}");
-            return Err(Error::request("tile", reason));
-        }
-        let longest = size[0].max(size[1]);
-        if longest > MAX_RESULT_SIDE_PX / self.scale() {
-            let (scale, side) = (self.scale(), longest * self.scale());
-            let reason = format!(
-                "{longest} pixels would become {side} with {scale} times the size, more than \
-                 {MAX_RESULT_SIDE_PX}; use a smaller picture"
-            );
-            return Err(Error::request("image", reason));
-        }
-        Ok(())
     }
 
     /// pixels `[H, W, 3]` as the network takes them → colours `[scale·H, scale·W, 3]`; `None` if they
@@ -222,6 +204,24 @@ impl Upscaler {
     }
 }
 
+/// That tiles are large enough and the result is small enough.
+fn check(size: [usize; 2], scale: usize, options: &UpscaleOptions) -> Result<()> {
+    if options.tile_px < MIN_UPSCALE_TILE_PX {
+        let found = options.tile_px;
+        let reason = format!("must be at least {MIN_UPSCALE_TILE_PX} pixels, not {found}");
+        return Err(Error::request("tile", reason));
+    }
+    let [height, width] = size.map(|side| side.saturating_mul(scale));
+    if height.saturating_mul(width) > MAX_RESULT_PIXELS {
+        let reason = format!(
+            "would become {width}×{height} with {scale} times the size, more than \
+             {MAX_RESULT_PIXELS} pixels; use a smaller picture"
+        );
+        return Err(Error::request("image", reason));
+    }
+    Ok(())
+}
+
 /// One tile of that height and width.
 fn plan(
     network: &networks::Upscaler,
@@ -235,4 +235,24 @@ fn plan(
     recorder.output(ends::COLOURS, colours);
     recorder.output(ends::NONFINITE, colours.count_nonfinite());
     Plan::lower(recorder.finish()?, caps)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_take_all_memory_is_refused_before_anything_runs() {
+        let options = UpscaleOptions::default();
+        assert!(check([4096, 4096], 4, &options).is_ok());
+        for size in [[4096, 4097], [1 << 40, 1 << 40]] {
+            let error = check(size, 4, &options).unwrap_err().to_string();
+            assert!(error.contains("smaller picture"), "{error}");
+        }
+        let small = UpscaleOptions {
+            tile_px: MIN_UPSCALE_TILE_PX - 1,
+            ..options
+        };
+        assert!(check([8, 8], 4, &small).is_err());
+    }
 }

@@ -3,8 +3,13 @@
 use crate::image::Image;
 use crate::networks::InputScaling;
 
-/// Pixels that neighbours share at least: what a network sees beyond them changes little.
+/// Pixels that neighbours share at least.
 const OVERLAP_PX: usize = 16;
+/// Pixels along a tile's inner edges that do not count: what a network makes of the zeros beyond them
+/// is no picture.
+const MARGIN_PX: usize = 4;
+/// Pixels over which one of two neighbours gives way to the other.
+const RAMP_PX: usize = OVERLAP_PX - 2 * MARGIN_PX;
 
 /// How a picture is cut: tiles of one size that cover it, the last ones moved inwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,10 +110,13 @@ impl Canvas {
         let scale = self.scale;
         let [height, width] = cut.size.map(|side| side * scale);
         let [top, left] = corner.map(|start| start * scale);
-        let ramp = OVERLAP_PX * scale;
-        let weights = |length: usize| (0..length).map(move |at| weight(at, length, ramp));
-        for (row, row_weight) in weights(height).enumerate().take(self.size[0] - top) {
-            for (column, column_weight) in weights(width).enumerate().take(self.size[1] - left) {
+        let weights = |start, length, whole| {
+            (0..length).map(move |at| weight(start, at, length, whole, scale))
+        };
+        let rows = weights(top, height, self.size[0]).enumerate();
+        for (row, row_weight) in rows.take(self.size[0] - top) {
+            let columns = weights(left, width, self.size[1]).enumerate();
+            for (column, column_weight) in columns.take(self.size[1] - left) {
                 let to = (top + row) * self.size[1] + left + column;
                 let from = (row * width + column) * 3;
                 let weight = row_weight * column_weight;
@@ -137,10 +145,16 @@ impl Canvas {
     }
 }
 
-/// The weight of a place along a tile: 1 inside, falling over `ramp` towards both ends, never 0.
-fn weight(at: usize, length: usize, ramp: usize) -> f32 {
-    let from_edge = at.min(length - 1 - at) + 1;
-    (from_edge as f32 / ramp as f32).min(1.0)
+/// The weight of a place along an enlarged tile that begins at `start` of `whole`: 1 inside and at the
+/// picture's own edges, falling to 0 towards edges inside the picture.
+fn weight(start: usize, at: usize, length: usize, whole: usize, scale: usize) -> f32 {
+    let margin = MARGIN_PX * scale;
+    let ramp = RAMP_PX * scale;
+    let towards = |is_inside: bool, distance: usize| match is_inside {
+        true => ((distance + 1).saturating_sub(margin) as f32 / ramp as f32).min(1.0),
+        false => 1.0,
+    };
+    towards(start > 0, at) * towards(start + length < whole, length - 1 - at)
 }
 
 #[expect(
