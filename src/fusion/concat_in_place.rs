@@ -1,6 +1,8 @@
 //! Values side by side are read where they lie.
 //!
-//!     linear(concat(x, y)), conv2d(concat(x, y)), group_norm(concat(x, y))  →  the same of two sources
+//! ```text
+//! linear(concat(x, y)), conv2d(concat(x, y)), group_norm(concat(x, y))  →  the same of two sources
+//! ```
 //!
 //! so that the skips of a UNet are not copied.
 

@@ -1,9 +1,11 @@
 //! What follows a matrix product is done in its kernel.
 //!
-//!     linear(x) + vector [N, 1, 1, C]      the timestep's part
-//!     f(linear(x))                          an activation
-//!     scale · linear(x)                     and a change of type
-//!     linear(x) + y                         a residual connection
+//! ```text
+//! linear(x) + vector [N, 1, 1, C]      the timestep's part
+//! f(linear(x))                          an activation
+//! scale · linear(x)                     and a change of type
+//! linear(x) + y                         a residual connection
+//! ```
 //!
 //! each becomes a part of the linear map's, or the convolution's, [`Epilogue`], if nobody else reads
 //! what it followed; one after the other, as long as they come in the epilogue's order.

@@ -1,6 +1,8 @@
 //! GEGLU is done in the kernel of its projection.
 //!
-//!     geglu(linear(x))  →  one linear map whose tiles hold values and their gates
+//! ```text
+//! geglu(linear(x))  →  one linear map whose tiles hold values and their gates
+//! ```
 //!
 //! if nobody else reads the projection, and its columns come in fours.
 

@@ -1,6 +1,8 @@
 //! Queries, keys and values of a self attention come of one kernel.
 //!
-//!     attention(linear(x), linear(x), linear(x))  →  attention(joined_linear(x))
+//! ```text
+//! attention(linear(x), linear(x), linear(x))  →  attention(joined_linear(x))
+//! ```
 //!
 //! if the three weights are of one shape and nobody else reads their results. The weights stay where
 //! they are: the kernel reads three. Not on CPUs, where a kernel cannot choose among weights

@@ -1,7 +1,9 @@
 //! A group norm is done where its result is loaded, once its statistics are known.
 //!
-//!     linear(group_norm(x))     →  linear(x, coefficients(x))
-//!     conv2d(f(group_norm(x)))  →  conv2d(x, coefficients(x))
+//! ```text
+//! linear(group_norm(x))     →  linear(x, coefficients(x))
+//! conv2d(f(group_norm(x)))  →  conv2d(x, coefficients(x))
+//! ```
 //!
 //! if nobody else reads what is normalised, and it is so large that its memory counts: a convolution
 //! loads a pixel once for each place in its window, and computes f as often. Not on CPUs, where a load

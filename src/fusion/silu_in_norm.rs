@@ -1,6 +1,8 @@
 //! The activation after a group norm is done in its kernel.
 //!
-//!     f(group_norm(x))  →  one group norm
+//! ```text
+//! f(group_norm(x))  →  one group norm
+//! ```
 //!
 //! if nobody else reads what is normalised.
 

@@ -1,6 +1,8 @@
 //! A picture that is enlarged for a convolution is enlarged by the convolution's addresses.
 //!
-//!     conv2d(upsample_nearest(x))  →  one convolution of x
+//! ```text
+//! conv2d(upsample_nearest(x))  →  one convolution of x
+//! ```
 //!
 //! if nobody else reads the enlarged picture.
 
