@@ -69,17 +69,16 @@ impl InputImage {
         })
     }
 
-    /// The same with the pixels of a picture that was given for it.
+    /// The picture that was given for it, under its name.
     ///
     /// # Errors
-    /// [`Error::Request`] if it is another picture.
+    /// [`Error::Request`] if it is another picture, or of another size than is said here: what was read
+    /// may come from anybody.
     pub fn with(&self, given: &Self) -> Result<Self> {
-        if given == self || given.sha256 == self.sha256 {
-            let (name, image) = (self.name.clone(), given.image.clone());
+        if (&given.sha256, given.width, given.height) == (&self.sha256, self.width, self.height) {
             return Ok(Self {
-                name,
-                image,
-                ..self.clone()
+                name: self.name.clone(),
+                ..given.clone()
             });
         }
         let reason = format!("{given} is not {self}, which was asked for; give that one");
@@ -145,6 +144,15 @@ mod tests {
         assert!(named.with(&picture(7)).unwrap().image().is_ok());
         let message = named.with(&picture(8)).unwrap_err().to_string();
         assert!(message.contains("is not"), "{message}");
+    }
+
+    #[test]
+    fn a_size_that_is_not_the_pictures_is_refused_beside_its_hash() {
+        let json = serde_json::to_string(&picture(7)).unwrap();
+        let lie = json.replace("\"width\":2", "\"width\":18446744073709551615");
+        let named: InputImage = serde_json::from_str(&lie).unwrap();
+        let message = named.with(&picture(7)).unwrap_err().to_string();
+        assert!(message.contains("2×1") && message.contains("18446744073709551615×1"));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::{Image, file, profile};
 use crate::error::{Error, Result};
 
 /// The most pixels that are read: 8192 × 8192, 256 MiB as RGBA8.
-const MAX_PIXELS: usize = 1 << 26;
+pub(super) const MAX_PIXELS: usize = 1 << 26;
 /// The longest file that is read: as many pixels of 16 bits each colour and alpha, not compressed.
 const MAX_FILE_BYTES: u64 = (MAX_PIXELS as u64) << 3;
 

@@ -29,12 +29,12 @@ impl Rect {
 
     /// The first column right of it.
     pub(crate) fn right(&self) -> usize {
-        self.left + self.width
+        self.left.saturating_add(self.width)
     }
 
     /// The first row below it.
     pub(crate) fn bottom(&self) -> usize {
-        self.top + self.height
+        self.top.saturating_add(self.height)
     }
 
     pub(crate) fn contains(&self, x: usize, y: usize) -> bool {
@@ -102,5 +102,12 @@ mod tests {
         assert_eq!(rect.shaped([1, 1], [100, 80]), Rect::new(60, 10, 40, 40));
         assert_eq!(rect.shaped([4, 1], [100, 80]), Rect::new(0, 10, 100, 40));
         assert_eq!(rect.padded(20, [100, 80]), Rect::new(70, 0, 30, 70));
+    }
+
+    #[test]
+    fn a_rectangle_may_go_beyond_all_numbers() {
+        let rect = Rect::new(3, 2, usize::MAX, usize::MAX);
+        assert!(rect.contains(3, 2) && !rect.contains(2, 2));
+        assert_eq!([rect.right(), rect.bottom()], [usize::MAX; 2]);
     }
 }

@@ -5,6 +5,7 @@ use ::image::imageops::{FilterType, crop_imm, resize};
 use serde::{Deserialize, Serialize};
 
 use super::Image;
+use super::read::MAX_PIXELS;
 use crate::error::{Error, Result};
 
 /// How a picture comes to a size of another shape.
@@ -31,36 +32,30 @@ impl Image {
         if (width, height) == (self.width, self.height) {
             return Ok(self.clone());
         }
-        let [width_px, height_px] = [side(width)?, side(height)?];
-        let filter = FilterType::Lanczos3;
+        let size = [side(width)?, side(height)?];
+        let own = [side(self.width)?, side(self.height)?];
         let buffer = self.premultiplied()?;
-        let scaled = |fit: fn(f64, f64) -> f64| {
-            let scale = fit(
-                width as f64 / self.width as f64,
-                height as f64 / self.height as f64,
-            );
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "sides are positive and were checked"
-            )]
-            [self.width, self.height].map(|length| (length as f64 * scale).round() as u32)
-        };
         let resized = match mode {
-            ResizeMode::Stretch => resize(&buffer, width_px, height_px, filter),
+            ResizeMode::Stretch => stretched(&buffer, size),
             ResizeMode::Crop => {
-                let [wide, high] = scaled(f64::max);
-                let [wide, high] = [wide.max(width_px), high.max(height_px)];
-                let whole = resize(&buffer, wide, high, filter);
-                let (left, top) = ((wide - width_px) / 2, (high - height_px) / 2);
-                crop_imm(&whole, left, top, width_px, height_px).to_image()
+                let scale = scales(own, size).fold(0.0, f64::max);
+                let [columns, rows] = [0, 1].map(|axis| Seen::along(own[axis], size[axis], scale));
+                let seen = crop_imm(
+                    &buffer,
+                    columns.start,
+                    rows.start,
+                    columns.count,
+                    rows.count,
+                );
+                let scaled = stretched(&seen.to_image(), [columns.length, rows.length]);
+                crop_imm(&scaled, columns.cut, rows.cut, size[0], size[1]).to_image()
             }
             ResizeMode::Pad => {
-                let [wide, high] = scaled(f64::min);
-                let [wide, high] = [wide.clamp(1, width_px), high.clamp(1, height_px)];
-                let inner = resize(&buffer, wide, high, filter);
-                let (left, top) = ((width_px - wide) / 2, (height_px - high) / 2);
-                padded(&inner, [width_px, height_px], [left, top])
+                let scale = scales(own, size).fold(f64::INFINITY, f64::min);
+                let [wide, high] =
+                    [0, 1].map(|i| whole(f64::from(own[i]) * scale).clamp(1, size[i]));
+                let inner = stretched(&buffer, [wide, high]);
+                padded(&inner, size, [(size[0] - wide) / 2, (size[1] - high) / 2])
             }
         };
         Ok(self.with_pixels(width, height, straight(resized)))
@@ -87,6 +82,64 @@ impl Image {
         let buffer = RgbaImage::from_raw(side(self.width)?, side(self.height)?, weighed.collect());
         Ok(buffer.expect("a picture has as many pixels as its sides say"))
     }
+}
+
+/// How many times as long each side becomes.
+fn scales(own: [u32; 2], size: [u32; 2]) -> impl Iterator<Item = f64> {
+    let sides = size.into_iter().zip(own);
+    sides.map(|(new, own)| f64::from(new) / f64::from(own))
+}
+
+/// A length to a whole pixel.
+fn whole(length: f64) -> u32 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "lengths are not negative, and what is too long becomes the longest"
+    )]
+    let pixels = length.round() as u32;
+    pixels
+}
+
+/// What is seen of an axis whose ends are cut off. The rest is cut off before the picture is resized:
+/// a line of pixels would become as many squares of the whole size.
+struct Seen {
+    /// The pixels that are seen in whole or in part: the first, and how many.
+    start: u32,
+    count: u32,
+    /// How long those become, and how much of that is cut off in front.
+    length: u32,
+    cut: u32,
+}
+
+impl Seen {
+    /// The middle of `own` pixels that gives `new` at a scale.
+    fn along(own: u32, new: u32, scale: f64) -> Self {
+        let seen = (f64::from(new) / scale).min(f64::from(own));
+        let first = (f64::from(own) - seen) / 2.0;
+        let start = whole(first.floor());
+        let count = whole((first + seen).ceil()).clamp(start + 1, own) - start;
+        let length = whole(f64::from(count) * scale).max(new);
+        let cut = whole(first.fract() * scale).min(length - new);
+        Self {
+            start,
+            count,
+            length,
+            cut,
+        }
+    }
+}
+
+/// A picture with each side in a length of its own.
+fn stretched(picture: &RgbaImage, [width, height]: [u32; 2]) -> RgbaImage {
+    let filter = FilterType::Lanczos3;
+    // The filter makes columns as high as they become first, which of a line of pixels is a lot.
+    let high = u64::from(picture.width()) * u64::from(height);
+    if high > MAX_PIXELS as u64 && picture.width() > width {
+        let narrow = resize(picture, width, picture.height(), filter);
+        return resize(&narrow, width, height, filter);
+    }
+    resize(picture, width, height, filter)
 }
 
 /// Colours as they are, of such as were weighed by their alpha.

@@ -193,6 +193,37 @@ fn a_crop_fills_and_a_pad_fits() {
 }
 
 #[test]
+fn a_crop_is_the_middle_of_the_whole() {
+    /// The filter does not see what was cut off.
+    const MOST_APART: u8 = 4;
+    for (columns, new) in [(41_usize, 20_usize), (40, 20), (57, 7), (10, 33)] {
+        let pixels = (0..10 * columns).flat_map(|i| {
+            let value = u8::try_from(4 * (i % columns)).unwrap();
+            [value, value, value, 255]
+        });
+        let image = Image::from_rgba(columns, 10, pixels.collect()).unwrap();
+        let cropped = image.resized(new, new, ResizeMode::Crop).unwrap();
+        let wide = (columns * new).div_ceil(10);
+        let whole = image.resized(wide, new, ResizeMode::Stretch).unwrap();
+        let whole = whole.pixels().chunks_exact(4 * wide);
+        let middle = whole.flat_map(|row| &row[4 * ((wide - new) / 2)..][..4 * new]);
+        let apart = middle.zip(cropped.pixels()).map(|(a, b)| a.abs_diff(*b));
+        let most = apart.max().unwrap();
+        assert!(most <= MOST_APART, "{most} for {columns} columns to {new}");
+    }
+}
+
+#[test]
+fn a_line_becomes_a_square_in_little_memory() {
+    // All of it scaled, or made as high before it is made narrower, it would take a hundred gibibytes.
+    let line = Image::from_rgba(1 << 22, 1, [7, 8, 9, 255].repeat(1 << 22)).unwrap();
+    for mode in [ResizeMode::Stretch, ResizeMode::Crop, ResizeMode::Pad] {
+        let square = line.resized(2048, 2048, mode).unwrap();
+        assert_eq!(square.pixels(), [7, 8, 9, 255].repeat(1 << 22), "{mode:?}");
+    }
+}
+
+#[test]
 fn what_is_transparent_does_not_shine_through() {
     let pixels = [[255, 0, 0, 0], [0, 0, 255, 255]].concat();
     let image = Image::from_rgba(2, 1, pixels).unwrap();

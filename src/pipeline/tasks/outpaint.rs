@@ -76,9 +76,10 @@ impl Outpaint {
     /// The new picture's width and height.
     pub(super) fn canvas(&self) -> [usize; 2] {
         [
-            self.image.width() + self.left + self.right,
-            self.image.height() + self.top + self.bottom,
+            [self.image.width(), self.left, self.right],
+            [self.image.height(), self.top, self.bottom],
         ]
+        .map(|lengths| lengths.into_iter().fold(0, usize::saturating_add))
     }
 
     /// Which pixels are to be drawn.

@@ -37,7 +37,7 @@ impl Model {
             Task::Outpaint(outpaint) => {
                 let canvas = outpaint.canvas();
                 let whole = canvas.map(|side| self.next_side(side as f64));
-                if canvas[0] * canvas[1] <= WHOLE_TIMES * best[0] * best[1] {
+                if canvas[0].saturating_mul(canvas[1]) <= WHOLE_TIMES * best[0] * best[1] {
                     whole
                 } else {
                     [whole[0].min(best[0]), whole[1].min(best[1])]
@@ -93,6 +93,6 @@ impl Model {
             reason = "sides are positive, and what is too long is refused later"
         )]
         let count = count as usize;
-        count.max(1) * self.config.vae_scale_factor
+        count.max(1).saturating_mul(self.config.vae_scale_factor)
     }
 }
