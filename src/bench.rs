@@ -185,12 +185,11 @@ impl Replay {
     /// [`crate::Error::OutOfMemory`], [`crate::Error::Unsupported`] if a binding is too large for
     /// the device, [`crate::Error::Request`] if it cannot store f16 and shall.
     pub fn of_case(device: &Device, case: Case, precision: Precision) -> Result<Self> {
-        tuning::prepare(device)?;
         let compute = precision.compute_on(device)?;
         let recorder = Recorder::new(compute);
         let x = recorder.input("x", Shape::new(case.x), compute);
         recorder.output("y", case.operation.record(x));
-        let plan = Plan::lower(recorder.finish()?, &device.caps())?;
+        let plan = Plan::lower(recorder.finish()?, &tuning::caps(device)?)?;
         Self::new(device, plan, &Weights::none(), compute)
     }
 
@@ -205,7 +204,6 @@ impl Replay {
         [width, height]: [usize; 2],
         precision: Precision,
     ) -> Result<Self> {
-        tuning::prepare(device)?;
         let compute = precision.compute_on(device)?;
         let shape = StepShape {
             batch: 1,
@@ -215,7 +213,7 @@ impl Replay {
             guidance: Guidance::Plain,
             keeps_known: false,
         };
-        let plan = model.step_plan(shape, compute, &device.caps())?;
+        let plan = model.step_plan(shape, compute, &tuning::caps(device)?)?;
         let replay = Self::new(device, plan, &model.weights, compute)?;
         // x' = x: the network does all its work, and however many runs leave the state as it is.
         let mut row = [0.0; RowField::COUNT];
@@ -238,7 +236,7 @@ impl Replay {
     ) -> Result<Self> {
         let compute = precision.compute_on(device)?;
         let latent = model.latent_size(width, height)?;
-        let plan = model.vae_decoder_plan(latent, compute, &device.caps())?;
+        let plan = model.vae_decoder_plan(latent, compute, &tuning::caps(device)?)?;
         Self::new(device, plan, &model.weights, compute)
     }
 
@@ -319,4 +317,22 @@ fn scattered(length: usize) -> Vec<f32> {
     const GOLDEN_RATIO: u32 = 0x9e37_79b9; // of 2³²
     let value = |i: u32| (i.wrapping_mul(GOLDEN_RATIO) >> 8) as f32 / 8_388_608.0 - 1.0;
     (0..).take(length).map(value).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::DeviceOptions;
+    use crate::ops::testing;
+
+    #[test]
+    fn a_decoder_is_measured_with_the_kernels_that_pictures_get() {
+        if testing::device().is_none() {
+            return;
+        }
+        let device = Device::open(&DeviceOptions::default()).expect("it opened before");
+        let model = Model::demo().expect("it is built in");
+        Replay::of_decoder(&device, &model, [64, 64], Precision::F32).expect("it is small");
+        assert!(device.has_choice());
+    }
 }

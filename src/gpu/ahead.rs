@@ -135,6 +135,21 @@ mod tests {
     }
 
     #[test]
+    fn compilation_leaves_the_faults_of_others_alone() {
+        let Some(device) = fresh() else { return };
+        let gpu = device.gpu().expect("it is a graphics device");
+        drop(gpu.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("a buffer for nothing"),
+            size: 64,
+            usage: wgpu::BufferUsages::empty(),
+            mapped_at_creation: false,
+        }));
+        gpu.kernel(&activation(0)).expect("it compiles");
+        let error = gpu.check().expect_err("nobody was told of the buffer");
+        assert!(error.to_string().contains("for nothing"), "{error}");
+    }
+
+    #[test]
     fn a_failed_compilation_is_told_to_whoever_asked_for_it() {
         let Some(device) = fresh() else { return };
         let gpu = device.gpu().expect("it is a graphics device");

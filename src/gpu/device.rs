@@ -219,11 +219,20 @@ impl Gpu {
     /// # Errors
     /// [`Error::DeviceLost`], [`Error::OutOfMemory`] or [`Error::Gpu`].
     pub(crate) fn check(&self) -> Result<()> {
-        if let Some(reason) = lock(&self.faults.lost).clone() {
-            return Err(Error::DeviceLost { reason });
-        }
+        self.check_lost()?;
         match lock(&self.faults.error).take() {
             Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the device is there still. Leaves faults for whoever caused them to find.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`].
+    pub(super) fn check_lost(&self) -> Result<()> {
+        match lock(&self.faults.lost).clone() {
+            Some(reason) => Err(Error::DeviceLost { reason }),
             None => Ok(()),
         }
     }

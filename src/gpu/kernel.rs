@@ -121,7 +121,7 @@ impl Gpu {
                 return Err(fault(error));
             }
         }
-        self.check()?;
+        self.check_lost()?;
         Ok(Kernel {
             pipeline,
             layout,

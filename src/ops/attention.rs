@@ -25,7 +25,7 @@ const WORKGROUP_BYTES: usize = 16 << 10;
 /// Floating-point operations of one dispatch: about 0.1 s at 0.5 TFLOP/s, so that no dispatch alone
 /// wakes a watchdog.
 const DISPATCH_FLOPS: u64 = 50_000_000_000;
-/// The widest head that the shader's registers take: 8 slots of 64 invocations.
+/// The widest head of any model, the VAE's: 32 columns keep 4 slots of it each.
 const MAX_HEAD_DIM: usize = 512;
 
 /// Which keys a query may see.

@@ -10,7 +10,7 @@ use self::check::{Checks, checks};
 use self::store::Store;
 use crate::error::Result;
 use crate::gpu::{AdapterInfo, Device};
-use crate::tensor::KernelChoice;
+use crate::tensor::{Caps, KernelChoice};
 use serde::Serialize;
 use std::collections::BTreeSet;
 
@@ -44,6 +44,16 @@ pub(crate) fn prepare(device: &Device) -> Result<()> {
         tiles: tuning.map(|tuning| tuning.tiles()).unwrap_or_default(),
     });
     Ok(())
+}
+
+/// What plans on the device may use, once [`prepare`] made it choose: before that it has the plainest
+/// kernels.
+///
+/// # Errors
+/// As [`prepare`].
+pub(crate) fn caps(device: &Device) -> Result<Caps> {
+    prepare(device)?;
+    Ok(device.caps())
 }
 
 /// What is known of the kernels on an adapter.

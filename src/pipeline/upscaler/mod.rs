@@ -12,6 +12,7 @@ use crate::lock::lock;
 use crate::networks;
 use crate::plan::{Plan, Residency, Runner};
 use crate::tensor::{Caps, DType, Recorder};
+use crate::tuning;
 use crate::weights::Weights;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -85,6 +86,7 @@ impl Upscaler {
     /// or [`Error::Gpu`] from the device.
     pub fn open(device: &Device, path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
+        tuning::prepare(device)?;
         let weights = Weights::open_upscaler(path)?;
         let network = networks::Upscaler::load(&weights.scope("upscaler"))?;
         let name = path.file_stem().unwrap_or_default();
