@@ -145,7 +145,7 @@ pub(super) fn prediction(typed: &str) -> Result<Prediction, String> {
 pub(super) fn whole_number(typed: &str) -> Result<usize, String> {
     typed
         .parse()
-        .map_err(|_| "must be a whole number of at least 1".to_owned())
+        .map_err(|_| "must be a whole number from 0 on".to_owned())
 }
 
 /// An amount of memory with a unit: of the disk's kind (GB, 10⁹ bytes) or the

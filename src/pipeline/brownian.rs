@@ -5,6 +5,9 @@ use super::noise::Sharing;
 use super::request::{Noise, Request};
 use crate::sampling::{BrownianTree, NoisePath, NoiseSource, Table};
 
+/// The bits of seeds that are in use; a tree takes more, and those above tell rounds apart.
+const SEED_BITS: u32 = 32;
+
 /// A motion for each picture of a batch, or one for all of them.
 #[derive(Debug)]
 pub(super) struct BrownianNoise {
@@ -17,6 +20,17 @@ impl BrownianNoise {
     /// The motions of a resolved request, seeded as its generators are; `None` where its table asks
     /// for independent noise, or the noise is recorded.
     pub(super) fn start(request: &Request, table: &Table, shape: LatentShape) -> Option<Self> {
+        Self::of_round(request, table, shape, 0)
+    }
+
+    /// As [`BrownianNoise::start`], for a round of a task that has several: each moves otherwise, and a
+    /// picture of a batch as it would alone.
+    pub(super) fn of_round(
+        request: &Request,
+        table: &Table,
+        shape: LatentShape,
+        round: usize,
+    ) -> Option<Self> {
         let source = match request.noise.clone().unwrap_or_default() {
             Noise::TorchCpu => NoiseSource::TorchCpu,
             Noise::Philox => NoiseSource::Philox,
@@ -27,7 +41,11 @@ impl BrownianNoise {
         }
         let [low, high] = table.sigma_range();
         let sharing = Sharing::of(request);
-        let tree = |seed| BrownianTree::new(source, seed, sharing.drawn_len(shape), low, high);
+        let offset = (round as u64) << SEED_BITS;
+        let tree = |seed: u64| {
+            let seed = seed.wrapping_add(offset);
+            BrownianTree::new(source, seed, sharing.drawn_len(shape), low, high)
+        };
         Some(Self {
             trees: sharing.seeds().map(tree).collect(),
             sharing,
@@ -85,6 +103,30 @@ mod tests {
         assert_eq!(both[..16], start(7, 1).between(interval));
         assert_eq!(both[16..], start(8, 1).between(interval));
         assert_ne!(both[..16], both[16..]);
+    }
+
+    #[test]
+    fn a_later_round_moves_otherwise_and_each_picture_as_it_would_alone() {
+        let table = table(NoisePath::Brownian);
+        let interval = table.rows[1].noise_interval;
+        let moved = |seed, batch, noise, round| {
+            let request = Request::new("").seed(seed).batch_size(batch);
+            let request = request.batch_noise(noise);
+            let motion = BrownianNoise::of_round(&request, &table, SHAPE, round);
+            motion.expect("it is asked for").between(interval)
+        };
+        for round in 1..4 {
+            let both = moved(7, 2, BatchNoise::Each, round);
+            assert_eq!(both[..16], moved(7, 1, BatchNoise::Each, round));
+            assert_eq!(both[16..], moved(8, 1, BatchNoise::Each, round));
+            let together = moved(7, 2, BatchNoise::Together, round);
+            let second = BatchNoise::PictureOf { index: 1, count: 2 };
+            assert_eq!(together[16..], moved(7, 1, second, round));
+            // Neither the first round's nor that of another seed.
+            for seed in 7..12 {
+                assert_ne!(both[..16], moved(seed, 1, BatchNoise::Each, 0));
+            }
+        }
     }
 
     #[test]

@@ -257,14 +257,8 @@ impl Run {
         let mut first = prepared.await?;
         self.denoiser.give(&mut first);
         self.row = 0;
-        // Other motions than those of the rounds before.
-        let offset = (painting.done() * self.shape.batch) as u64;
-        let seed = self.request.seed.map(|seed| seed.wrapping_add(offset));
-        let seeded = Request {
-            seed,
-            ..self.request.clone()
-        };
-        self.brownian = BrownianNoise::start(&seeded, &self.table, self.shape);
+        let round = painting.done();
+        self.brownian = BrownianNoise::of_round(&self.request, &self.table, self.shape, round);
         let state = state_of(self.shape, &first);
         self.denoiser.begin(self.row, &state).await
     }

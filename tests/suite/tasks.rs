@@ -114,8 +114,21 @@ fn transform(image: InputImage, strength: f64) -> Request {
 #[test]
 fn a_batch_is_made_of_pictures_that_can_be_made_alone() {
     let pipeline = pipeline("tiny_sd2");
-    for preset in [None, Some(Preset::Diffusers)] {
-        let mut request = transform(gradient(28, 36), 0.5).precision(Precision::F32);
+    let transform = transform(gradient(28, 36), 0.5);
+    // In several rounds, with noise that is a motion.
+    let outpaint = Task::Outpaint(Outpaint::new(gradient(28, 36), [16, 0, 0, 0]));
+    let outpaint = transform.clone().task(outpaint).size(24, 24);
+    let cases = [
+        (None, transform.clone()),
+        (Some(Preset::Diffusers), transform),
+        (None, outpaint.clone().steps(2).sampler("dpmpp_2m_sde")),
+        (
+            Some(Preset::Diffusers),
+            outpaint.steps(2).sampler("dpmpp_2m_sde"),
+        ),
+    ];
+    for (preset, request) in cases {
+        let mut request = request.precision(Precision::F32);
         request.preset = preset;
         let batch = pipeline.generate(&request.clone().batch_size(2)).unwrap();
         let second = batch[1].text(aquatint::REQUEST_KEYWORD).unwrap();

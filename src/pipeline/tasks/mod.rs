@@ -7,6 +7,7 @@ mod outpaint;
 mod painting;
 mod size;
 mod text_to_image;
+mod windows;
 
 pub use inpaint::{Fill, Inpaint};
 pub use outpaint::Outpaint;

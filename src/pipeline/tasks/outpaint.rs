@@ -1,4 +1,4 @@
-//! Drawing on beyond the edges of a picture: what is asked for, and in which order it is drawn.
+//! Drawing on beyond the edges of a picture: what is asked for.
 
 use super::check_strength;
 use super::inpaint::Fill;
@@ -23,7 +23,7 @@ pub struct Outpaint {
     pub top: usize,
     /// Rows to draw below it.
     pub bottom: usize,
-    /// What stands there before the first step.
+    /// What stands there before the first step: all but [`Fill::Original`].
     pub fill: Fill,
     /// How much of that may change, over 0 and up to 1, as for [`super::Task::ImageToImage`].
     pub strength: f64,
@@ -70,6 +70,10 @@ impl Outpaint {
                 reason,
             ));
         }
+        if self.fill == Fill::Original {
+            let reason = "must be blur, noise or a colour: beyond the edges there is no original";
+            return Err(Error::request("fill", reason));
+        }
         check_strength(self.strength)
     }
 
@@ -90,70 +94,18 @@ impl Outpaint {
     }
 }
 
-/// The windows of a size in which what a mask frees is drawn, one after the other: each next one has
-/// about as much known as free in it, so that what is drawn goes on from what is there. They lie half a
-/// window apart at most, and each draws all that is free in it.
-pub(super) fn windows(free: &Mask, [width, height]: [usize; 2]) -> Vec<Rect> {
-    let along = |length: usize, window: usize| -> Vec<usize> {
-        let rest = length.saturating_sub(window);
-        let count = (2 * rest).div_ceil(window);
-        (0..=count).map(|i| rest * i / count.max(1)).collect()
-    };
-    let columns = along(free.width(), width);
-    let rows = along(free.height(), height);
-    let mut places: Vec<Rect> = rows
-        .iter()
-        .flat_map(|top| {
-            columns
-                .iter()
-                .map(|left| Rect::new(*left, *top, width, height))
-        })
-        .collect();
-    let mut free = free.clone();
-    let mut order = Vec::new();
-    loop {
-        let counted = places.iter().map(|place| (place, free.count_free(*place)));
-        let counted: Vec<(Rect, [usize; 2])> = counted
-            .filter(|(_, [count, _])| *count > 0)
-            .map(|(place, counts)| (*place, counts))
-            .collect();
-        // The window with the nearest to half of it known; one with nothing known only at last.
-        let away = |[free, all]: [usize; 2]| match free == all {
-            true => usize::MAX,
-            false => (2 * free).abs_diff(all),
-        };
-        let Some((next, _)) = counted.iter().min_by_key(|(_, counts)| away(*counts)) else {
-            return order;
-        };
-        free.keep(*next);
-        order.push(*next);
-        places = counted
-            .iter()
-            .map(|(place, _)| *place)
-            .filter(|place| place != next)
-            .collect();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::Image;
 
     #[test]
-    fn windows_cover_what_is_free_and_go_on_from_what_is_known() {
-        for (known, [width, height]) in [
-            (Rect::new(30, 20, 40, 30), [100, 80]),
-            (Rect::new(0, 0, 64, 64), [200, 64]),
-            (Rect::new(150, 10, 10, 10), [170, 40]),
-            (Rect::new(0, 0, 5, 64), [9, 64]),
-        ] {
-            let mut free = Mask::of_rect(width, height, known).inverted();
-            for window in windows(&free, [32, 32]) {
-                let [count, all] = free.count_free(window);
-                assert!(count > 0 && count < all, "{window:?} of {known:?}");
-                free.keep(window);
-            }
-            assert_eq!(free.bounds(), None);
-        }
+    fn there_is_no_original_beyond_the_edges() {
+        let image = Image::from_rgba(1, 1, vec![9; 4]).unwrap();
+        let mut outpaint = Outpaint::new(image, [8, 0, 0, 0]);
+        assert!(outpaint.check().is_ok());
+        outpaint.fill = Fill::Original;
+        let message = outpaint.check().unwrap_err().to_string();
+        assert!(message.starts_with("fill: "), "{message}");
     }
 }

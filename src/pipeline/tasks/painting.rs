@@ -2,7 +2,7 @@
 
 use super::image_to_image::noised;
 use super::inpaint::Fill;
-use super::outpaint::windows;
+use super::windows::windows;
 use super::{First, Known, Start, Task};
 use crate::error::Result;
 use crate::families::Purpose;

@@ -14,7 +14,8 @@ impl Model {
     /// The request with the size of its task's picture where it says none: the picture's own to a
     /// multiple of the latent factor; or its shape with as many pixels as the model's own size where that
     /// is four times smaller or larger. Where it says one side, the other is in proportion. What is
-    /// worked on in parts has the model's own size.
+    /// worked on in parts has the model's own size, and what is drawn on in one piece the canvas's, each
+    /// side unless the request says it.
     ///
     /// # Errors
     /// As [`super::Inpaint::free`].
