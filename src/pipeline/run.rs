@@ -116,25 +116,6 @@ impl Run {
             }
         }
         let state = state_of(shape, &first);
-        let mut warnings = request.task.warnings();
-        warnings.extend(denoiser.warnings().iter().cloned());
-        if let Some((_, refiner)) = &refiner {
-            let new = refiner.warnings().iter();
-            let new: Vec<_> = new.filter(|new| !warnings.contains(new)).collect();
-            warnings.extend(new.into_iter().cloned());
-        }
-        if request.precision.compute_on(pipeline.device())? != placement.compute {
-            let limit = "activations are stored in f16, since f32 would not fit; the picture may \
-                         differ a little";
-            warnings.push(limit.to_owned());
-        }
-        if let (Some(side), None) = (decoder.vae_tile(), request.vae_tile) {
-            warnings.push(format!(
-                "the picture is decoded in tiles of {} pixels, since all of it would not fit; it may \
-                 differ a little",
-                side * model.config.vae_scale_factor
-            ));
-        }
         let mut run = Self {
             pipeline: pipeline.clone(),
             request,
@@ -148,12 +129,38 @@ impl Run {
             decoder,
             placement,
             painting,
-            warnings,
+            warnings: Vec::new(),
             trace,
             failed: false,
         };
+        run.warnings = run.gathered_warnings()?;
         run.denoiser.begin(run.row, &state).await?;
         Ok(run)
+    }
+
+    /// What the user should know of a run that is about to begin.
+    fn gathered_warnings(&self) -> Result<Vec<String>> {
+        let (request, device) = (&self.request, self.pipeline.device());
+        let mut warnings = request.task.warnings();
+        warnings.extend(self.denoiser.warnings().iter().cloned());
+        if let Some((_, refiner)) = &self.refiner {
+            let new = refiner.warnings().iter();
+            let new: Vec<_> = new.filter(|new| !warnings.contains(new)).collect();
+            warnings.extend(new.into_iter().cloned());
+        }
+        if request.precision.compute_on(device)? != self.placement.compute {
+            let limit = "activations are stored in f16, since f32 would not fit; the picture may \
+                         differ a little";
+            warnings.push(limit.to_owned());
+        }
+        if let (Some(side), None) = (self.decoder.vae_tile(), request.vae_tile) {
+            warnings.push(format!(
+                "the picture is decoded in tiles of {} pixels, since all of it would not fit; it may \
+                 differ a little",
+                side * self.pipeline.model().config.vae_scale_factor
+            ));
+        }
+        Ok(warnings)
     }
 
     /// Does the next step, or says that all are done.
