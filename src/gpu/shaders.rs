@@ -153,9 +153,19 @@ fn find(table: &'static [(&str, &str)], name: &str) -> &'static str {
         .1
 }
 
+/// Where the rest of a kernel comes from: its prelude, its constants, its grid.
+static LOWERING: [&str; 6] = [
+    include_str!("prelude.rs"),
+    include_str!("../ops/select.rs"),
+    include_str!("../ops/linear.rs"),
+    include_str!("../ops/conv2d.rs"),
+    include_str!("../ops/attention.rs"),
+    include_str!("../ops/layer_norm.rs"),
+];
+
 /// A number that changes with any of the texts: what was found out about kernels holds for one.
 pub(crate) fn fingerprint() -> u64 {
     let mut hasher = std::hash::DefaultHasher::new();
-    (SHADERS, &COMMON).hash(&mut hasher);
+    (SHADERS, &COMMON, &LOWERING).hash(&mut hasher);
     hasher.finish()
 }

@@ -5,6 +5,7 @@ use super::store::{Finding, FoundOn, Store};
 use super::trial::{Trial, Work};
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterInfo, Device};
+use crate::ops::select::Family;
 use crate::tensor::{Caps, KernelChoice};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -44,12 +45,58 @@ pub(super) fn checks(device: &Device, store: Option<&Store>) -> Result<Checks> {
         choice: Arc::new(KernelChoice::all()),
         ..device.caps()
     };
-    let found = make(info, &caps, |trial, choice| trial.agrees(device, choice))?;
+    let agrees = |trial: &Trial, choice| trial.agrees(device, choice);
+    let found = make_once_each(info, &caps, store, agrees)?;
     if let Some(store) = store {
         // A folder that cannot be written only costs the next start its checks.
         drop(store.write(info, &found));
     }
     Ok(found)
+}
+
+/// Kernels that lost the device when they were checked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Lost {
+    #[serde(flatten)]
+    found_on: FoundOn,
+    /// As in `linear/tiled`; `kernels` is a field of [`FoundOn`].
+    lost: BTreeSet<String>,
+}
+
+impl Finding for Lost {
+    const NAME: &'static str = "lost";
+
+    fn found_on(&self) -> &FoundOn {
+        &self.found_on
+    }
+}
+
+/// As [`make`], but a kernel that loses the device is remembered: the device is gone until the next
+/// start, and that gets on without the kernel.
+fn make_once_each(
+    info: &AdapterInfo,
+    caps: &Caps,
+    store: Option<&Store>,
+    mut agrees: impl FnMut(&Trial, KernelChoice) -> Result<bool>,
+) -> Result<Checks> {
+    let kept = store.and_then(|store| store.read::<Lost>(info).ok().flatten());
+    let mut before = kept.unwrap_or_else(|| Lost {
+        found_on: FoundOn::now(info),
+        lost: BTreeSet::new(),
+    });
+    make(info, caps, |trial, choice| {
+        if !choice.passed.is_disjoint(&before.lost) {
+            return Ok(false);
+        }
+        let kernels = choice.passed.clone();
+        let result = agrees(trial, choice);
+        if let (Err(Error::DeviceLost { .. }), Some(store)) = (&result, store) {
+            before.lost.extend(kernels);
+            // A folder that cannot be written leaves the next start as ignorant as this one.
+            drop(store.write(info, &before));
+        }
+        result
+    })
 }
 
 /// Goes through the families of each operation, the best first, down to one that serves every shape.
@@ -63,20 +110,18 @@ fn make(
         passed: BTreeSet::new(),
         failed: BTreeSet::new(),
     };
-    for trial in trials() {
-        let operation = trial.work.operation();
+    for trials in trials() {
+        let operation = trials[0].work.operation();
         let mut is_served = false;
-        for (family, tiles) in trial.families(caps) {
+        for family in families(&trials, caps) {
             let kernel = format!("{operation}/{}", family.name());
-            let mut passes = |tile: &String| match agrees(&trial, only(operation, &kernel, tile)) {
-                // What the driver refuses, or computes with an error, is as good as wrong.
-                Err(Error::Gpu(_) | Error::Unsupported(_)) => Ok(false),
-                other => other,
-            };
-            let extremes = [tiles.first(), tiles.last()].into_iter().flatten();
             let mut all_pass = true;
-            for tile in extremes {
-                all_pass = all_pass && passes(tile)?;
+            for trial in &trials {
+                let tiles = trial.tiles(caps).into_iter();
+                for (_, tile) in tiles.filter(|(of, _)| *of == family) {
+                    let choice = only(operation, &kernel, &tile);
+                    all_pass = all_pass && unless_refused(agrees(trial, choice))? == Some(true);
+                }
             }
             if !all_pass {
                 checks.failed.insert(kernel);
@@ -107,12 +152,35 @@ pub(super) fn only(operation: &str, kernel: &str, tile: &str) -> KernelChoice {
     }
 }
 
-/// One of each operation.
-fn trials() -> [Trial; 4] {
-    const HEAD_DIM: usize = 40;
-    let attention = Work::Attention { num_heads: 2 };
-    let works = [Work::Linear, Work::Conv2d, attention, Work::LayerNorm];
-    works.map(|work| small_trial(work, HEAD_DIM))
+/// What came out, or `None` where the driver refuses a kernel or runs it with an error: that is as
+/// good as wrong.
+pub(super) fn unless_refused<T>(result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Err(Error::Gpu(_) | Error::Unsupported(_)) => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+/// Those that may compute an operation, the best first.
+fn families(trials: &[Trial], caps: &Caps) -> Vec<Family> {
+    let tiles = trials.iter().flat_map(|trial| trial.tiles(caps));
+    let mut families: Vec<Family> = tiles.map(|(family, _)| family).collect();
+    families.sort_unstable();
+    families.dedup();
+    families
+}
+
+/// Of each operation one, and of attention one for each class of heads: narrow, middle and wide.
+fn trials() -> [Vec<Trial>; 4] {
+    const HEAD_DIMS: [usize; 3] = [40, 160, 512];
+    let one = |work| vec![small_trial(work, 0)];
+    let attention = |num_heads, head_dim| small_trial(Work::Attention { num_heads }, head_dim);
+    [
+        one(Work::Linear),
+        one(Work::Conv2d),
+        HEAD_DIMS.map(|head_dim| attention(2, head_dim)).into(),
+        one(Work::LayerNorm),
+    ]
 }
 
 /// An operation at sizes that leave parts of tiles over on every side; attention with heads of that
@@ -161,6 +229,53 @@ mod tests {
         };
         let checks = make(&info(), &Caps::portable(), refused).expect("there is another");
         assert!(checks.failed.contains("conv2d/tiled"), "{checks:?}");
+    }
+
+    #[test]
+    fn one_wrong_tile_is_enough() {
+        let is_sound = |_: &Trial, choice: KernelChoice| {
+            Ok(!choice.tiles.values().any(|tile| tile == "tiled/64x64"))
+        };
+        let checks = make(&info(), &Caps::portable(), is_sound).expect("there is another");
+        assert!(checks.failed.contains("linear/tiled"), "{checks:?}");
+    }
+
+    #[test]
+    fn every_class_of_heads_is_looked_at() {
+        let mut heads = BTreeSet::new();
+        let caps = Caps::portable();
+        make(&info(), &caps, |trial, _| {
+            let is_attention = matches!(trial.work, Work::Attention { .. });
+            heads.extend(is_attention.then(|| trial.table(&caps).1));
+            Ok(true)
+        })
+        .expect("all is right");
+        let classes = ["attention/middle", "attention/narrow", "attention/wide"];
+        assert!(heads.iter().eq(classes.iter()), "{heads:?}");
+    }
+
+    #[test]
+    fn a_kernel_that_loses_the_device_is_not_tried_again() {
+        let folder = tempfile::tempdir().expect("there is room");
+        let store = Store::in_folder(folder.path().to_owned());
+        let mut times = 0;
+        let mut start = || {
+            let hangs = |_: &Trial, choice: KernelChoice| {
+                if !choice.passed.contains("conv2d/tiled") {
+                    return Ok(true);
+                }
+                times += 1;
+                let reason = "it was reset".into();
+                Err(Error::DeviceLost { reason })
+            };
+            make_once_each(&info(), &Caps::portable(), Some(&store), hangs)
+        };
+        let first = start().expect_err("there is no device any more");
+        assert!(matches!(first, Error::DeviceLost { .. }), "{first}");
+        let checks = start().expect("there is another kernel");
+        assert!(checks.failed.contains("conv2d/tiled"), "{checks:?}");
+        assert!(checks.passed.contains("conv2d/plain"), "{checks:?}");
+        assert_eq!(times, 1);
     }
 
     #[test]

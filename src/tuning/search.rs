@@ -1,12 +1,12 @@
 //! A bounded search for the fastest tiles, by measuring.
 
-use super::check::{only, small_trial};
+use super::check::{only, small_trial, unless_refused};
 use super::prepare;
 use super::store::{Finding, FoundOn, Store};
 use super::trial::{Trial, Work};
 use crate::error::{Error, Result};
 use crate::gpu::Device;
-use crate::tensor::Caps;
+use crate::tensor::{Caps, KernelChoice};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -93,7 +93,19 @@ pub fn tune(device: &Device, time: Duration, tell: &mut dyn FnMut(&TunedShape)) 
             continue;
         }
         let classes = u32::try_from(left.len() + 1).unwrap_or(u32::MAX);
-        let found = best(device, &caps, &trial, Instant::now() + rest / classes)?;
+        let until = Instant::now() + rest / classes;
+        let found = best(&caps, &trial, until, |choice, until| {
+            // A tile computes right before its time counts: not every family was checked.
+            let small = small_trial(trial.work, trial.head_dim());
+            match small.agrees(device, choice.clone())? {
+                true => trial.time(device, choice, until).map(Some),
+                false => Ok(None),
+            }
+        })?;
+        let found = found.ok_or_else(|| {
+            let (name, class) = (&device.info().name, trial.table(&caps).1);
+            Error::Unsupported(format!("{name} computes {class} wrong in every tile"))
+        })?;
         tell(&found);
         tuning.shapes.push(found);
     }
@@ -101,10 +113,15 @@ pub fn tune(device: &Device, time: Duration, tell: &mut dyn FnMut(&TunedShape)) 
     Ok(tuning)
 }
 
-/// The fastest tile for a trial: of two at least, then of as many as there is time for.
-///
-/// A tile computes right before its time counts: the check at first use saw only some of them.
-fn best(device: &Device, caps: &Caps, trial: &Trial, deadline: Instant) -> Result<TunedShape> {
+/// The fastest tile for a trial: of two at least, then of as many as there is time for; `None` if
+/// every tile is refused or wrong. `measure` tells how long a kernel takes, until an instant at most,
+/// or `None` if it computes wrong.
+fn best(
+    caps: &Caps,
+    trial: &Trial,
+    deadline: Instant,
+    mut measure: impl FnMut(KernelChoice, Instant) -> Result<Option<Duration>>,
+) -> Result<Option<TunedShape>> {
     let operation = trial.work.operation();
     let (table, class) = trial.table(caps);
     let tiles = trial.tiles(caps).into_iter();
@@ -118,12 +135,9 @@ fn best(device: &Device, caps: &Caps, trial: &Trial, deadline: Instant) -> Resul
             break;
         }
         let choice = only(operation, &format!("{operation}/{}", family.name()), &tile);
-        if !small_trial(trial.work, trial.head_dim()).agrees(device, choice.clone())? {
-            continue;
-        }
         let tiles = u32::try_from(left.len() + 1).unwrap_or(u32::MAX);
-        let time = trial.time(device, choice, Instant::now() + rest / tiles)?;
-        measured.push((tile, time.as_secs_f64() * 1e3));
+        let time = unless_refused(measure(choice, Instant::now() + rest / tiles))?.flatten();
+        measured.extend(time.map(|time| (tile, time.as_secs_f64() * 1e3)));
     }
     // The tables' tile is the first, unless it computes wrong here.
     let of_table = measured.iter().find(|(tile, _)| *tile == table);
@@ -132,21 +146,15 @@ fn best(device: &Device, caps: &Caps, trial: &Trial, deadline: Instant) -> Resul
         .iter()
         .min_by(|one, other| one.1.total_cmp(&other.1));
     let gains = |(_, ms): &&(String, f64)| table_ms.is_none_or(|table_ms| *ms <= GAIN * table_ms);
-    let chosen = fastest.filter(gains).or(of_table);
-    let (tile, ms) = chosen.cloned().ok_or_else(|| {
-        Error::Unsupported(format!(
-            "{} computes {class} wrong in every tile",
-            device.info().name
-        ))
-    })?;
-    Ok(TunedShape {
+    let chosen = fastest.filter(gains).or(of_table).cloned();
+    Ok(chosen.map(|(tile, ms)| TunedShape {
         class,
         shape: trial.shape(),
         tile,
         ms,
         table,
         table_ms,
-    })
+    }))
 }
 
 /// For each class a shape of it as Stable Diffusion has them, the most work of a picture first.
@@ -185,4 +193,102 @@ fn trials() -> Vec<Trial> {
         conv2d(64, 320, 4),
         linear(2, 1280, 1280),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    /// What the tables have for the product here, and two others.
+    const TABLE: &str = "tiled/128x64";
+    const OTHERS: [&str; 2] = ["tiled/32x32", "plain/32x32"];
+    const IN_TIME: Duration = Duration::from_secs(3600);
+
+    /// What is chosen for a product where tiles take so many milliseconds, and which were measured.
+    fn chosen(
+        time: Duration,
+        ms: impl Fn(&str) -> Result<Option<u64>>,
+    ) -> (Result<Option<TunedShape>>, Vec<String>) {
+        let caps = Caps {
+            choice: Arc::new(KernelChoice::all()),
+            ..Caps::portable()
+        };
+        let product = Trial::new(Work::Linear, &[&[8192, 320], &[320, 320], &[320]]);
+        assert_eq!(product.table(&caps).0, TABLE);
+        let mut measured = Vec::new();
+        let found = best(&caps, &product, Instant::now() + time, |choice, _| {
+            let tile = choice.tiles["linear"].clone();
+            let ms = ms(&tile)?;
+            measured.push(tile);
+            Ok(ms.map(Duration::from_millis))
+        });
+        (found, measured)
+    }
+
+    /// The same, where something is chosen in time.
+    fn found(ms: impl Fn(&str) -> Result<Option<u64>>) -> TunedShape {
+        let (found, _) = chosen(IN_TIME, ms);
+        found.expect("no device is lost").expect("a tile is right")
+    }
+
+    #[test]
+    fn another_tile_must_gain_more_than_the_noise() {
+        let other_takes = |other| {
+            found(move |tile| {
+                Ok(Some(match tile {
+                    TABLE => 100,
+                    tile if tile == OTHERS[0] => other,
+                    _ => 200,
+                }))
+            })
+        };
+        let (close, far) = (other_takes(98), other_takes(90));
+        assert_eq!((close.tile.as_str(), close.ms), (TABLE, 100.0));
+        assert_eq!((far.tile.as_str(), far.ms), (OTHERS[0], 90.0));
+        assert_eq!((far.table.as_str(), far.table_ms), (TABLE, Some(100.0)));
+    }
+
+    #[test]
+    fn a_wrong_tile_is_not_chosen_though_the_tables_have_it() {
+        let found = found(|tile| {
+            Ok(match tile {
+                TABLE => None,
+                tile if tile == OTHERS[1] => Some(150),
+                _ => Some(200),
+            })
+        });
+        assert_eq!((found.tile.as_str(), found.table_ms), (OTHERS[1], None));
+    }
+
+    #[test]
+    fn a_tile_that_the_driver_refuses_costs_only_itself() {
+        let found = found(|tile| match tile {
+            tile if tile == OTHERS[0] => Err(Error::Gpu("internal compiler error".into())),
+            tile if tile == OTHERS[1] => Ok(Some(50)),
+            _ => Ok(Some(100)),
+        });
+        assert_eq!(found.tile, OTHERS[1]);
+        let (nothing, _) = chosen(IN_TIME, |_| Err(Error::Unsupported("a tile".into())));
+        assert_eq!(nothing.expect("no device is lost"), None);
+    }
+
+    #[test]
+    fn a_lost_device_ends_the_search() {
+        let lost = |_: &str| {
+            let reason = "it was reset".into();
+            Err(Error::DeviceLost { reason })
+        };
+        let (found, measured) = chosen(IN_TIME, lost);
+        assert!(matches!(found, Err(Error::DeviceLost { .. })), "{found:?}");
+        assert_eq!(measured.len(), 0);
+    }
+
+    #[test]
+    fn two_tiles_are_measured_however_late_it_is() {
+        let (found, measured) = chosen(Duration::ZERO, |_| Ok(Some(100)));
+        assert_eq!(measured.len(), 2, "{measured:?}");
+        assert_eq!(measured[0], TABLE);
+        assert!(found.is_ok_and(|found| found.is_some()));
+    }
 }

@@ -94,20 +94,8 @@ impl Trial {
         }
     }
 
-    /// The families that may compute it on a device, the best first, each with its tiles, as in
+    /// The tiles of all families that may compute it on a device, the best family first, as in
     /// `tiled/64x64`.
-    pub(super) fn families(&self, caps: &Caps) -> Vec<(Family, Vec<String>)> {
-        let mut families: Vec<(Family, Vec<String>)> = Vec::new();
-        for (family, tile) in self.tiles(caps) {
-            match families.last_mut() {
-                Some((last, tiles)) if *last == family => tiles.push(tile),
-                _ => families.push((family, vec![tile])),
-            }
-        }
-        families
-    }
-
-    /// The tiles of all families, the best family first.
     pub(super) fn tiles(&self, caps: &Caps) -> Vec<(Family, String)> {
         let compute = if caps.f16 { DType::F16 } else { DType::F32 };
         match self.work {

@@ -35,15 +35,21 @@ fn every_tile_agrees_with_the_reference() {
         padding: Padding::same(1),
     };
     let linear = cases("[[[2, 75, 52], [140, 52], [140]], [[131, 23], [70, 23]]]");
-    let conv2d = cases("[[[2, 9, 13, 20], [72, 3, 3, 20], [72]]]");
-    for tile in TILED.iter().chain([&PLAIN]) {
+    let conv2d =
+        cases("[[[2, 9, 13, 20], [72, 3, 3, 20], [72]], [[1, 9, 7, 36], [40, 3, 3, 36], [40]]]");
+    let cooperative: &[Tile] = match caps.cooperative {
+        Some(16) => &COOPERATIVE_16,
+        Some(8) => &COOPERATIVE_8,
+        _ => &[],
+    };
+    for tile in cooperative.iter().chain(&TILED).chain([&PLAIN]) {
         let caps = forced(&caps, tile);
         for (dtype, tolerance) in [(DType::F32, F32_TOLERANCE), (DType::F16, F16_TOLERANCE)] {
             for shapes in &linear {
                 let inputs = seeded_inputs(shapes, dtype);
                 check_on(device, &caps, &Linear::PLAIN, &inputs, tolerance);
             }
-            for (shapes, stride) in conv2d.iter().zip([1]).chain(conv2d.iter().zip([2])) {
+            for (shapes, stride) in conv2d.iter().flat_map(|shapes| [(shapes, 1), (shapes, 2)]) {
                 let inputs = seeded_inputs(shapes, dtype);
                 check_on(
                     device,
