@@ -69,5 +69,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             multiply_lanes();
         }
     }
-    put_sums(first_pixel, channel);
+    put_sums(first_pixel, channel, invocation);
 }

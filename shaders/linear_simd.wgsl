@@ -37,5 +37,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         for (var c = 0u; c < COLUMNS; c++) { column_lanes[c] = own_weight_at(column_starts[c] + k); }
         multiply_lanes();
     }
-    put_sums(row, column);
+    put_sums(row, column, invocation);
 }
