@@ -108,6 +108,21 @@ pub(super) struct DrawArgs {
     #[arg(allow_negative_numbers = true)]
     pub(super) guidance_rescale: f64,
 
+    /// Dynamic thresholding: the share of each step's values that are left unclamped, as in 0.995
+    ///
+    /// The picture that each step predicts is clamped to the magnitude that this share of its values
+    /// does not exceed, if that is over 1, and divided by it: against saturation at large guidance
+    /// scales. Made for models of pixels; diffusers calls it unsuitable for latent ones such as Stable
+    /// Diffusion, whose latents go beyond -1..1.
+    #[arg(long, value_name = "RATIO", value_parser = finite_number)]
+    #[arg(allow_negative_numbers = true)]
+    pub(super) dynamic_thresholding: Option<f64>,
+
+    /// The most that dynamic thresholding divides by, from 1 (diffusers' sample_max_value) [default: no limit]
+    #[arg(long, value_name = "MAX", value_parser = finite_number, requires = "dynamic_thresholding")]
+    #[arg(allow_negative_numbers = true)]
+    pub(super) threshold_max: Option<f64>,
+
     /// Share of the steps after which guidance begins
     #[arg(long, value_name = "SHARE", default_value = "0", value_parser = finite_number)]
     #[arg(allow_negative_numbers = true)]
@@ -231,6 +246,8 @@ impl DrawArgs {
         request.eta = args.eta;
         request.clip_skip = args.clip_skip;
         request.guidance_rescale = args.guidance_rescale;
+        request.dynamic_thresholding = args.dynamic_thresholding;
+        request.threshold_max = args.threshold_max;
         request.guidance_start = args.guidance_start;
         request.guidance_end = args.guidance_end;
         request.refiner_start = args.refiner_start;

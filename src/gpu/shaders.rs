@@ -25,6 +25,10 @@ pub(super) static SHADERS: &[(&str, &str)] = &[
         "count_nonfinite",
         include_str!("../../shaders/count_nonfinite.wgsl"),
     ),
+    (
+        "dynamic_threshold",
+        include_str!("../../shaders/dynamic_threshold.wgsl"),
+    ),
     ("embedding", include_str!("../../shaders/embedding.wgsl")),
     ("fma_peak", include_str!("../../shaders/fma_peak.wgsl")),
     ("geglu", include_str!("../../shaders/geglu.wgsl")),

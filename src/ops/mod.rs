@@ -7,6 +7,7 @@ mod binary;
 mod concat;
 mod conv2d;
 mod count_nonfinite;
+mod dynamic_threshold;
 mod embedding;
 mod epilogue;
 mod fma_peak;

@@ -55,6 +55,11 @@ pub(crate) enum RowField {
     Known = 29,
     /// Where the row's own values stand in what holds those of several rows: counted from 0.
     Place = 32,
+    /// The share of a picture's values that are at most what its threshold is, and the most that the
+    /// threshold may be.
+    Threshold = 33,
+    /// See `Threshold`.
+    ThresholdMax,
 }
 
 /// The most branches that a row can weigh: an unconditional one and eight others.
@@ -64,7 +69,7 @@ const _: () = assert!(RowField::Guidance as usize + MAX_BRANCHES - 1 == RowField
 
 impl RowField {
     /// The length of a row.
-    pub(crate) const COUNT: usize = Self::Place as usize + 1;
+    pub(crate) const COUNT: usize = Self::ThresholdMax as usize + 1;
 
     /// The field's place in a row.
     pub(crate) fn index(self) -> u32 {

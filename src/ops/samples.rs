@@ -210,6 +210,7 @@ fn sampling(recorder: &Recorder, channels: usize) {
         state.model_input(row, branches);
         let output = activations(recorder, [branches, 3, 3, channels]);
         state.sampler_step(output, noise, row);
+        state.dynamic_threshold(output, row);
     }
     activations(recorder, [2, 3, 3, channels]).rescale_guidance(row);
     let mask = recorder.input("mask", [1, 3, 3, 1], DType::F32);

@@ -206,7 +206,11 @@ impl Denoiser {
                 runner.write(ends::NOISE, noise)?;
             }
             let guidance = self.conditioning.guidance(row.guidance_scale);
-            runner.write(ends::ROW, &row_values(index, row, guidance, after))?;
+            let threshold = self.request.threshold();
+            runner.write(
+                ends::ROW,
+                &row_values(index, row, guidance, threshold, after),
+            )?;
             if self.step.run().await? {
                 return Ok(());
             }
@@ -293,11 +297,13 @@ impl Denoiser {
     }
 }
 
-/// The row `index` of the table as the device gets it, with the weights of the branches after the first.
+/// The row `index` of the table as the device gets it, with the weights of the branches after the first,
+/// and [`Request::threshold`].
 fn row_values(
     index: usize,
     row: &Row,
     guidance: impl Iterator<Item = f64>,
+    threshold: [f64; 2],
     after: After,
 ) -> Vec<f32> {
     let mut values = [0.0; RowField::COUNT];
@@ -313,6 +319,8 @@ fn row_values(
         (RowField::EntryDenoised, row.entry.denoised),
         (RowField::Remembered, f64::from(u8::from(row.remembered))),
         (RowField::Place, (index % WINDOW_ROWS) as f64),
+        (RowField::Threshold, threshold[0]),
+        (RowField::ThresholdMax, threshold[1]),
     ];
     for (field, value) in fields {
         values[field as usize] = value;

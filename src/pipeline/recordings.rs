@@ -82,12 +82,16 @@ pub(crate) enum Guidance {
     Plain,
     /// They are weighed, and what comes out gets the spread of the conditional one.
     Rescaled,
+    /// They are weighed, and the picture that follows is pulled into the range of pictures.
+    Thresholded,
 }
 
 impl Guidance {
     /// What a request asks for.
     pub(super) fn of(request: &Request) -> Self {
-        if request.guidance_rescale == 0.0 {
+        if request.dynamic_thresholding.is_some() {
+            Self::Thresholded
+        } else if request.guidance_rescale == 0.0 {
             Self::Plain
         } else {
             Self::Rescaled
@@ -235,7 +239,8 @@ impl Model {
         });
         let output = match guidance_rule {
             Guidance::Rescaled if branches == 2 => output.rescale_guidance(row),
-            _ => output,
+            Guidance::Thresholded => state.dynamic_threshold(output, row),
+            Guidance::Plain | Guidance::Rescaled => output,
         };
         let mut next = state.sampler_step(output, noise, row);
         if keeps_known {

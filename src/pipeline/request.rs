@@ -127,6 +127,15 @@ pub struct Request {
     /// How much of the conditional prediction's spread is restored after guidance, 0 to 1: against
     /// washed-out pictures of models with zero terminal SNR, for which 0.7 was proposed.
     pub guidance_rescale: f64,
+    /// Which share of a picture's values, over 0 and up to 1, is left as it is by dynamic thresholding:
+    /// at each step all are clamped to the magnitude that this share does not exceed, if that is over 1,
+    /// and divided by it. For models of pixels; latents are not meant to lie in −1..1. None where `None`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dynamic_thresholding: Option<f64>,
+    /// The most that they are divided by, from 1, at which they are clamped to −1..1; without end where
+    /// `None`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threshold_max: Option<f64>,
     /// The share of the steps after which guidance begins, 0 to 1.
     pub guidance_start: f64,
     /// The share of the steps after which guidance ends, 0 to 1.
@@ -190,6 +199,8 @@ impl Default for Request {
             sigma_rules: None,
             eta: None,
             guidance_rescale: 0.0,
+            dynamic_thresholding: None,
+            threshold_max: None,
             guidance_start: 0.0,
             guidance_end: 1.0,
             refiner_start: None,
@@ -290,6 +301,7 @@ impl Request {
             let reason = format!("must be at most guidance_end, {end}, not {start}");
             return Err(Error::request("guidance_start", reason));
         }
+        self.check_thresholding()?;
         let is_share = |start: &f64| *start > 0.0 && *start < 1.0;
         if let Some(start) = self.refiner_start.filter(|start| !is_share(start)) {
             let reason = format!("must be between 0 and 1, not {start}");
@@ -304,6 +316,31 @@ impl Request {
         // Any model's default will do to see whether what was given has a meaning.
         let sampler = self.sampler.as_deref().unwrap_or("euler");
         Choice::find(sampler, self.schedule.as_deref(), "normal").map(|_| ())
+    }
+
+    fn check_thresholding(&self) -> Result<()> {
+        if let Some(ratio) = self.dynamic_thresholding {
+            if !(ratio > 0.0 && ratio <= 1.0) {
+                let reason = format!("must be over 0 and at most 1, not {ratio}");
+                return Err(Error::request("dynamic_thresholding", reason));
+            }
+            if self.guidance_rescale != 0.0 {
+                let reason = "goes without guidance_rescale; use one of the two";
+                return Err(Error::request("dynamic_thresholding", reason));
+            }
+        }
+        let Some(max) = self.threshold_max else {
+            return Ok(());
+        };
+        if self.dynamic_thresholding.is_none() {
+            let reason = "means nothing without dynamic_thresholding";
+            return Err(Error::request("threshold_max", reason));
+        }
+        if !(1.0..=f64::from(f32::MAX)).contains(&max) {
+            let reason = format!("must be at least 1 and finite, not {max}");
+            return Err(Error::request("threshold_max", reason));
+        }
+        Ok(())
     }
 
     /// That what the network is told of sizes is in the range that it can tell apart.
@@ -324,6 +361,12 @@ impl Request {
             }
         }
         Ok(())
+    }
+
+    /// Ratio and largest threshold of dynamic thresholding, where there is one.
+    pub(super) fn threshold(&self) -> [f64; 2] {
+        let max = self.threshold_max.unwrap_or(f64::from(f32::MAX));
+        [self.dynamic_thresholding.unwrap_or(1.0), max]
     }
 
     /// The width of a resolved request.

@@ -65,6 +65,8 @@ CASES = [
          guidance_scale=5.0, prompt="a brass key", negative_prompt="rust", seed=43),
     dict(name="bksdm_euler_linspace", model="tiny_bksdm", sampler="euler", schedule="linspace", height=36, width=28, steps=5,
          guidance_scale=7.0, prompt="a tall tree", negative_prompt="", seed=36),
+    dict(name="bksdm_thresholded_dpmpp_2m_batch", model="tiny_bksdm", sampler="dpmpp_2m", schedule="karras", height=28, width=36, steps=5,
+         guidance_scale=7.0, prompt="a paper kite", negative_prompt="rain", seed=44, batch_size=2, dynamic_thresholding=0.9, threshold_max=3.0),
     dict(name="bksdm_clip_skip", model="tiny_bksdm", sampler="ddim", schedule="leading", height=28, width=20, steps=4,
          guidance_scale=1.0, prompt="a stone bridge", negative_prompt="", seed=39, clip_skip=2),  # diffusers skips for the prompt alone
     dict(name="fp8_ddim_leading", model="tiny_fp8", sampler="ddim", schedule="leading", height=28, width=36, steps=4,
@@ -102,6 +104,8 @@ def make_scheduler(case):
     options = SCHEDULER | options | (V if case["model"].startswith("tiny_sd2") else {})
     if case["model"].endswith("ztsnr"):
         options |= {"rescale_betas_zero_snr": True}
+    if "dynamic_thresholding" in case:
+        options |= {"thresholding": True, "dynamic_thresholding_ratio": case["dynamic_thresholding"], "sample_max_value": case["threshold_max"]}
     if case["schedule"] == "karras":
         return scheduler(**options, timestep_spacing="linspace", use_karras_sigmas=True)
     spacing = {} if case["schedule"] == "lcm" else {"timestep_spacing": case["schedule"]}
@@ -305,7 +309,7 @@ def main():
                 case = {"batch_size": 1} | case
                 save(case, run(case, make_pipeline(case, networks, tokens)))
             built[name] = (networks, tokens)
-        for case in REFINED:
+        for case in (c for c in REFINED if {c["model"], c["refiner"]} <= built.keys()):
             case = {"batch_size": 1} | case
             save(case, run(case, make_pipeline(case, *built[case["model"]]), make_refiner(case, *built[case["refiner"]])))
 

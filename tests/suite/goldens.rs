@@ -91,6 +91,8 @@ impl Golden {
         request.clip_skip = clip_skip.map(|layer| usize::try_from(layer).unwrap());
         request.refiner_start = self.case["refiner_start"].as_f64();
         request.guidance_rescale = self.case["guidance_rescale"].as_f64().unwrap_or_default();
+        request.dynamic_thresholding = self.case["dynamic_thresholding"].as_f64();
+        request.threshold_max = self.case["threshold_max"].as_f64();
         let second = |field: &str| self.case[field].as_str().map(str::to_owned);
         request.prompt_2 = second("prompt_2");
         request.negative_prompt_2 = second("negative_prompt_2");

@@ -97,6 +97,18 @@ impl Request {
         self
     }
 
+    /// Sets which share of a picture's values dynamic thresholding leaves as it is, over 0 and up to 1.
+    pub fn dynamic_thresholding(mut self, ratio: f64) -> Self {
+        self.dynamic_thresholding = Some(ratio);
+        self
+    }
+
+    /// Sets the most that dynamic thresholding divides by, from 1.
+    pub fn threshold_max(mut self, max: f64) -> Self {
+        self.threshold_max = Some(max);
+        self
+    }
+
     /// Sets between which shares of the steps there is guidance, 0 to 1.
     pub fn guidance_interval(mut self, start: f64, end: f64) -> Self {
         (self.guidance_start, self.guidance_end) = (start, end);

@@ -42,6 +42,17 @@ fn every_field_out_of_range_is_named() {
     assert_eq!(refused(&request().eta(f64::NAN)), "eta");
     assert_eq!(refused(&request().sigmas([1.0, 2.0, 0.0])), "sigmas");
     assert_eq!(refused(&request().sigmas([])), "sigmas");
+    for ratio in [0.0, -0.5, 1.5, f64::NAN] {
+        let wrong = request().dynamic_thresholding(ratio);
+        assert_eq!(refused(&wrong), "dynamic_thresholding");
+    }
+    let thresholded = || request().dynamic_thresholding(0.995);
+    let both = thresholded().guidance_rescale(0.7);
+    assert_eq!(refused(&both), "dynamic_thresholding");
+    for max in [0.5, f64::INFINITY, f64::NAN] {
+        assert_eq!(refused(&thresholded().threshold_max(max)), "threshold_max");
+    }
+    assert_eq!(refused(&request().threshold_max(2.0)), "threshold_max");
     assert_eq!(refused(&Request::new("a".repeat(10 << 20))), "prompt");
     assert_eq!(
         refused(&request().negative("a".repeat(10 << 20))),
@@ -57,6 +68,8 @@ fn a_request_survives_json() {
         .sigmas([14.6, 3.9, 0.0])
         .sigma_rules(SigmaRules::Comfy)
         .eta(0.5)
+        .dynamic_thresholding(0.995)
+        .threshold_max(1.5)
         .noise_path(NoisePath::Brownian)
         .prediction(Prediction::V)
         .noise(Noise::Recorded("n.safetensors".into()));
