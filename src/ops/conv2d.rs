@@ -27,7 +27,7 @@ pub(crate) struct Padding {
 
 impl Padding {
     /// As many on every side.
-    pub(crate) fn same(pixels: usize) -> Self {
+    pub(crate) const fn same(pixels: usize) -> Self {
         Self {
             top: pixels,
             left: pixels,
@@ -222,21 +222,11 @@ mod tests {
 
     const SAME: Conv2d = Conv2d::plain(Conv2dGeometry {
         stride: 1,
-        padding: Padding {
-            top: 1,
-            left: 1,
-            bottom: 1,
-            right: 1,
-        },
+        padding: Padding::same(1),
     });
     const DOWN: Conv2d = Conv2d::plain(Conv2dGeometry {
         stride: 2,
-        padding: Padding {
-            top: 1,
-            left: 1,
-            bottom: 1,
-            right: 1,
-        },
+        padding: Padding::same(1),
     });
     const BELOW_AND_RIGHT: Conv2d = Conv2d::plain(Conv2dGeometry {
         stride: 2,
@@ -253,12 +243,7 @@ mod tests {
     };
     const POINT: Conv2d = Conv2d::plain(Conv2dGeometry {
         stride: 1,
-        padding: Padding {
-            top: 0,
-            left: 0,
-            bottom: 0,
-            right: 0,
-        },
+        padding: Padding::same(0),
     });
 
     op_test!(convolution_of_the_same_size: [SAME], [

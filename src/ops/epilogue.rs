@@ -274,12 +274,7 @@ mod tests {
     const fn conv2d(epilogue: Epilogue) -> Conv2d {
         let geometry = Conv2dGeometry {
             stride: 1,
-            padding: Padding {
-                top: 1,
-                left: 1,
-                bottom: 1,
-                right: 1,
-            },
+            padding: Padding::same(1),
         };
         Conv2d {
             epilogue,

@@ -135,12 +135,7 @@ mod tests {
     const fn conv2d(load: Load) -> Conv2d {
         let geometry = Conv2dGeometry {
             stride: 1,
-            padding: Padding {
-                top: 1,
-                left: 1,
-                bottom: 1,
-                right: 1,
-            },
+            padding: Padding::same(1),
         };
         Conv2d {
             load,

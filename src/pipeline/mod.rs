@@ -21,6 +21,7 @@ mod run;
 mod summary;
 mod tasks;
 mod text_encoder;
+mod tiling;
 mod trace;
 mod upscaler;
 mod vae;

@@ -14,12 +14,7 @@ pub(crate) struct Downsample2d {
 
 impl Downsample2d {
     /// The UNet's padding: one pixel all around.
-    pub(crate) const SYMMETRIC: Padding = Padding {
-        top: 1,
-        left: 1,
-        bottom: 1,
-        right: 1,
-    };
+    pub(crate) const SYMMETRIC: Padding = Padding::same(1);
     /// The VAE's padding: one pixel below and at the right.
     pub(crate) const BOTTOM_RIGHT: Padding = Padding {
         top: 0,

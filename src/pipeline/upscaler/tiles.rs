@@ -2,6 +2,7 @@
 
 use crate::image::Image;
 use crate::networks::InputScaling;
+use crate::pipeline::tiling::{corners, starts};
 
 /// Pixels that neighbours share at least.
 const OVERLAP_PX: usize = 16;
@@ -32,9 +33,7 @@ impl Cut {
 
     /// The tiles' corners: rows and columns.
     pub(super) fn tiles(&self) -> Vec<[usize; 2]> {
-        let [rows, columns] = [0, 1].map(|axis| starts(self.picture[axis], self.size[axis]));
-        let row = |row| columns.iter().map(move |&column| [row, column]);
-        rows.iter().flat_map(|&start| row(start)).collect()
+        corners([0, 1].map(|axis| starts(self.picture[axis], self.size[axis], OVERLAP_PX)))
     }
 
     /// The tile at a corner as the network takes it, `[H, W, 3]`. What lies past the picture's edge is
@@ -59,16 +58,6 @@ impl Cut {
         }
         pixels
     }
-}
-
-/// Where tiles of `size` begin that cover `length` with the overlap at least, evenly.
-fn starts(length: usize, size: usize) -> Vec<usize> {
-    if size >= length {
-        return vec![0];
-    }
-    let (last, stride) = (length - size, size - OVERLAP_PX);
-    let gaps = last.div_ceil(stride);
-    (0..=gaps).map(|i| i * last / gaps).collect()
 }
 
 /// The pixel that one past the edge is the mirror image of, the edge itself not repeated (torch's
@@ -173,18 +162,6 @@ mod tests {
     fn picture(height: usize, width: usize) -> Image {
         let bytes = (0..251).cycle().take(height * width * 4);
         Image::from_rgba(width, height, bytes.collect()).expect("the sizes fit")
-    }
-
-    #[test]
-    fn tiles_cover_the_picture_and_share_the_overlap() {
-        for (length, size) in [(1, 32), (32, 32), (33, 32), (100, 32), (1000, 256)] {
-            let starts = starts(length, size);
-            assert_eq!(starts[0], 0);
-            assert!(starts[starts.len() - 1] + size >= length);
-            for pair in starts.windows(2) {
-                assert!(pair[0] + size >= pair[1] + OVERLAP_PX, "{length} by {size}");
-            }
-        }
     }
 
     /// A network that does nothing gives the picture back, whatever the tiles.

@@ -1,5 +1,6 @@
 //! Pictures in overlapping tiles: where they lie, how they blend, and a small picture of the whole.
 
+use crate::pipeline::tiling::{self, corners};
 use std::ops::Range;
 
 /// The least side of a tile in latents that is chosen here: smaller ones are mostly overlap.
@@ -7,6 +8,7 @@ const LEAST_TILE: usize = 16;
 /// The overlap of neighbours in latents: a quarter of a tile, within these. A decoder of four levels
 /// looks some 11 latents far, the outermost of which hardly count.
 const OVERLAPS: [usize; 2] = [4, 12];
+
 /// The tiles of a picture, in latents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tiles {
@@ -37,9 +39,7 @@ impl Tiles {
 
     /// The tops and lefts of the tiles, row by row.
     pub(super) fn corners(&self) -> Vec<[usize; 2]> {
-        let [tops, lefts] = [0, 1].map(|axis| starts(self.whole[axis], self.tile[axis]));
-        let row = |top| lefts.iter().map(move |&left| [top, left]);
-        tops.iter().flat_map(|&top| row(top)).collect()
+        corners([0, 1].map(|axis| starts(self.whole[axis], self.tile[axis])))
     }
 
     /// values `[H, W, C]` of the whole, each latent `factor` high and wide → those of a tile
@@ -139,16 +139,12 @@ pub(in crate::pipeline) fn sides(whole: [usize; 2]) -> Vec<usize> {
     sides
 }
 
-/// Where the tiles of an axis begin: as few as overlap enough, evenly spread.
+/// Where the tiles of an axis begin.
 fn starts(whole: usize, tile: usize) -> Vec<usize> {
-    if tile >= whole {
-        return vec![0];
-    }
     let [least, most] = OVERLAPS;
     // A tile of one latent still has a neighbour.
     let overlap = (tile / 4).clamp(least, most).min(tile / 2);
-    let gaps = (whole - overlap).div_ceil(tile - overlap) - 1;
-    (0..=gaps).map(|i| i * (whole - tile) / gaps).collect()
+    tiling::starts(whole, tile, overlap)
 }
 
 /// The latents of an axis that go into a mosaic of `tile`: evenly spread, from edge to edge. Measured on
