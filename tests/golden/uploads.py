@@ -8,6 +8,9 @@ picture in other sizes by PIL's Lanczos filter, which diffusers' VaeImageProcess
 """
 
 import io
+import struct
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +21,7 @@ from safetensors.torch import save_file
 FOLDER = Path(__file__).parent / "data" / "uploads"
 WIDTH, HEIGHT = 24, 20
 ORIENTATION = 0x0112
+KINDS = [".png", ".jpg", ".webp"]
 
 
 def picture():
@@ -45,8 +49,38 @@ def profile(space):
     return bytes(made)
 
 
+# The passes of Adam7 (PNG specification, 8.2): first column and row, then the steps between them.
+PASSES = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+
+
+def interlaced(pixels):
+    """A PNG of 8-bit RGB in seven passes, which PIL reads but does not write."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = [row.tobytes() for x, y, dx, dy in PASSES for row in pixels[y::dy, x::dx] if row.size]
+    height, width, _ = pixels.shape
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 1)
+    data = zlib.compress(b"".join(b"\0" + row for row in rows))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+def archive():
+    """A ZIP with a web page: behind a picture, the file is both."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as zipped:
+        zipped.writestr(zipfile.ZipInfo("page.html"), "<script>alert(1)</script>")
+    return file.getvalue()
+
+
 def write(name, image, **options):
     image.save(FOLDER / name, **options)
+    return name
+
+
+def write_bytes(name, data):
+    (FOLDER / name).write_bytes(data)
     return name
 
 
@@ -77,6 +111,8 @@ def main():
         write("animated.png", rgb, save_all=True, append_images=[ImageOps.invert(rgb)]),
     ]
     names += [write(f"turned_{i}.jpg", rgb, quality=95, subsampling=0, exif=exif(i)) for i in range(2, 9)]
+    names += [write_bytes("interlaced.png", interlaced(picture()))]
+    names += [write_bytes(f"zip_behind{kind}", (FOLDER / f"rgb{kind}").read_bytes() + archive()) for kind in KINDS]
     names += [write("turned_6.png", rgb, exif=exif(6)), write("turned_6.webp", rgb, exif=exif(6), lossless=True)]
     tensors = {}
     for name in names:

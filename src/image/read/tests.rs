@@ -65,7 +65,7 @@ fn files_are_read_as_pil_reads_them() {
         );
         count += 1;
     }
-    assert!(count > 20);
+    assert!(count > 30);
 }
 
 #[test]
@@ -105,6 +105,16 @@ fn a_profile_other_than_srgb_and_an_animation_are_told() {
 fn a_name_of_another_kind_does_not_matter() {
     let jpeg = decode(&bytes("rgb.jpg"), Path::new("a.png")).unwrap();
     assert_eq!((jpeg.width(), jpeg.height()), (24, 20));
+}
+
+#[test]
+fn what_lies_behind_a_picture_is_not_written_again() {
+    for name in ["zip_behind.png", "zip_behind.jpg", "zip_behind.webp"] {
+        let has_archive = |bytes: &[u8]| bytes.windows(4).any(|four| four == b"PK\x05\x06");
+        assert!(has_archive(&bytes(name)), "{name}");
+        let written = open(&folder().join(name)).unwrap().to_png().unwrap();
+        assert!(!has_archive(&written), "{name}");
+    }
 }
 
 #[test]
