@@ -1,27 +1,21 @@
 //! Model files that are damaged, hostile or something else: the program answers each with one
 //! sentence that names the file, the reason and the remedy, soon and with nothing left behind.
 
+mod folders;
+mod making;
+
 use crate::program::{
-    QUICK, aquatint, assert_refused, device, files, run, run_within, stderr, stdout,
+    DEMO, QUICK, aquatint, assert_refused, device, files, run, run_within, stderr, stdout,
 };
-use safetensors::SafeTensors;
-use safetensors::tensor::{Dtype, TensorView};
+use making::{Checkpoint, entry, with_entries, with_header, with_header_length, write};
+use safetensors::tensor::Dtype;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Output;
 use std::time::Duration;
 use tempfile::TempDir;
 
-const DEMO: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/models/demo/tiny-emoji-sd.safetensors"
-);
-const FOLDER: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/tests/golden/data/models/tiny_c"
-);
 /// The longest that any answer may take, for a program that shares its machine with other tests.
 const LIMIT: Duration = Duration::from_secs(5);
 /// The longest that the refusal of what is no file may take: it is not read at all.
@@ -31,8 +25,6 @@ const MAX_HEADER_BYTES: u64 = 100_000_000;
 
 /// What a reason and a remedy are recognised by, with bars between them.
 type Words = &'static str;
-
-// ------------------------------------------------------------------------------ asking the program
 
 /// Everything that opens a model.
 #[derive(Clone, Copy, Debug)]
@@ -94,155 +86,6 @@ fn succeed(verb: Verb, model: &Path, folder: &Path) -> Output {
     assert!(output.status.success(), "{verb:?}: {}", stderr(&output));
     output
 }
-
-// ------------------------------------------------------------------------------ making bad files
-
-/// The demo model taken apart, to be put together wrongly.
-struct Checkpoint {
-    tensors: BTreeMap<String, Tensor>,
-    metadata: HashMap<String, String>,
-}
-
-struct Tensor {
-    dtype: Dtype,
-    shape: Vec<usize>,
-    bytes: Vec<u8>,
-}
-
-impl Checkpoint {
-    fn demo() -> Self {
-        let file = fs::read(DEMO).unwrap();
-        let (_, header) = SafeTensors::read_metadata(&file).unwrap();
-        let opened = SafeTensors::deserialize(&file).unwrap();
-        let tensors = opened.iter().map(|(name, view)| {
-            let tensor = Tensor {
-                dtype: view.dtype(),
-                shape: view.shape().to_vec(),
-                bytes: view.data().to_vec(),
-            };
-            (name.to_owned(), tensor)
-        });
-        Self {
-            tensors: tensors.collect(),
-            metadata: header.metadata().clone().unwrap(),
-        }
-    }
-
-    /// Only the tensors whose names begin so.
-    fn only(mut self, prefix: &str) -> Self {
-        self.tensors.retain(|name, _| name.starts_with(prefix));
-        self
-    }
-
-    /// All but the tensors whose names begin so.
-    fn without(mut self, prefix: &str) -> Self {
-        let before = self.tensors.len();
-        self.tensors.retain(|name, _| !name.starts_with(prefix));
-        assert!(self.tensors.len() < before, "no {prefix} in the demo model");
-        self
-    }
-
-    /// A tensor of another type or shape, its bytes repeated or cut to fit.
-    fn with(mut self, name: &str, dtype: Dtype, shape: &[usize]) -> Self {
-        let old = self.tensors.get(name).map(|tensor| tensor.bytes.clone());
-        let old = old.filter(|bytes| !bytes.is_empty()).unwrap_or(vec![0]);
-        let size = shape.iter().product::<usize>() * dtype.bitsize() / 8;
-        let tensor = Tensor {
-            dtype,
-            shape: shape.to_vec(),
-            bytes: old.into_iter().cycle().take(size).collect(),
-        };
-        self.tensors.insert(name.to_owned(), tensor);
-        self
-    }
-
-    /// A tensor of nothing but NaN.
-    fn with_nan(mut self, name: &str) -> Self {
-        let tensor = self.tensors.get_mut(name).unwrap();
-        for value in tensor.bytes.chunks_exact_mut(2) {
-            value.copy_from_slice(&half::f16::NAN.to_le_bytes());
-        }
-        self
-    }
-
-    /// The VAE's configuration without the number of its layers.
-    fn without_layer_count(mut self) -> Self {
-        let mut config: Value = serde_json::from_str(&self.metadata["config"]).unwrap();
-        let vae = config["vae"].as_object_mut().unwrap();
-        vae.remove("layers_per_block").unwrap();
-        self.metadata.insert("config".into(), config.to_string());
-        self
-    }
-
-    fn write(&self, folder: &Path, name: &str) -> PathBuf {
-        let path = folder.join(name);
-        let views = self.tensors.iter().map(|(name, tensor)| {
-            let view = TensorView::new(tensor.dtype, tensor.shape.clone(), &tensor.bytes);
-            (name, view.unwrap())
-        });
-        let bytes = safetensors::serialize(views, Some(self.metadata.clone())).unwrap();
-        fs::write(&path, bytes).unwrap();
-        path
-    }
-}
-
-/// Writes bytes as a file of a folder.
-fn write(folder: &Path, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
-    let path = folder.join(name);
-    fs::write(&path, bytes).unwrap();
-    path
-}
-
-/// A file with this header and so many bytes of zeros after it.
-fn with_header(header: impl AsRef<[u8]>, data_bytes: usize) -> Vec<u8> {
-    let header = header.as_ref();
-    let mut file = (header.len() as u64).to_le_bytes().to_vec();
-    file.extend_from_slice(header);
-    file.resize(file.len() + data_bytes, 0);
-    file
-}
-
-/// A file whose header is said to be so long.
-fn with_header_length(length: u64) -> Vec<u8> {
-    let mut file = with_header("{}", 0);
-    file[..8].copy_from_slice(&length.to_le_bytes());
-    file
-}
-
-/// The header's entry for a tensor.
-fn entry(name: &str, dtype: &str, shape: &str, offsets: &str) -> String {
-    format!(r#""{name}":{{"dtype":"{dtype}","shape":{shape},"data_offsets":{offsets}}}"#)
-}
-
-/// A file whose header has these entries.
-fn with_entries(entries: &[String], data_bytes: usize) -> Vec<u8> {
-    with_header(format!("{{{}}}", entries.join(",")), data_bytes)
-}
-
-/// A copy of the small diffusers folder.
-fn copy_of_folder() -> TempDir {
-    fn copy(from: &Path, to: &Path) {
-        fs::create_dir_all(to).unwrap();
-        for name in files(from) {
-            let (from, to) = (from.join(&name), to.join(&name));
-            if from.is_dir() {
-                copy(&from, &to);
-            } else {
-                fs::copy(&from, &to).unwrap();
-            }
-        }
-    }
-    let folder = TempDir::new().unwrap();
-    copy(Path::new(FOLDER), folder.path());
-    folder
-}
-
-/// The small diffusers folder's file as JSON.
-fn read_json(file: &str) -> Value {
-    serde_json::from_str(&fs::read_to_string(Path::new(FOLDER).join(file)).unwrap()).unwrap()
-}
-
-// ------------------------------------------------------------------------------ files
 
 #[test]
 fn other_formats_are_told_whatever_their_name() {
@@ -481,8 +324,6 @@ fn tensors_that_nobody_knows_do_no_harm() {
     assert!(folder.path().join(drawn.trim()).is_file(), "{drawn}");
 }
 
-// ------------------------------------------------------------------------------ folders
-
 #[test]
 fn texts_of_a_file_cannot_command_the_terminal() {
     let mut checkpoint = Checkpoint::demo().with("\u{1b}[2J", Dtype::F16, &[1]);
@@ -499,136 +340,4 @@ fn texts_of_a_file_cannot_command_the_terminal() {
             .count(),
         1
     );
-}
-
-#[test]
-fn an_index_names_files_of_its_own_folder_only() {
-    let folder = copy_of_folder();
-    let weights = "unet/diffusion_pytorch_model.safetensors";
-    fs::remove_file(folder.path().join(weights)).unwrap();
-    let index = "unet/diffusion_pytorch_model.safetensors.index.json";
-    #[rustfmt::skip]
-    let rows: [(Value, Words); 5] = [
-        (json!("../../x"), "\"../../x\" | do not trust this download"),
-        (json!("/etc/passwd"), "\"/etc/passwd\" | do not trust this download"),
-        (json!("..\\x"), ".. | do not trust this download"),
-        (json!(5), "something that is no text | do not trust this download"),
-        (json!("one.safetensors"), "\"one.safetensors\" | not beside it | download the folder again"),
-    ];
-    for (shard, words) in rows {
-        let map = json!({"weight_map": {"conv_in.weight": shard}});
-        write(folder.path(), index, map.to_string());
-        assert_unreadable(folder.path(), words);
-    }
-}
-
-#[test]
-fn a_malformed_configuration_is_refused() {
-    #[rustfmt::skip]
-    let rows: [(&[u8], Words); 4] = [
-        (b"{", "is malformed | EOF | download it again"),
-        (b"[]", "is malformed | expected a JSON object | download it again"),
-        (&[b'['; 100_000], "is malformed | recursion | download it again"),
-        (b"\xff\xfe", "is not UTF-8 | download the folder again"),
-    ];
-    for file in [
-        "unet/config.json",
-        "vae/config.json",
-        "text_encoder/config.json",
-        "scheduler/scheduler_config.json",
-        "model_index.json",
-    ] {
-        let folder = copy_of_folder();
-        for (bytes, words) in rows {
-            write(folder.path(), file, bytes);
-            let name = file.rsplit('/').next().unwrap();
-            assert_unreadable(folder.path(), &format!("{name} | {words}"));
-        }
-    }
-}
-
-#[test]
-fn a_configuration_of_wrong_values_names_the_field() {
-    const UNET: &str = "unet/config.json";
-    const VAE: &str = "vae/config.json";
-    const TEXT: &str = "text_encoder/config.json";
-    const SCHEDULER: &str = "scheduler/scheduler_config.json";
-    #[rustfmt::skip]
-    let rows: [(&str, &str, Value, &str); 22] = [
-        (UNET, "norm_num_groups", json!("four"), "mend it"),
-        (UNET, "norm_num_groups", json!(0), "mend it"),
-        (UNET, "norm_num_groups", json!(7), "must divide"),
-        (UNET, "attention_head_dim", json!(-1), "mend it"),
-        (UNET, "attention_head_dim", json!([[2]]), "mend it"),
-        (UNET, "layers_per_block", json!(0), "mend it"),
-        (UNET, "block_out_channels", json!([8, 16]), "mend it"),
-        (UNET, "norm_eps", json!(1e-300), "mend it"),
-        (UNET, "flip_sin_to_cos", json!("yes"), "mend it"),
-        (UNET, "sample_size", json!([9, 9, 9]), "mend it"),
-        (UNET, "act_fn", json!("mish"), "computes only with"),
-        (VAE, "scaling_factor", json!(0), "mend it"),
-        (VAE, "scaling_factor", json!("much"), "mend it"),
-        (SCHEDULER, "clip_sample", json!(true), "computes only with"),
-        (VAE, "shift_factor", json!(0.5), "use a model of a known family"),
-        (TEXT, "layer_norm_eps", json!(-1), "mend it"),
-        (TEXT, "num_hidden_layers", json!(1), "mend it"),
-        (TEXT, "hidden_act", json!("relu"), "known are quick_gelu"),
-        (SCHEDULER, "beta_start", json!([]), "mend it"),
-        (SCHEDULER, "beta_end", json!(2), "mend it"),
-        (SCHEDULER, "num_train_timesteps", json!(1), "mend it"),
-        (SCHEDULER, "prediction_type", json!("sample"), "known are epsilon"),
-    ];
-    for (file, field, value, remedy) in rows {
-        let folder = copy_of_folder();
-        let mut config = read_json(file);
-        config[field] = value;
-        write(folder.path(), file, config.to_string());
-        assert_not_drawn(folder.path(), &format!("{field} | {remedy}"));
-    }
-
-    // What the file makes the default, a user must be allowed to ask for.
-    let folder = copy_of_folder();
-    let mut config = read_json(UNET);
-    config["sample_size"] = json!(1_000_000);
-    write(folder.path(), UNET, config.to_string());
-    assert_not_drawn(folder.path(), "default of width | 8192 | mend it");
-}
-
-#[test]
-fn a_damaged_tokenizer_is_refused() {
-    let malformed: Words = "is malformed | download it again";
-    let unfit: Words = "holds a tokenizer that does not fit together | download it again";
-    let vocab = |change: fn(&mut serde_json::Map<String, Value>)| {
-        let mut vocab = read_json("tokenizer/vocab.json");
-        change(vocab.as_object_mut().unwrap());
-        vocab.to_string()
-    };
-    let absent = vocab(|tokens| drop(tokens.remove("<|endoftext|>")));
-    let huge = vocab(|tokens| drop(tokens.insert("zebra</w>".into(), json!(u32::MAX))));
-    let shared = vocab(|tokens| drop(tokens.insert("zebra</w>".into(), json!(7))));
-    #[rustfmt::skip]
-    let rows: [(&str, &[u8], Words); 17] = [
-        ("vocab.json", b"{", malformed),
-        ("vocab.json", b"[]", malformed),
-        ("vocab.json", b"{\"a\":-1}", "has no id | download it again"),
-        ("vocab.json", b"\xff", "is not UTF-8 | download the folder again"),
-        ("vocab.json", b"{}", unfit),
-        ("vocab.json", absent.as_bytes(), unfit),
-        ("vocab.json", huge.as_bytes(), "not of one model | download it again"),
-        ("vocab.json", shared.as_bytes(), "has the id of another, 7 | download it again"),
-        ("merges.txt", b"", "it is empty | download it again"),
-        ("merges.txt", b"one\n", "line 1 is not of two tokens | download it again"),
-        ("merges.txt", b"#version: 0.2\nqq zz\n", unfit),
-        ("tokenizer.json", b"{}", malformed),
-        ("tokenizer.json", br#"{"model":{"type":"Unigram"}}"#, "\"Unigram\" | download it again"),
-        ("tokenizer.json", br#"{"model":{"vocab":{"a":0},"merges":["a"]}}"#, malformed),
-        ("tokenizer.json", br#"{"model":{"vocab":{},"merges":[]}}"#, unfit),
-        ("special_tokens_map.json", b"[]", malformed),
-        ("tokenizer_config.json", br#"{"eos_token":"nope"}"#, unfit),
-    ];
-    for (file, bytes, words) in rows {
-        let folder = copy_of_folder();
-        write(&folder.path().join("tokenizer"), file, bytes);
-        assert_not_drawn(folder.path(), words);
-    }
 }

@@ -9,13 +9,8 @@ use safetensors::SafeTensors;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::program::{QUICK, aquatint, assert_refused, device, files, stderr, stdout};
+use crate::program::{DEMO, QUICK, aquatint, assert_refused, device, files, stderr, stdout};
 
-/// The model inside the program, as a file.
-const DEMO: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/models/demo/tiny-emoji-sd.safetensors"
-);
 /// Of Stable Diffusion XL's kind, as a folder.
 const XL_FOLDER: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),

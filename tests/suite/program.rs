@@ -7,6 +7,11 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// The model inside the program, as a file.
+pub(crate) const DEMO: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/models/demo/tiny-emoji-sd.safetensors"
+);
 /// Small and short: 64×64 pixels, two steps. The picture is no good, and need not be.
 pub(crate) const QUICK: [&str; 6] = ["-W", "64", "-H", "64", "--steps", "2"];
 

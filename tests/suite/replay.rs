@@ -9,13 +9,10 @@ use aquatint::{Image, PARAMETERS_KEYWORD, REQUEST_KEYWORD};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::program::{QUICK, aquatint, assert_refused, device, files, run_within, stderr, stdout};
+use crate::program::{
+    DEMO, QUICK, aquatint, assert_refused, device, files, run_within, stderr, stdout,
+};
 
-/// The model inside the program, as a file.
-const DEMO: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/models/demo/tiny-emoji-sd.safetensors"
-);
 /// The CPU interpreter.
 const REFERENCE: &[&str] = &["--device", "reference"];
 /// The longest that a refusal may take, for a program that shares its machine with other tests.

@@ -8,7 +8,7 @@ use aquatint::Image;
 use safetensors::tensor::{Dtype, TensorView};
 use tempfile::TempDir;
 
-use crate::program::{aquatint, assert_refused, device, files, stdout};
+use crate::program::{DEMO, aquatint, assert_refused, device, files, stdout};
 
 /// A compact network of these layers, each without weight: it adds nothing to the nearest neighbours,
 /// twice as large.
@@ -117,10 +117,6 @@ fn what_cannot_be_enlarged_is_refused_and_leaves_nothing() {
         b"\x80\x02}q\x00X\x05\x00\x00\x00modelq\x01.",
     )
     .unwrap();
-    let checkpoint = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/models/demo/tiny-emoji-sd.safetensors"
-    );
     let before = files(folder.path());
     for (arguments, code, words) in [
         (
@@ -144,7 +140,7 @@ fn what_cannot_be_enlarged_is_refused_and_leaves_nothing() {
             ["pickle.pth", "code"],
         ),
         (
-            ["in.png", "-u", checkpoint, "--tile", "64"],
+            ["in.png", "-u", DEMO, "--tile", "64"],
             1,
             ["tiny-emoji-sd", "give an upscaler"],
         ),
