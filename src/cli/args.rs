@@ -1,6 +1,6 @@
 //! What was typed. What it means is decided by the verbs and by the library's `Request::check`.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Command, CommandFactory, Parser, Subcommand};
@@ -21,19 +21,39 @@ use super::transform::TransformArgs;
 use super::tune::TuneArgs;
 use super::upscale::UpscaleArgs;
 use super::values::{PrecisionArg, whole_number};
+use super::version::Detail;
 
 /// Pictures from prompts, on any GPU.
 #[derive(Debug, Parser)]
 #[command(
     name = "aquatint",
-    version,
     arg_required_else_help = true,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
     override_usage = "aquatint [OPTIONS] PROMPT\n       aquatint <COMMAND>",
     after_help = EXAMPLES,
 )]
 struct CommandLine {
     #[command(subcommand)]
-    verb: Verb,
+    verb: Option<Verb>,
+
+    /// Print the version
+    #[arg(short = 'V', long, required = true)]
+    version: bool,
+
+    /// With --version, print also the commit, features, backends and compiler, for bug reports
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+impl CommandLine {
+    fn verb(self) -> Verb {
+        let detail = match self.verbose {
+            true => Detail::Verbose,
+            false => Detail::Plain,
+        };
+        self.verb.unwrap_or(Verb::Version(detail))
+    }
 }
 
 const EXAMPLES: &str = "\
@@ -82,6 +102,9 @@ pub(super) enum Verb {
     Completions(CompletionsArgs),
     /// Print the manual page, or write all of them into a folder
     Man(ManArgs),
+    /// Print the version, which flags ask for
+    #[command(skip)]
+    Version(Detail),
 }
 
 /// How large, how many and how exact: what a plan depends on.
@@ -127,11 +150,11 @@ pub(super) fn command() -> Command {
 /// Reads the command line; the error is clap's, which may also be help that was asked for.
 pub(super) fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Verb, clap::Error> {
     let mut argv: Vec<OsString> = argv.into_iter().collect();
-    if argv.get(1).is_some_and(|first| begins_a_prompt(first)) {
+    if begins_a_prompt(&argv) {
         argv.insert(1, "generate".into());
     }
     match CommandLine::try_parse_from(argv) {
-        Ok(line) => Ok(line.verb),
+        Ok(line) => Ok(line.verb()),
         Err(answer) => Err(with_tip_on_quotes(answer)),
     }
 }
@@ -148,11 +171,18 @@ fn with_tip_on_quotes(mut answer: clap::Error) -> clap::Error {
     answer
 }
 
-/// Whether the first argument belongs to the short form, being neither a verb nor a flag of the
-/// program itself.
-fn begins_a_prompt(first: &OsStr) -> bool {
-    const OWN: [&str; 5] = ["help", "-h", "--help", "-V", "--version"];
-    !OWN.iter().any(|own| first == *own)
+/// Whether the arguments are the short form: the first is neither a verb nor a flag of the program
+/// itself.
+fn begins_a_prompt(argv: &[OsString]) -> bool {
+    const OWN: [&str; 7] = ["help", "-h", "--help", "-V", "--version", "-Vv", "-vV"];
+    let is_own = |argument: &OsString| OWN.iter().any(|own| argument == *own);
+    let Some(first) = argv.get(1) else {
+        return false;
+    };
+    // `-v` is a flag of the verbs that draw as well.
+    let is_about_version = first == "-v" || first == "--verbose";
+    let is_own_flag = is_own(first) || is_about_version && argv.get(2).is_some_and(is_own);
+    !is_own_flag
         && !CommandLine::command().get_subcommands().any(|verb| {
             let mut names = verb.get_all_aliases().chain([verb.get_name()]);
             names.any(|name| first == name)

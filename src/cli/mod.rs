@@ -29,6 +29,7 @@ mod transform;
 mod tune;
 mod upscale;
 mod values;
+mod version;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -57,6 +58,7 @@ pub(crate) fn run(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(Verb::Man(args)) => manual::man(&args, args::command()),
         Ok(Verb::Plan(args)) => plan::run(&args),
         Ok(Verb::Tune(args)) => tune::run(&args),
+        Ok(Verb::Version(detail)) => version::run(detail),
         Err(answer) => return answer_of_clap(&answer),
     };
     match outcome {
@@ -68,7 +70,7 @@ pub(crate) fn run(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// Help and the version are no errors, though clap hands them over as such.
+/// Help is no error, though clap hands it over as such.
 fn answer_of_clap(answer: &clap::Error) -> ExitCode {
     // A terminal that is gone is no reason to fail differently.
     drop(answer.print());

@@ -188,10 +188,23 @@ pub(super) fn caps(
     }
 }
 
+/// The graphics interfaces that are spoken here.
+const BACKENDS: wgpu::Backends = wgpu::Backends::VULKAN
+    .union(wgpu::Backends::METAL)
+    .union(wgpu::Backends::DX12);
+
+/// Those of them that were compiled in, which the platform decides.
+pub(super) fn backends() -> Vec<&'static str> {
+    let compiled = wgpu::Instance::enabled_backend_features() & BACKENDS;
+    let all = wgpu::Backend::ALL.into_iter();
+    let compiled = all.filter(|backend| compiled.contains((*backend).into()));
+    compiled.map(wgpu::Backend::to_str).collect()
+}
+
 /// Every adapter that answers, real ones first.
 pub(super) async fn adapters() -> Vec<(AdapterInfo, wgpu::Adapter)> {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-    descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    descriptor.backends = BACKENDS;
     // The host's debug layers are the host's choice: WGPU_VALIDATION and the like.
     descriptor.flags = wgpu::InstanceFlags::empty().with_env();
     let instance = wgpu::Instance::new(descriptor);

@@ -92,6 +92,11 @@ impl Device {
             .collect()
     }
 
+    /// The graphics interfaces that this build speaks, as [`AdapterInfo::backend`] names them.
+    pub fn backends() -> Vec<&'static str> {
+        adapter::backends()
+    }
+
     /// What the device is and can do.
     pub fn info(&self) -> &AdapterInfo {
         match &self.backend {

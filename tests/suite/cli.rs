@@ -31,6 +31,26 @@ fn json(output: &Output) -> Value {
 }
 
 #[test]
+fn the_version_says_verbosely_what_a_bug_report_needs() {
+    let version = concat!("aquatint ", env!("CARGO_PKG_VERSION"), "\n");
+    for short in [&["--version"][..], &["-V"]] {
+        assert_eq!(stdout(&run(short)), version);
+    }
+    for long in [&["--version", "--verbose"][..], &["-v", "-V"], &["-vV"]] {
+        let said = stdout(&run(long));
+        let rest = said.strip_prefix(version).expect(&said);
+        let names = rest.lines().map(|line| line.split_once(": ").expect(line));
+        let (names, values): (Vec<&str>, Vec<&str>) = names.unzip();
+        let expected = ["commit", "features", "backends", "target", "compiler"];
+        assert_eq!(names, expected, "{said}");
+        assert!(values[1].contains("demo-model"), "{said}");
+        assert!(values[3].contains(std::env::consts::ARCH), "{said}");
+        assert!(values[4].trim().starts_with("rustc 1."), "{said}");
+    }
+    assert_refused(&run(&["--version", "plan"]), 2, &["--version"]);
+}
+
+#[test]
 fn a_trace_never_takes_the_place_of_a_picture() {
     let folder = TempDir::new().unwrap();
     let output = draw(folder.path(), &["-o", "out.png", "--trace", "out.png"]);
