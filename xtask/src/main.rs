@@ -4,6 +4,7 @@
 //! cargo xtask run "a slice of pizza on a light blue background"
 //! cargo xtask test
 //! cargo xtask readme
+//! cargo xtask header
 //! ```
 
 mod vulkan;
@@ -21,6 +22,7 @@ Set-up and build in one command.
 Usage: cargo xtask run [FLAGS] \"PROMPT\"   set up, build, draw a picture
        cargo xtask test [ARGUMENTS]       set up, build, run all tests
        cargo xtask readme                 write the README's tables of families, samplers and schedules
+       cargo xtask header                 write the C header, capi/aquatint.h
 
 Flags of `run` go to aquatint (`cargo xtask run --help` lists them), arguments of `test` to
 `cargo test`. The set-up: where no graphics driver answers on Linux, software Vulkan is installed.";
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         Some("run") => run(&rest),
         Some("test") => test(&rest),
         Some("readme") => readme(),
+        Some("header") => renew(&["--package", "aquatint-capi", "--test", "header"]),
         Some("help" | "-h" | "--help") => {
             println!("{USAGE}");
             Ok(ExitCode::SUCCESS)
@@ -108,6 +111,12 @@ fn readme() -> Outcome<ExitCode> {
     }
     fs::write(&path, text).map_err(failed)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Lets a test write the file that it compares.
+fn renew(test: &[&str]) -> Outcome<ExitCode> {
+    let mut command = cargo(&["test", "--release", "--quiet"]);
+    wait(command.args(test).env("AQUATINT_RENEW", "1"))
 }
 
 /// What a verb prints in Markdown.
