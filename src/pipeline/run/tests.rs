@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::gpu::Device;
+use crate::image::Image;
 use crate::ops::testing;
 use crate::pipeline::vae::Encoder;
 use crate::pipeline::{Model, Precision, Residence};

@@ -1,0 +1,120 @@
+//! Everything after the last step: latents decoded, and pictures told how they came about.
+
+use super::Run;
+use crate::error::Result;
+use crate::image::{Image, PARAMETERS_KEYWORD, Parameters, REQUEST_KEYWORD};
+use crate::pipeline::latent::LatentShape;
+use crate::pipeline::progress::TileProgress;
+use crate::pipeline::request::Noise;
+use crate::pipeline::trace::Trace;
+
+impl Run {
+    /// Does the steps that are left and decodes the pictures.
+    ///
+    /// # Errors
+    /// As [`Run::next_step`].
+    pub fn finish(self) -> Result<Vec<Image>> {
+        self.finish_with_progress(&mut |_| ())
+    }
+
+    /// As [`Run::finish`], and tells how far the decoding is, where it goes by tiles.
+    ///
+    /// # Errors
+    /// As [`Run::next_step`].
+    pub fn finish_with_progress(
+        mut self,
+        progress: &mut dyn FnMut(TileProgress),
+    ) -> Result<Vec<Image>> {
+        pollster::block_on(self.finish_async(progress))
+    }
+
+    /// As [`Run::finish`], with every intermediate of a run that was started traced.
+    ///
+    /// # Errors
+    /// As [`Run::next_step`].
+    pub fn finish_traced(mut self) -> Result<(Vec<Image>, Trace)> {
+        let images = pollster::block_on(self.finish_async(&mut |_| ()))?;
+        Ok((images, self.trace.take().unwrap_or_default()))
+    }
+
+    async fn finish_async(&mut self, progress: &mut dyn FnMut(TileProgress)) -> Result<Vec<Image>> {
+        while self.next_step_async().await?.is_some() {}
+        let pictures = self.decode(progress).await?;
+        let images = match &mut self.painting {
+            Some(painting) => {
+                painting.put_back(pictures)?;
+                painting.pictures().to_vec()
+            }
+            None => {
+                let (width, height) = (self.request.width(), self.request.height());
+                let images = pictures.into_iter();
+                let images = images.map(|pixels| Image::from_rgba(width, height, pixels));
+                images.collect::<Result<_>>()?
+            }
+        };
+        let images = images.into_iter().enumerate();
+        images
+            .map(|(picture, image)| self.told(picture, image))
+            .collect()
+    }
+
+    /// The pictures that the latents are now, `[H, W, 4]` each. The last ones are kept in the trace.
+    pub(super) async fn decode(
+        &mut self,
+        progress: &mut dyn FnMut(TileProgress),
+    ) -> Result<Vec<Vec<u8>>> {
+        let state = self.denoiser.leave().await?;
+        let is_traced = self.trace.is_some() && self.rounds_left() == 1;
+        let latents = state.chunks_exact(self.shape.picture_len());
+        let latents: Vec<_> = latents.take(self.shape.batch).collect();
+        let decoded = self.decoder.decode(&latents, progress).await?;
+        let (pictures, values): (Vec<_>, Vec<_>) = decoded
+            .into_iter()
+            .map(|decoded| (decoded.pixels, decoded.values))
+            .unzip();
+        if let Some(trace) = self.trace.as_mut().filter(|_| is_traced) {
+            let shape = LatentShape {
+                batch: self.shape.batch,
+                chw: [3, self.request.height(), self.request.width()],
+            };
+            let decoded = shape.channels_first(&values.concat());
+            let to_unit = |value: &f32| (value / 2.0 + 0.5).clamp(0.0, 1.0);
+            let image: Vec<f32> = decoded.iter().map(to_unit).collect();
+            trace.add("decoded", &shape.nchw(), &decoded);
+            trace.add("image", &shape.nchw(), &image);
+        }
+        Ok(pictures)
+    }
+
+    /// A picture with the texts that make it again, alone. Recorded noise is named, not carried, and
+    /// serves the whole batch.
+    fn told(&self, picture: usize, image: Image) -> Result<Image> {
+        let request = self.request.alone(picture);
+        let seed = request.seed.unwrap_or_default();
+        let (width, height) = (image.width(), image.height());
+        let refiner = self.pipeline.refiner();
+        let parameters = Parameters {
+            prompt: &request.prompt,
+            negative_prompt: &request.negative_prompt,
+            steps: request.steps.unwrap_or_default(),
+            sampler: request.sampler.as_deref().unwrap_or_default(),
+            schedule: request.schedule.as_deref().unwrap_or_default(),
+            guidance_scale: request.guidance_scale.unwrap_or_default(),
+            seed,
+            clip_skip: request.clip_skip,
+            rng: request.noise.as_ref().and_then(Noise::a1111_name),
+            width,
+            height,
+            model: self.pipeline.model().name(),
+            parts: &self.pipeline.model().parts_apart(),
+            strength: request.task.said_strength(),
+            image_guidance_scale: request.task.image_guidance_scale(),
+            refiner: refiner
+                .map(|refiner| refiner.model().name())
+                .zip(request.refiner_start),
+        };
+        let image = image.with_seed(seed);
+        let image = image.with_text(PARAMETERS_KEYWORD, &parameters.to_string());
+        Ok(image.with_text(REQUEST_KEYWORD, &request.to_json()?))
+    }
+}

@@ -1,0 +1,144 @@
+//! Everything before the first step.
+
+use super::Run;
+use crate::error::{Error, Result};
+use crate::ops::STATE_SLOTS;
+use crate::pipeline::brownian::BrownianNoise;
+use crate::pipeline::denoiser::Share;
+use crate::pipeline::handle::Pipeline;
+use crate::pipeline::latent::LatentShape;
+use crate::pipeline::noise::RunNoise;
+use crate::pipeline::plans::Placement;
+use crate::pipeline::refiner::Planned;
+use crate::pipeline::request::{Noise, Request};
+use crate::pipeline::tasks::{First, Painting, Start};
+use crate::pipeline::trace::Trace;
+use crate::pipeline::vae::{Decoder, Encoder};
+
+impl Run {
+    /// Everything before the first step of a resolved request: tokens, embeddings, the table, and
+    /// memory for all parts, unless they take turns.
+    pub(in crate::pipeline) async fn start(
+        pipeline: &Pipeline,
+        request: Request,
+        placement: Placement,
+        mut trace: Option<Trace>,
+    ) -> Result<Self> {
+        let model = pipeline.model();
+        let latent = model.latent_size(request.width(), request.height())?;
+        let shape = LatentShape {
+            batch: request.batch_size,
+            chw: [model.config.vae.latent_channels, latent[0], latent[1]],
+        };
+        let Planned { table, hand_over } = pipeline.planned(&request)?;
+        let painting = Painting::of(model, &request)?;
+        if let (Some(Noise::Recorded(_)), Some(2..)) =
+            (&request.noise, painting.as_ref().map(Painting::round_count))
+        {
+            return Err(Error::Unsupported(
+                "recorded noise for a picture that is drawn in several rounds; use a seed".into(),
+            ));
+        }
+        let mut noise = RunNoise::start(&request, shape, table.noise_count())?;
+        let brownian = BrownianNoise::start(&request, &table, shape);
+        let share = Share::of(pipeline, &request, &table, shape)?;
+        let refining = hand_over.map(|hand_over| hand_over.share(&request, &table, shape));
+        let refining = refining.transpose()?;
+        let has_images = !request.task.images().is_empty();
+        let mut vae = Decoder::parts(latent, placement);
+        if has_images {
+            vae.extend(Encoder::parts(latent, placement));
+        }
+        share.make_room(&vae, placement);
+        if let Some((_, share)) = &refining {
+            share.make_room(&[], placement);
+        }
+        // All taken now, so that what does not fit is known before the first step.
+        let reserved = share.reserve(placement).await?;
+        let refining = match refining {
+            Some((row, share)) => Some((row, share.reserve(placement).await?)),
+            None => None,
+        };
+        let decoder = Decoder::take_what_fits(pipeline, latent, &request, placement).await?;
+        let encoder = match has_images {
+            true => Some(Encoder::take(pipeline, latent, request.precision, placement).await?),
+            false => None,
+        };
+        let mut denoiser = reserved.condition("", trace.as_mut()).await?;
+        let refiner = match refining {
+            Some((row, reserved)) => {
+                Some((row, reserved.condition("refiner.", trace.as_mut()).await?))
+            }
+            None => None,
+        };
+        let start = Start {
+            model,
+            request: &request,
+            table: &table,
+            shape,
+            noise: &mut noise,
+        };
+        let task = &request.task;
+        let mut first = task.prepare(start, painting.as_ref(), encoder).await?;
+        denoiser.give(&mut first);
+        if let Some(trace) = &mut trace {
+            trace.add("latents_init", &shape.nchw(), &first.unit_normal);
+            for (i, normal) in first.encoder_noise.iter().enumerate() {
+                trace.add(format!("encoder_noise.{i:03}"), &shape.nchw(), normal);
+            }
+        }
+        let state = state_of(shape, &first);
+        let mut run = Self {
+            pipeline: pipeline.clone(),
+            request,
+            table,
+            row: 0,
+            shape,
+            noise,
+            brownian,
+            denoiser,
+            refiner,
+            decoder,
+            placement,
+            painting,
+            warnings: Vec::new(),
+            trace,
+            failed: false,
+        };
+        run.warnings = run.gathered_warnings()?;
+        run.denoiser.begin(run.row, &state).await?;
+        Ok(run)
+    }
+
+    /// What the user should know of a run that is about to begin.
+    fn gathered_warnings(&self) -> Result<Vec<String>> {
+        let (request, device) = (&self.request, self.pipeline.device());
+        let mut warnings = request.task.warnings();
+        warnings.extend(self.denoiser.warnings().iter().cloned());
+        if let Some((_, refiner)) = &self.refiner {
+            let new = refiner.warnings().iter();
+            let new: Vec<_> = new.filter(|new| !warnings.contains(new)).collect();
+            warnings.extend(new.into_iter().cloned());
+        }
+        if request.precision.compute_on(device)? != self.placement.compute {
+            let limit = "activations are stored in f16, since f32 would not fit; the picture may \
+                         differ a little";
+            warnings.push(limit.to_owned());
+        }
+        if let (Some(side), None) = (self.decoder.vae_tile(), request.vae_tile) {
+            warnings.push(format!(
+                "the picture is decoded in tiles of {} pixels, since all of it would not fit; it may \
+                 differ a little",
+                side * self.pipeline.model().config.vae_scale_factor
+            ));
+        }
+        Ok(warnings)
+    }
+}
+
+/// The state that a run or a round begins with.
+pub(super) fn state_of(shape: LatentShape, first: &First) -> Vec<f32> {
+    let mut state = shape.channels_last(&first.latents);
+    state.resize(STATE_SLOTS * shape.len(), 0.0);
+    state
+}
