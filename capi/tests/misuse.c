@@ -148,7 +148,6 @@ int main(int argc, char **argv) {
     REFUSED(aquatint_upscaler_open(device, "/no/model", &upscaler), IO, "/no/model");
     ASSERT(other == NULL && upscaler == NULL);
     SUCCEEDED(aquatint_pipeline_load_demo(device, NULL, count_bytes, &loaded, &pipeline));
-    ASSERT(loaded > 5000000);
     // What needs the device keeps it.
     aquatint_device_free(device);
 
@@ -167,7 +166,9 @@ int main(int argc, char **argv) {
     ASSERT(strstr(text, "\"seed\":") != NULL && strstr(text, "\"seed\":null") == NULL);
     aquatint_string_free(text);
     SUCCEEDED(aquatint_pipeline_memory(pipeline, REQUEST, &memory));
-    ASSERT(memory.weight_bytes == loaded && memory.activation_bytes > 0);
+    // The interpreter reads weights where they lie.
+    ASSERT(loaded == memory.weight_bytes || strcmp(argv[1], "reference") == 0);
+    ASSERT(memory.weight_bytes > 5000000 && memory.activation_bytes > 0);
     ASSERT(memory.resident_bytes == memory.weight_bytes + memory.activation_bytes);
 
     // A run that is cancelled asks no more, leaves nothing, and the pipeline draws on.

@@ -80,6 +80,7 @@ fn listing(parts: &BTreeMap<&str, Vec<DispatchReport>>) -> String {
             groups,
             flops,
             bytes,
+            ..
         } = dispatch;
         let once_a = match phase {
             Phase::Prologue => "run",

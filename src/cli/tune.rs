@@ -65,6 +65,7 @@ fn line(found: &TunedShape) -> String {
         ms,
         table,
         table_ms,
+        ..
     } = found;
     let default = match table_ms {
         _ if tile == table => ", the default".to_owned(),

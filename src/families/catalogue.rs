@@ -9,6 +9,7 @@ const LATENT_PX: usize = 8;
 
 /// A family of models, or relatives of one that were trained to need fewer steps.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct FamilyInfo {
     /// What it is called, such as `Stable Diffusion 1.x`.
     pub title: &'static str,

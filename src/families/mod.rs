@@ -130,6 +130,7 @@ pub(crate) enum EmptyNegative {
 
 /// The noise of the training, and the way through it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct SchedulerConfig {
     /// How beta grows with the timestep.
     pub beta_schedule: BetaSchedule,
@@ -176,6 +177,7 @@ impl SchedulerConfig {
 /// How beta grows with the timestep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum BetaSchedule {
     /// Its square root grows linearly (Rombach et al. 2022).
     ScaledLinear,
@@ -185,6 +187,7 @@ pub enum BetaSchedule {
 
 /// What a request is filled in with where it says nothing.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Defaults {
     /// Width of the picture, in pixels.
     pub width: usize,

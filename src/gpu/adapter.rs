@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 /// A graphics adapter and what it can do.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct AdapterInfo {
     /// Its place in [`crate::Device::list`].
     pub index: usize,

@@ -52,6 +52,7 @@ pub struct Pull {
 
 /// How far a download is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PullProgress<'a> {
     /// The file under way, by its path in the repository.
     pub file: &'a str,
@@ -63,6 +64,7 @@ pub struct PullProgress<'a> {
 
 /// What was downloaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Pulled {
     /// The model: a file, or a diffusers folder.
     pub path: PathBuf,

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 
 /// By how much two pictures of one size differ, over red, green, blue and alpha.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Difference {
     /// The largest difference of any value, 0 to 255; 0 for identical pictures.
     pub max: u8,

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 /// How a picture comes to a size of another shape.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum ResizeMode {
     /// Each side on its own: what is round may become long.
     #[default]

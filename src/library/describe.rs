@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 /// A model or something that goes with one, as its header describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct LibraryModel {
     /// The file's name without its ending, or the folder's name: what
     /// [`Library::find`](super::Library::find) takes.

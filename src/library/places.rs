@@ -18,6 +18,7 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// A folder that models are looked for in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Place {
     /// The folder. It need not be there.
     pub path: PathBuf,

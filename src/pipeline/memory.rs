@@ -37,6 +37,7 @@ pub struct PlanOptions {
 /// What each part of a model costs: `text_encoder` for prompt and negative prompt, `unet` for one
 /// step with guidance (once a run what steps have in common), `vae_decoder` and `vae_encoder` for one picture.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct ModelReport {
     /// The parts by name. Where the VAE works in tiles, `vae_decoder` and `vae_encoder` are what of
     /// them looks at the whole picture, and `.tile` is the rest, which runs once for each tile and
@@ -64,6 +65,7 @@ struct Planned {
 
 /// What a request takes on the device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Memory {
     /// The weights of all parts, as stored.
     pub weight_bytes: u64,
@@ -77,6 +79,7 @@ pub struct Memory {
 
 /// What one part of a model takes while it is on the device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct PartMemory {
     /// `text_encoder`, `vae_encoder`, `unet` or `vae_decoder`, and `vae_encoder.tile` or
     /// `vae_decoder.tile` where they work in tiles; a refiner's with `refiner.` before it.

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 /// How the pictures of a batch come to their noise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum BatchNoise {
     /// Picture `i` has a generator of its own, begun at `seed + i`, so that it can be made alone.
     #[default]
@@ -30,6 +31,7 @@ pub enum BatchNoise {
 /// Where the noise of the steps comes from, after that of the first latent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum StepNoise {
     /// From the generators of the first latent, which go on.
     #[default]

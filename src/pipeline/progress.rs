@@ -2,6 +2,7 @@
 
 /// How far the loading of weights is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LoadProgress {
     /// Bytes of weights on the device.
     pub done_bytes: u64,
@@ -11,6 +12,7 @@ pub struct LoadProgress {
 
 /// A step that is done.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Step {
     /// Its number, from 0.
     pub index: usize,
@@ -22,6 +24,7 @@ pub struct Step {
 
 /// How far the decoding of pictures in tiles is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TileProgress {
     /// Tiles that are done.
     pub done: usize,

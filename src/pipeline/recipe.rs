@@ -46,6 +46,7 @@ const REMARKS: [&str; 12] = [
 
 /// What made a picture, as its file tells it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Recipe {
     /// The program that wrote the file.
     pub program: Program,

@@ -25,6 +25,7 @@ const MAX_GUIDANCE_SCALE: f64 = 1000.0;
 /// Where a run's noise comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Noise {
     /// torch's CPU generator, as ComfyUI and diffusers use it.
     #[default]
@@ -49,6 +50,7 @@ impl Noise {
 /// How activations are stored. Sums are in f32 always.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Precision {
     /// f16 on a graphics device that can; elsewhere f32, or f16 where f32 does not fit a binding. A
     /// stage that overflows f16 is run again in f32.

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 /// What a checkpoint is and holds, and what it lacks for a picture.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Summary {
     /// The file or folder.
     pub path: PathBuf,
@@ -40,6 +41,7 @@ pub struct Summary {
 
 /// A tensor of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct TensorSummary {
     /// The name under the one naming, part first.
     pub name: String,

@@ -9,6 +9,7 @@ use std::collections::HashSet;
 
 /// What the dispatches of one phase of a plan cost together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct PhaseReport {
     /// Shader runs.
     pub dispatches: usize,
@@ -20,6 +21,7 @@ pub struct PhaseReport {
 
 /// A plan's totals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct PlanReport {
     /// One run: for the UNet one step.
     #[serde(flatten)]
@@ -36,6 +38,7 @@ pub struct PlanReport {
 
 /// One dispatch of a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct DispatchReport {
     /// When it runs.
     pub phase: Phase,

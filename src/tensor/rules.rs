@@ -2,6 +2,7 @@
 
 /// A rule. The picture is the same with it and without, but for the rounding of sums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Rule {
     /// What does not change from step to step is computed once per run.
     Hoist,

@@ -27,6 +27,7 @@ pub(crate) const MAX_NESTING: usize = 64;
 /// What brackets and weights in a prompt mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum PromptStyle {
     /// Nothing: the text exactly as typed, cut where the text encoder ends, as in diffusers.
     #[default]

@@ -58,6 +58,7 @@ pub(crate) fn caps(device: &Device) -> Result<Caps> {
 
 /// What is known of the kernels on an adapter.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct KernelReport {
     /// Kernels that agree with their definition, as in `linear/tiled`: empty until the adapter's first
     /// use.

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 /// What was fastest on one adapter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Tuning {
     /// What it holds for.
     #[serde(flatten)]
@@ -25,6 +26,7 @@ pub struct Tuning {
 
 /// The fastest tile for a class of shapes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct TunedShape {
     /// The operation and the class, as in `linear/many`: by how many workgroups a result makes.
     pub class: String,

@@ -12,6 +12,7 @@ const MAX_BYTES: u64 = 1 << 20;
 
 /// What a finding holds for: an adapter, its driver, and the kernels of one build.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct FoundOn {
     /// The adapter's name.
     pub adapter: String,

@@ -30,6 +30,7 @@ pub(crate) struct TensorInfo<'a> {
 
 /// A part of a checkpoint, such as `unet`, as `inspect` sums it up.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct PartInfo {
     /// `unet`, `vae`, `text_encoder`, …
     pub name: String,

@@ -2,6 +2,7 @@
 #![cfg(feature = "demo-model")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod api;
 mod bad_files;
 mod cli;
 mod device;

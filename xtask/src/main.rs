@@ -4,6 +4,7 @@
 //! cargo xtask run "a slice of pizza on a light blue background"
 //! cargo xtask test
 //! cargo xtask readme
+//! cargo xtask api
 //! cargo xtask header
 //! ```
 
@@ -22,6 +23,7 @@ Set-up and build in one command.
 Usage: cargo xtask run [FLAGS] \"PROMPT\"   set up, build, draw a picture
        cargo xtask test [ARGUMENTS]       set up, build, run all tests
        cargo xtask readme                 write the README's tables of families, samplers and schedules
+       cargo xtask api                    write the listing of the public API, tests/api.txt
        cargo xtask header                 write the C header, capi/aquatint.h
 
 Flags of `run` go to aquatint (`cargo xtask run --help` lists them), arguments of `test` to
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         Some("run") => run(&rest),
         Some("test") => test(&rest),
         Some("readme") => readme(),
+        Some("api") => renew(&["--test", "suite", "api::"]),
         Some("header") => renew(&["--package", "aquatint-capi", "--test", "header"]),
         Some("help" | "-h" | "--help") => {
             println!("{USAGE}");

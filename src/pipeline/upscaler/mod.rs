@@ -70,6 +70,7 @@ impl Default for UpscaleOptions {
 
 /// A tile that is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct UpscaleProgress {
     /// How many are done.
     pub done: usize,
