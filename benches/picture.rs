@@ -55,6 +55,7 @@ fn work(model: &Model, bench: &Bench, side_px: usize, steps: usize) -> Outcome<W
     let report = model.plan(&PlanOptions {
         vram_bytes: None,
         vae_tile: None,
+        tile_latents: None,
         width: side_px,
         height: side_px,
         batch_size: 1,

@@ -212,6 +212,7 @@ impl Replay {
             latent: model.latent_size(width, height)?,
             guidance: Guidance::Plain,
             keeps_known: false,
+            windows: None,
         };
         let plan = model.step_plan(shape, compute, &tuning::caps(device)?)?;
         let replay = Self::new(device, plan, &model.weights, compute)?;

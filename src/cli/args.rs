@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use aquatint::TileLatents;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Command, CommandFactory, Parser, Subcommand};
 
@@ -140,6 +141,39 @@ pub(super) struct SizeArgs {
     #[arg(long, value_name = "SIZE", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "512", value_parser = whole_number)]
     pub(super) vae_tile: Option<usize>,
+
+    #[command(flatten)]
+    tiles: TileArgs,
+}
+
+/// The windows in which the network sees the latents.
+#[derive(Debug, Args)]
+struct TileArgs {
+    /// Denoise in windows of so many pixels on a side, for panoramas and other large pictures
+    ///
+    /// Each step the network sees one window after another, which overlap, and the picture is denoised by
+    /// the average of all (MultiDiffusion): memory is a window's, the model draws at a size that it knows,
+    /// and the parts are of one piece. Without SIZE the windows have the model's own.
+    #[arg(long, value_name = "SIZE", num_args = 0..=1, require_equals = true)]
+    #[arg(value_parser = whole_number)]
+    tile_latents: Option<Option<usize>>,
+
+    /// Pixels that the windows share at least [default: a quarter of their side]
+    #[arg(long, value_name = "PX", value_parser = whole_number, requires = "tile_latents")]
+    #[arg(allow_negative_numbers = true)]
+    tile_overlap: Option<usize>,
+}
+
+impl SizeArgs {
+    /// The windows that were asked for, if any were.
+    pub(super) fn tile_latents(&self) -> Option<TileLatents> {
+        let size_px = self.tiles.tile_latents?;
+        let overlap_px = self.tiles.tile_overlap;
+        Some(TileLatents {
+            size_px,
+            overlap_px,
+        })
+    }
 }
 
 /// The definition of the command line.

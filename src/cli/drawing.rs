@@ -237,6 +237,7 @@ impl DrawArgs {
         request.batch_size = args.size.batch_size;
         request.precision = args.size.precision.into();
         request.vae_tile = args.size.vae_tile;
+        request.tile_latents = args.size.tile_latents();
         request.steps = args.steps;
         request.guidance_scale = args.guidance_scale;
         request.sampler = args.sampler.clone();

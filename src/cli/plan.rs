@@ -47,6 +47,7 @@ pub(super) fn run(args: &PlanArgs) -> Outcome {
         rules: Rules::all(),
         vram_bytes: args.vram,
         vae_tile: args.size.vae_tile,
+        tile_latents: args.size.tile_latents(),
     };
     if args.dispatches {
         let parts = model.describe(&options)?;

@@ -5,6 +5,7 @@ use std::hash::{Hash, Hasher};
 /// Every shader by name.
 pub(super) static SHADERS: &[(&str, &str)] = &[
     ("activation", include_str!("../../shaders/activation.wgsl")),
+    ("add_window", include_str!("../../shaders/add_window.wgsl")),
     ("attention", include_str!("../../shaders/attention.wgsl")),
     (
         "attention_simd",
@@ -25,6 +26,7 @@ pub(super) static SHADERS: &[(&str, &str)] = &[
         "count_nonfinite",
         include_str!("../../shaders/count_nonfinite.wgsl"),
     ),
+    ("cut_window", include_str!("../../shaders/cut_window.wgsl")),
     (
         "dynamic_threshold",
         include_str!("../../shaders/dynamic_threshold.wgsl"),

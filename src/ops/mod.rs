@@ -1,12 +1,14 @@
 //! Operations, one a file: shape rule, lowering to a shader, and the definition in plain f32.
 
 mod activation;
+mod add_window;
 mod arithmetic;
 mod attention;
 mod binary;
 mod concat;
 mod conv2d;
 mod count_nonfinite;
+mod cut_window;
 mod dynamic_threshold;
 mod embedding;
 mod epilogue;
@@ -44,6 +46,7 @@ pub(crate) use attention::{Attention, Mask, attention_table, attention_tiles};
 pub(crate) use binary::Binary;
 pub(crate) use concat::Concat;
 pub(crate) use conv2d::{Conv2d, Conv2dGeometry, Padding};
+pub(crate) use cut_window::WindowField;
 pub(crate) use epilogue::Epilogue;
 pub(crate) use fma_peak::FmaPeak;
 pub(crate) use geglu::Geglu;

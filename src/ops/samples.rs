@@ -2,7 +2,7 @@
 
 use super::{
     Activation, Conv2d, Conv2dGeometry, Epilogue, FmaPeak, GroupNorm, JoinedLinear, Linear, Load,
-    Mask, NormInLoad, NormResult, Padding, RowField, STATE_SLOTS, TimestepEmbedding,
+    Mask, NormInLoad, NormResult, Padding, RowField, STATE_SLOTS, TimestepEmbedding, WindowField,
 };
 use crate::tensor::{DType, Layout, Param, Recorder, Shape, Tensor};
 
@@ -216,6 +216,10 @@ fn sampling(recorder: &Recorder, channels: usize) {
     let mask = recorder.input("mask", [1, 3, 3, 1], DType::F32);
     state.keep_known(noise, noise, mask, row);
     activations(recorder, [3, 1, channels]).select_row(row);
+    let window = recorder.input("window", [WindowField::count([2, 2])], DType::F32);
+    let whole = activations(recorder, [1, 3, 3, channels]);
+    let sum = recorder.input("sum", latent, DType::F32);
+    sum.add_window(whole.cut_window(window, [2, 2]), window);
 }
 
 /// What stands at the ends of plans: embedded timesteps, changes of type, pictures, checks.

@@ -100,9 +100,10 @@ pub(super) async fn condition(
         record(scope, trace, model, prompts, &encoded);
     }
     let branches = prompts.branches();
+    let seen = seen_size(model, request)?;
     let time_ids = branches
         .iter()
-        .flat_map(|branch| time_ids(model, request, branch.role).repeat(request.batch_size));
+        .flat_map(|branch| time_ids(model, request, seen, branch.role).repeat(request.batch_size));
     Ok(Conditioning {
         branches: branches.to_vec(),
         encoded,
@@ -206,9 +207,17 @@ fn end_of(ids: &[u32], encoder: &TextEncoder) -> usize {
     found.unwrap_or(ids.len() - 1)
 }
 
-/// The sizes and the like that the network is told of a picture.
-fn time_ids(model: &Model, request: &Request, role: Role) -> Vec<f32> {
-    let size = [request.height(), request.width()];
+/// The height and width of what the network sees at once: it is told those as the picture's own, since
+/// it was trained on no picture of the size of a panorama.
+fn seen_size(model: &Model, request: &Request) -> Result<[usize; 2]> {
+    let latent = model.latent_size(request.width(), request.height())?;
+    let windows = model.windows(request, latent)?;
+    let seen = windows.map_or(latent, |windows| windows.size);
+    Ok(seen.map(|side| side * model.config.vae_scale_factor))
+}
+
+/// The sizes and the like that the network is told of a picture of that height and width.
+fn time_ids(model: &Model, request: &Request, size: [usize; 2], role: Role) -> Vec<f32> {
     let pair = |given: Option<[usize; 2]>, otherwise: [usize; 2]| {
         given.unwrap_or(otherwise).map(|px| px as f32)
     };

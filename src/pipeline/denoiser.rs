@@ -8,6 +8,7 @@ use super::prompts::Prompts;
 use super::recordings::{StepShape, TextShape, WINDOW_ROWS, ends};
 use super::request::Request;
 use super::tasks::{First, Known};
+use super::tiled::Windows;
 use super::trace::Trace;
 use crate::error::Result;
 use crate::ops::{MAX_BRANCHES, RowField};
@@ -25,6 +26,7 @@ pub(super) struct Share {
     timesteps: Vec<f32>,
     encoder: Part,
     step: Part,
+    windows: Option<Windows>,
 }
 
 /// A share whose memory is taken before anything runs, unless parts take turns.
@@ -49,6 +51,8 @@ pub(super) struct Denoiser {
     known: Option<Known>,
     /// The timestep of each row of the table.
     timesteps: Vec<f32>,
+    /// The windows in which the network sees the latents; none where it sees all at once.
+    windows: Vec<Vec<f32>>,
     step: Lease,
 }
 
@@ -82,10 +86,12 @@ impl Share {
             reason = "timesteps are small numbers"
         )]
         let timesteps = table.rows.iter().map(|row| row.timestep as f32);
+        let step = StepShape::of(model, request, &prompts)?;
         Ok(Self {
             timesteps: timesteps.collect(),
             encoder: Part::TextEncoder(TextShape::of(request, &prompts)),
-            step: Part::Step(StepShape::of(model, request, &prompts)?),
+            windows: step.windows,
+            step: Part::Step(step),
             pipeline: pipeline.clone(),
             request: request.clone(),
             prompts,
@@ -128,6 +134,7 @@ impl Reserved {
             prompts,
             shape,
             timesteps,
+            windows,
             ..
         } = self.share;
         let model = pipeline.model();
@@ -146,6 +153,7 @@ impl Reserved {
             shape,
             conditioning,
             timesteps,
+            windows: windows.map_or(Vec::new(), |windows| windows.described()),
             step: self.step,
         })
     }
@@ -207,11 +215,8 @@ impl Denoiser {
             }
             let guidance = self.conditioning.guidance(row.guidance_scale);
             let threshold = self.request.threshold();
-            runner.write(
-                ends::ROW,
-                &row_values(index, row, guidance, threshold, after),
-            )?;
-            if self.step.run().await? {
+            let values = row_values(index, row, guidance, threshold, after);
+            if self.run_plan(&values).await? {
                 return Ok(());
             }
             // Back to the state before this row, and on with it in a wider type.
@@ -223,6 +228,24 @@ impl Denoiser {
             self.step.widen(self.request.precision, stage).await?;
             self.begin(index, &state).await?;
         }
+    }
+
+    /// Runs the plan on a row, once or for one window after another, of which the last makes the update;
+    /// and says whether everything that came out is finite.
+    async fn run_plan(&self, row: &[f32]) -> Result<bool> {
+        let runner = self.runner();
+        if let Some((last, before)) = self.windows.split_last() {
+            runner.write(ends::ROW, &leaving_the_state(row))?;
+            for window in before {
+                runner.write(ends::WINDOW, window)?;
+                if !self.step.run().await? {
+                    return Ok(false);
+                }
+            }
+            runner.write(ends::WINDOW, last)?;
+        }
+        runner.write(ends::ROW, row)?;
+        self.step.run().await
     }
 
     /// The latents, `[N, h, w, C]`.
@@ -354,4 +377,17 @@ fn row_values(
         reason = "the device computes in f32"
     )]
     values.iter().map(|&value| value as f32).collect()
+}
+
+/// A row that asks the same of the network, and leaves the state as it is.
+fn leaving_the_state(row: &[f32]) -> Vec<f32> {
+    let mut row = row.to_vec();
+    let changing = RowField::Next as usize..RowField::Guidance as usize;
+    row[changing].fill(0.0);
+    row[RowField::Next as usize] = 1.0; // x' = x
+    row[RowField::Kept as usize + 1] = 1.0; // x_saved' = x_saved
+    row[RowField::Remembered as usize] = 0.0;
+    row[RowField::Rescale as usize] = 0.0;
+    row[RowField::Known as usize + 2] = 0.0; // nothing is below it
+    row
 }

@@ -5,6 +5,7 @@ use super::prompts::Prompts;
 use super::recordings::{Guidance, StepShape, TextShape};
 use super::request::{Precision, Request};
 use super::residence::Residence;
+use super::tiled::TileLatents;
 use super::vae::with_largest_tiles;
 use crate::error::{Error, Result};
 use crate::plan::{DispatchReport, PhaseReport, Plan, PlanReport, count_kernels};
@@ -32,6 +33,8 @@ pub struct PlanOptions {
     pub vram_bytes: Option<u64>,
     /// The most pixels on a side of what the VAE has at once, whatever fits.
     pub vae_tile: Option<usize>,
+    /// The windows in which the network sees the latents, if not all at once.
+    pub tile_latents: Option<TileLatents>,
 }
 
 /// What each part of a model costs: `text_encoder` for prompt and negative prompt, `unet` for one
@@ -45,6 +48,9 @@ pub struct ModelReport {
     pub parts: BTreeMap<&'static str, PlanReport>,
     /// The most pixels on a side of what the VAE has at once; the whole picture's where `None`.
     pub vae_tile: Option<usize>,
+    /// How many windows the network sees of the latents, one after another, in each step; `unet` is one of
+    /// them.
+    pub latent_windows: usize,
     /// Which parts are on the device at once, under the limit given.
     pub residence: Residence,
     /// How many kernels a device compiles for a picture: shader variants, of all parts but the
@@ -60,6 +66,7 @@ struct Planned {
     plans: Vec<(&'static str, Plan)>,
     /// The latents on a side of the VAE's tiles, where it has any.
     vae_tile: Option<usize>,
+    latent_windows: usize,
     residence: Residence,
 }
 
@@ -190,6 +197,13 @@ impl fmt::Display for ModelReport {
             }
         }
         writeln!(f, "{} kernels to compile for a picture", self.kernels)?;
+        if self.latent_windows > 1 {
+            let count = self.latent_windows;
+            writeln!(
+                f,
+                "a step is {count} runs of the unet, one for each window of the latent"
+            )?;
+        }
         if let Some(side) = self.vae_tile {
             writeln!(f, "the VAE works in tiles of {side} pixels")?;
         }
@@ -209,6 +223,7 @@ impl Model {
         let Planned {
             plans,
             vae_tile,
+            latent_windows,
             residence,
         } = self.planned(options)?;
         let reports = plans.iter().map(|(name, plan)| (*name, plan.report()));
@@ -217,6 +232,7 @@ impl Model {
             parts: reports.collect(),
             kernels: count_kernels(drawing.map(|(_, plan)| plan), &Caps::unlimited()),
             vae_tile: vae_tile.map(|side| side * self.config.vae_scale_factor),
+            latent_windows,
             residence,
         })
     }
@@ -239,18 +255,24 @@ impl Model {
         let request = Request::new("")
             .size(options.width, options.height)
             .batch_size(options.batch_size);
+        let request = Request {
+            tile_latents: options.tile_latents,
+            ..request
+        };
         request.check()?;
         let compute = match options.precision {
             Precision::F32 => DType::F32,
             Precision::F16 | Precision::Auto => DType::F16,
         };
+        let latent = self.latent_size(options.width, options.height)?;
         let shape = StepShape {
             batch: options.batch_size,
             branches: 2,
             chunks: 1,
-            latent: self.latent_size(options.width, options.height)?,
+            latent,
             guidance: Guidance::Plain,
             keeps_known: false,
+            windows: self.windows(&request, latent)?,
         };
         let caps = Caps {
             rules: options.rules,
@@ -266,6 +288,7 @@ impl Model {
             Ok(Planned {
                 plans,
                 vae_tile,
+                latent_windows: shape.windows.map_or(1, |windows| windows.count()),
                 residence: memory.residence,
             })
         };
@@ -314,6 +337,7 @@ impl Model {
             latent: self.latent_size(defaults.width, defaults.height)?,
             guidance: Guidance::Plain,
             keeps_known: false,
+            windows: None,
         };
         self.plans(shape, own_layers(shape.branches), compute, caps, None)
     }
@@ -327,6 +351,7 @@ impl Model {
             latent: [8, 8],
             guidance: Guidance::Plain,
             keeps_known: false,
+            windows: None,
         };
         let plans = self.plans(
             smallest,

@@ -3,11 +3,12 @@
 use super::model::Model;
 use super::prompts::Prompts;
 use super::request::Request;
+use super::tiled::Windows;
 use crate::error::{Error, Result};
 use crate::networks::{AddedInputs, UnetInputs};
-use crate::ops::{RowField, STATE_SLOTS};
+use crate::ops::{RowField, STATE_SLOTS, WindowField};
 use crate::plan::Plan;
-use crate::tensor::{Caps, DType, Recorder};
+use crate::tensor::{Caps, DType, Recorder, Tensor};
 
 /// How many rows of the table a step's plan is told the timesteps of at once. What follows from them is
 /// computed for all of these together, and again at every so many rows: so one plan serves tables of any
@@ -29,6 +30,8 @@ pub(crate) struct StepShape {
     pub(crate) guidance: Guidance,
     /// Whether what is known of the pictures is put back after the step.
     pub(crate) keeps_known: bool,
+    /// The windows in which the network sees the latents, one a run of the plan; `None` if all at once.
+    pub(crate) windows: Option<Windows>,
 }
 
 /// The shape of the text encoders' run.
@@ -53,11 +56,13 @@ impl StepShape {
                 "rescaled guidance with prompts joined by AND; use one of the two".into(),
             ));
         }
+        let latent = model.latent_size(request.width(), request.height())?;
         Ok(Self {
             batch: request.batch_size,
             branches,
             chunks: prompts.chunk_count(),
-            latent: model.latent_size(request.width(), request.height())?,
+            latent,
+            windows: model.windows(request, latent)?,
             guidance,
             keeps_known: request.task.keeps_known(model)?,
         })
@@ -99,6 +104,13 @@ impl Guidance {
     }
 }
 
+/// A window of the latents, wherever it lies.
+#[derive(Clone, Copy)]
+struct Window<'g> {
+    size: [usize; 2],
+    place: Tensor<'g>,
+}
+
 /// Names of the plans' inputs and outputs.
 pub(crate) mod ends {
     /// Token ids `[N, L]` of each text encoder.
@@ -113,6 +125,10 @@ pub(crate) mod ends {
     pub(crate) const STATE: &str = "state";
     /// The state before the last row.
     pub(crate) const PREVIOUS: &str = "previous";
+    /// Where the window is that the network sees, as [`crate::ops::WindowField`] has it.
+    pub(crate) const WINDOW: &str = "window";
+    /// What the network predicts of the windows so far, `[branches·N, h, w, C]`.
+    pub(crate) const SUM: &str = "sum";
     /// A row of the table.
     pub(crate) const ROW: &str = "row";
     /// The network's timesteps at the rows of a window, each once for each evaluation.
@@ -183,7 +199,9 @@ impl Model {
         Plan::lower(recorder.finish()?, caps)
     }
 
-    /// One row of a table: scaling, network, guidance, update and the check that all is finite.
+    /// One row of a table: scaling, network, guidance, update and the check that all is finite. With
+    /// windows, the network's share in it for one of them, and the update by what is predicted of those
+    /// so far: a row that leaves the state as it is serves for all but the last.
     pub(crate) fn step_plan(&self, shape: StepShape, compute: DType, caps: &Caps) -> Result<Plan> {
         let StepShape {
             batch,
@@ -192,6 +210,7 @@ impl Model {
             latent: [height, width],
             guidance: guidance_rule,
             keeps_known,
+            windows,
         } = shape;
         let channels = self.config.vae.latent_channels;
         let state_shape = [STATE_SLOTS, batch, height, width, channels];
@@ -230,13 +249,29 @@ impl Model {
             let shape = [evaluations, height, width, beside];
             sample = sample.concat(recorder.input_per_run(ends::BESIDE, shape, compute));
         }
-        let output = self.unet.forward(UnetInputs {
+        let window = windows.map(|windows| Window {
+            size: windows.size,
+            place: recorder.input(ends::WINDOW, [WindowField::count(windows.size)], DType::F32),
+        });
+        if let Some(Window { size, place }) = window {
+            sample = sample.cut_window(place, size);
+        }
+        let mut output = self.unet.forward(UnetInputs {
             sample,
             timestep: timesteps.select_row(row),
             context,
             added,
             guidance,
         });
+        if let Some(Window { place, .. }) = window {
+            let sum = recorder.input(
+                ends::SUM,
+                [evaluations, height, width, channels],
+                DType::F32,
+            );
+            output = sum.add_window(output, place);
+            recorder.feed_back(ends::SUM, output);
+        }
         let output = match guidance_rule {
             Guidance::Rescaled if branches == 2 => output.rescale_guidance(row),
             Guidance::Thresholded => state.dynamic_threshold(output, row),

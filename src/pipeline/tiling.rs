@@ -1,4 +1,6 @@
-//! Where tiles that overlap begin: of latents, and of pictures to enlarge.
+//! Where tiles that overlap begin: of latents, and of pictures to enlarge; and how they blend.
+
+use std::ops::Range;
 
 /// Where tiles of `tile` begin along an axis of `whole`: as few as share `overlap` at least, evenly
 /// spread from edge to edge; one where the tile is no smaller than the whole. Of more, `overlap` is less
@@ -16,6 +18,27 @@ pub(super) fn starts(whole: usize, tile: usize, overlap: usize) -> Vec<usize> {
 pub(super) fn corners([tops, lefts]: [Vec<usize>; 2]) -> Vec<[usize; 2]> {
     let row = |top| lefts.iter().map(move |&left| [top, left]);
     tops.iter().flat_map(|&top| row(top)).collect()
+}
+
+/// How much each place of a tile counts along an axis on which tiles begin so, each of their latents, or
+/// whatever they are counted in, `factor` places long: neighbours' shares change evenly over their overlap,
+/// and sum to 1.
+pub(super) fn weights(starts: &[usize], tile: usize, start: usize, factor: usize) -> Vec<f32> {
+    let ramp = |place: usize, start: usize| -> Option<f32> {
+        let tile = factor * tile;
+        let at = place.checked_sub(factor * start).filter(|at| *at < tile)?;
+        let first = *starts.first()? == start;
+        let last = *starts.last()? == start;
+        let from_start = if first { tile } else { at };
+        let to_end = if last { tile } else { tile - 1 - at };
+        Some(from_start.min(to_end) as f32 + 0.5)
+    };
+    let range: Range<usize> = factor * start..factor * (start + tile);
+    let share = |place| {
+        let all: f32 = starts.iter().filter_map(|&other| ramp(place, other)).sum();
+        ramp(place, start).map_or(0.0, |own| own / all)
+    };
+    range.map(share).collect()
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod manual;
 #[path = "../support/model_files.rs"]
 mod model_files;
 mod models;
+mod panoramas;
 mod parts;
 mod plan;
 mod program;

@@ -81,6 +81,7 @@ fn options(side: usize, precision: Precision, rules: Rules) -> PlanOptions {
         rules,
         vram_bytes: None,
         vae_tile: None,
+        tile_latents: None,
     }
 }
 

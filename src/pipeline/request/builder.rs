@@ -1,6 +1,8 @@
 //! A request from its defaults, one setting after the other.
 
-use super::{BatchNoise, Noise, Precision, Preset, Request, ResizeMode, StepNoise, Task};
+use super::{
+    BatchNoise, Noise, Precision, Preset, Request, ResizeMode, StepNoise, Task, TileLatents,
+};
 use crate::sampling::{NoisePath, Prediction, SigmaRules};
 use crate::text::PromptStyle;
 
@@ -202,6 +204,12 @@ impl Request {
     /// Sets the most pixels on a side of what the VAE has at once.
     pub fn vae_tile(mut self, pixels: usize) -> Self {
         self.vae_tile = Some(pixels);
+        self
+    }
+
+    /// Has the network see the latent in windows.
+    pub fn tile_latents(mut self, tile: TileLatents) -> Self {
+        self.tile_latents = Some(tile);
         self
     }
 

@@ -1,7 +1,6 @@
 //! Pictures in overlapping tiles: where they lie, how they blend, and a small picture of the whole.
 
-use crate::pipeline::tiling::{self, corners};
-use std::ops::Range;
+use crate::pipeline::tiling::{self, corners, weights};
 
 /// The least side of a tile in latents that is chosen here: smaller ones are mostly overlap.
 const LEAST_TILE: usize = 16;
@@ -153,26 +152,6 @@ fn starts(whole: usize, tile: usize) -> Vec<usize> {
 fn picked(whole: usize, tile: usize) -> Vec<usize> {
     let gaps = tile.max(2) - 1;
     (0..tile).map(|i| i * (whole - 1) / gaps).collect()
-}
-
-/// How much each pixel of a tile counts along an axis: neighbours' shares change evenly over their
-/// overlap, and sum to 1.
-fn weights(starts: &[usize], tile: usize, start: usize, factor: usize) -> Vec<f32> {
-    let ramp = |place: usize, start: usize| -> Option<f32> {
-        let tile = factor * tile;
-        let at = place.checked_sub(factor * start).filter(|at| *at < tile)?;
-        let first = *starts.first()? == start;
-        let last = *starts.last()? == start;
-        let from_start = if first { tile } else { at };
-        let to_end = if last { tile } else { tile - 1 - at };
-        Some(from_start.min(to_end) as f32 + 0.5)
-    };
-    let range: Range<usize> = factor * start..factor * (start + tile);
-    let share = |place| {
-        let all: f32 = starts.iter().filter_map(|&other| ramp(place, other)).sum();
-        ramp(place, start).map_or(0.0, |own| own / all)
-    };
-    range.map(share).collect()
 }
 
 #[cfg(test)]
