@@ -8,6 +8,7 @@
 //! cargo xtask header
 //! ```
 
+mod packages;
 mod vulkan;
 
 use std::env;
@@ -68,10 +69,14 @@ fn run(arguments: &[OsString]) -> Outcome<ExitCode> {
 }
 
 /// Builds and runs the tests of the whole workspace; then, unless only some were asked for, those
-/// that run shaders once more, with wgpu's own checks of bounds and loops in them.
+/// that run shaders once more, with wgpu's own checks of bounds and loops in them, and that of the
+/// window.
 fn test(arguments: &[OsString]) -> Outcome<ExitCode> {
+    /// The window, by itself: what it is made of would have others' dependencies built anew, with
+    /// features that nothing but a window needs.
+    const WINDOW: &str = "aquatint-window";
     set_up()?;
-    let mut tests = cargo(&["test", "--release", "--workspace"]);
+    let mut tests = cargo(&["test", "--release", "--workspace", "--exclude", WINDOW]);
     tests.args(arguments);
     if !arguments.is_empty() {
         return hand_over(&mut tests);
@@ -91,7 +96,16 @@ fn test(arguments: &[OsString]) -> Outcome<ExitCode> {
         "ops::",
         "goldens",
     ]);
-    hand_over(checked.env("AQUATINT_RUNTIME_CHECKS", "1"))
+    let outcome = wait(checked.env("AQUATINT_RUNTIME_CHECKS", "1"))?;
+    if outcome != ExitCode::SUCCESS {
+        return Ok(outcome);
+    }
+    // Where nothing may be skipped.
+    let is_required = env::var_os("AQUATINT_REQUIRE_GPU").is_some_and(|value| value == "1");
+    if is_required && cfg!(target_os = "linux") && !packages::has_virtual_screen() {
+        packages::install("a screen for windows", |manager| manager.virtual_screen)?;
+    }
+    hand_over(&mut cargo(&["test", "--release", "--package", WINDOW]))
 }
 
 /// Writes the README's tables as the program's registries have them.

@@ -1,0 +1,167 @@
+//! What the window shows.
+
+use crate::studio::{News, Order, Studio};
+use aquatint::{Device, Image, Library, ModelKind, Request};
+use eframe::egui::{self, Color32, Key, Rect, TextureHandle, TextureOptions, Vec2};
+use std::path::PathBuf;
+
+/// The window.
+pub(crate) struct App {
+    studio: Studio,
+    models: Vec<Choice>,
+    chosen: usize,
+    prompt: String,
+    seed: u64,
+    state: State,
+    picture: Option<TextureHandle>,
+}
+
+/// A model to choose.
+struct Choice {
+    name: String,
+    /// None for the demo model.
+    path: Option<PathBuf>,
+}
+
+/// What is going on.
+enum State {
+    /// Nothing; what there is to say of the last picture.
+    Idle(String),
+    /// A picture is being made: how much of it is done, and what.
+    Busy(f32, String),
+}
+
+impl App {
+    /// A window on the device that eframe opened.
+    pub(crate) fn new(context: &eframe::CreationContext<'_>) -> aquatint::Result<Self> {
+        let device = Device::best()?;
+        Ok(Self {
+            studio: Studio::open(device, context.egui_ctx.clone()),
+            models: models(),
+            chosen: 0,
+            prompt: String::new(),
+            seed: 0,
+            state: State::Idle(String::new()),
+            picture: None,
+        })
+    }
+
+    fn draw(&mut self) {
+        let request = Request::new(self.prompt.trim()).seed(self.seed);
+        let model = self.models[self.chosen].path.clone();
+        self.studio.order(Order { model, request });
+        self.state = State::Busy(0.0, "starting".into());
+    }
+
+    /// Takes in what the studio has to tell.
+    fn hear(&mut self, window: &egui::Context) {
+        for news in self.studio.news() {
+            self.state = match news {
+                News::Loading(progress) => {
+                    let share = progress.done_bytes as f32 / progress.total_bytes.max(1) as f32;
+                    State::Busy(share, "loading the model".into())
+                }
+                News::Step(step) => {
+                    let done = step.index + 1;
+                    let share = done as f32 / step.count as f32;
+                    State::Busy(share, format!("step {done} of {}", step.count))
+                }
+                News::Done(picture) => {
+                    self.picture = Some(upload(window, &picture));
+                    State::Idle(String::new())
+                }
+                News::Cancelled => State::Idle("cancelled".into()),
+                News::Failed(reason) => State::Idle(reason),
+            };
+        }
+    }
+
+    /// The column of what can be chosen and typed.
+    fn controls(&mut self, ui: &mut egui::Ui) {
+        ui.add_space(8.0);
+        ui.label("Model");
+        egui::ComboBox::from_id_salt("model")
+            .width(ui.available_width())
+            .selected_text(&self.models[self.chosen].name)
+            .show_ui(ui, |ui| {
+                for (index, model) in self.models.iter().enumerate() {
+                    ui.selectable_value(&mut self.chosen, index, &model.name);
+                }
+            });
+        ui.add_space(8.0);
+        ui.label("Prompt");
+        let prompt = egui::TextEdit::singleline(&mut self.prompt).desired_width(f32::INFINITY);
+        let prompt = ui.add(prompt);
+        let is_entered = prompt.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
+        if is_entered || ui.memory(|memory| memory.focused().is_none()) {
+            prompt.request_focus();
+        }
+        ui.add_space(8.0);
+        ui.horizontal(|ui| {
+            ui.label("Seed");
+            ui.add(egui::DragValue::new(&mut self.seed));
+        });
+        ui.add_space(8.0);
+        match &self.state {
+            State::Idle(said) => {
+                let said = said.clone();
+                if ui.button("Draw").clicked() || is_entered {
+                    self.draw();
+                }
+                ui.label(said);
+            }
+            State::Busy(share, doing) => {
+                ui.add(egui::ProgressBar::new(*share).text(doing.as_str()));
+                if ui.button("Cancel").clicked() || ui.input(|input| input.key_pressed(Key::Escape))
+                {
+                    self.studio.cancel();
+                }
+            }
+        }
+    }
+
+    /// The picture, each of its pixels one of the screen's, or smaller where there is no room.
+    fn picture(&self, ui: &egui::Ui) {
+        let Some(picture) = &self.picture else { return };
+        let room = ui.max_rect();
+        let size = picture.size_vec2() / ui.pixels_per_point();
+        let scale = (room.size() / size).min_elem().min(1.0);
+        let place = Rect::from_min_size(room.min, size * scale);
+        let whole = Rect::from_min_size(egui::Pos2::ZERO, Vec2::splat(1.0));
+        ui.painter()
+            .image(picture.id(), place, whole, Color32::WHITE);
+    }
+}
+
+impl eframe::App for App {
+    fn ui(&mut self, ui: &mut egui::Ui, _: &mut eframe::Frame) {
+        self.hear(ui.ctx());
+        egui::Panel::left("controls")
+            .default_size(300.0)
+            .show(ui, |ui| self.controls(ui));
+        egui::CentralPanel::default().show(ui, |ui| self.picture(ui));
+    }
+}
+
+/// The demo model, and all on this machine.
+fn models() -> Vec<Choice> {
+    let mut choices = vec![Choice {
+        name: "demo".into(),
+        path: None,
+    }];
+    let found = Library::open().map(|library| library.models());
+    let found = found.unwrap_or_default().into_iter();
+    let found = found.filter(|model| model.kind == ModelKind::Model && model.problem.is_none());
+    choices.extend(found.map(|model| Choice {
+        name: model.name,
+        path: Some(model.path),
+    }));
+    choices
+}
+
+/// A picture as a texture of the window's.
+fn upload(window: &egui::Context, picture: &Image) -> TextureHandle {
+    let size = [picture.width(), picture.height()];
+    let pixels = egui::ColorImage::from_rgba_unmultiplied(size, picture.pixels());
+    window.load_texture("picture", pixels, TextureOptions::LINEAR)
+}
