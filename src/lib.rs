@@ -21,6 +21,28 @@
 //!     image.save("lighthouse.png")
 //! }
 //! ```
+//!
+//! # Features
+//!
+//! * `demo-model` (default): a model of 9.5 MB inside, [`Model::demo`].
+//! * `pull` (default): downloads from a hub of models, `Hub`. Off, nothing here knows of a network.
+//!
+//! # Errors
+//!
+//! What fails is an [`Error`], grouped by what the caller can mend, and says what was expected, what was
+//! found and what to do. The library never prints, exits or panics on input. All that can be known before
+//! the first step, such as that a picture will not fit, is told before it.
+//!
+//! # Threads
+//!
+//! [`Device`], [`Model`] and [`Pipeline`] are handles, cheap to clone and shared by threads. A [`Run`] may
+//! go from one thread to another. Calls block until they are done; there is no executor and no global state.
+//!
+//! # Memory
+//!
+//! Weights are mapped from their files and kept on the device as stored; [`Pipeline::memory`] says what a
+//! request takes, before anything runs. Under [`LoadOptions::vram_bytes`], parts of a model take turns,
+//! and the picture is the same. Dropping a pipeline gives its memory back.
 #![cfg_attr(doctest, doc = include_str!("../README.md"))]
 
 #[doc(hidden)]

@@ -2,6 +2,7 @@
 //! seen where it is reviewed, and is meant.
 
 mod listing;
+mod seen;
 
 use self::listing::listing;
 use std::env;
@@ -79,6 +80,7 @@ fn what_an_app_would_notice_changes_the_listing() {
         ("b: u8", "c: u16"),
         ("{ self.a }", "{ 7 }"),
         ("fn inner(&self)", "fn other()"),
+        (" fn inner", "} impl Thing { fn inner"),
         ("struct Hidden", "struct Gone"),
     ] {
         let after = listing_of(&thing.replace(part, changed));

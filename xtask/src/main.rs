@@ -6,9 +6,11 @@
 //! cargo xtask readme
 //! cargo xtask api
 //! cargo xtask header
+//! cargo xtask package
 //! ```
 
 mod packages;
+mod registry;
 mod vulkan;
 
 use std::env;
@@ -26,6 +28,7 @@ Usage: cargo xtask run [FLAGS] \"PROMPT\"   set up, build, draw a picture
        cargo xtask readme                 write the README's tables of families, samplers and schedules
        cargo xtask api                    write the listing of the public API, tests/api.txt
        cargo xtask header                 write the C header, capi/aquatint.h
+       cargo xtask package                make the registry's package, and see that it fits and builds
 
 Flags of `run` go to aquatint (`cargo xtask run --help` lists them), arguments of `test` to
 `cargo test`. The set-up: where no graphics driver answers on Linux, software Vulkan is installed.";
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         Some("run") => run(&rest),
         Some("test") => test(&rest),
         Some("readme") => readme(),
+        Some("package") => registry::check(),
         Some("api") => renew(&["--test", "suite", "api::"]),
         Some("header") => renew(&["--package", "aquatint-capi", "--test", "header"]),
         Some("help" | "-h" | "--help") => {

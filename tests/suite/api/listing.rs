@@ -4,24 +4,11 @@
 //! bodies, documentation and private fields, with the public methods and the traits of its type. What
 //! the compiler infers (`Send`, `Sync`) is not in the sources, and not here.
 
+use super::seen::{attributes, is_left_out, is_public, member_name, public_part, without_insides};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
-use syn::{
-    Attribute, Expr, Field, Fields, File, FnArg, ImplItem, Item, ItemImpl, Meta, TraitItem, Type,
-    UseTree, Visibility, parse_quote,
-};
-
-/// Attributes that an app can notice.
-const NOTICED: [&str; 7] = [
-    "serde",
-    "cfg",
-    "deprecated",
-    "derive",
-    "must_use",
-    "non_exhaustive",
-    "repr",
-];
+use syn::{File, Item, ItemImpl, Type, UseTree, Visibility};
 
 /// The public names of a crate, sorted, each with its item and implementations as Rust.
 pub(super) fn listing(root: &Path, name: &str) -> String {
@@ -151,7 +138,7 @@ impl Source {
         let Some(name) = ident(item).filter(|_| is_type) else {
             return Vec::new();
         };
-        let mut found = Vec::new();
+        let mut found: BTreeMap<String, ItemImpl> = BTreeMap::new();
         for (place, items) in &self.modules {
             // Another type of the same name, of which this module speaks.
             let defines =
@@ -163,12 +150,26 @@ impl Source {
                 let Item::Impl(block) = item else { continue };
                 let is_own = last_of(&block.self_ty).is_some_and(|own| own == name);
                 if is_own && !is_left_out(&block.attrs) && !self.is_inner(block, public) {
-                    found.extend(public_part(block.clone()).map(Item::Impl));
+                    let Some(part) = public_part(block.clone()) else {
+                        continue;
+                    };
+                    // In how many blocks the methods stand is nobody's business, nor in which order.
+                    let head = ItemImpl {
+                        items: Vec::new(),
+                        ..part.clone()
+                    };
+                    let whole = found
+                        .entry(print(vec![Item::Impl(head.clone())]))
+                        .or_insert(head);
+                    whole.items.extend(part.items);
                 }
             }
         }
-        found.sort_by_cached_key(|item| print(vec![item.clone()]));
-        found
+        let sorted = found.into_values().map(|mut block| {
+            block.items.sort_by_cached_key(member_name);
+            Item::Impl(block)
+        });
+        sorted.collect()
     }
 
     /// Whether a block implements a trait of the crate that nobody outside can name.
@@ -193,22 +194,6 @@ fn join(path: &str, name: &str) -> String {
         true => name.to_owned(),
         false => format!("{path}::{name}"),
     }
-}
-
-/// Whether something is for tests, fuzzing or our benches alone.
-fn is_left_out(attributes: &[Attribute]) -> bool {
-    attributes.iter().any(|attribute| match &attribute.meta {
-        Meta::List(list) => {
-            let words = list.tokens.to_string();
-            list.path.is_ident("cfg") && ["test", "fuzzing"].contains(&words.as_str())
-                || list.path.is_ident("doc") && words == "hidden"
-        }
-        _ => false,
-    })
-}
-
-fn is_public(visibility: &Visibility) -> bool {
-    matches!(visibility, Visibility::Public(_))
 }
 
 /// The paths of a `use`, each with the name that it gives.
@@ -254,125 +239,12 @@ fn visibility(item: &Item) -> Option<&Visibility> {
     }
 }
 
-fn attributes(item: &mut Item) -> &mut Vec<Attribute> {
-    match item {
-        Item::Const(item) => &mut item.attrs,
-        Item::Enum(item) => &mut item.attrs,
-        Item::Fn(item) => &mut item.attrs,
-        Item::Static(item) => &mut item.attrs,
-        Item::Struct(item) => &mut item.attrs,
-        Item::Trait(item) => &mut item.attrs,
-        Item::Type(item) => &mut item.attrs,
-        _ => panic!("an item that is not listed"),
-    }
-}
-
 /// The name that a type ends in, if it has one.
 fn last_of(ty: &Type) -> Option<String> {
     match ty {
         Type::Path(path) => Some(path.path.segments.last()?.ident.to_string()),
         _ => None,
     }
-}
-
-fn keep_noticed(attributes: &mut Vec<Attribute>) {
-    attributes.retain(|attribute| NOTICED.iter().any(|known| attribute.path().is_ident(known)));
-}
-
-/// An item as an app sees it.
-fn without_insides(item: &Item) -> Item {
-    let mut item = item.clone();
-    keep_noticed(attributes(&mut item));
-    match &mut item {
-        Item::Const(item) => hide(&mut item.expr),
-        Item::Static(item) => hide(&mut item.expr),
-        Item::Fn(item) => item.block = Box::new(parse_quote!({})),
-        Item::Struct(item) => {
-            let count = item.fields.len();
-            keep_public(&mut item.fields);
-            // An app can neither make such a structure nor take it apart.
-            if item.fields.len() < count {
-                item.attrs.push(parse_quote!(#[private_fields]));
-            }
-        }
-        Item::Enum(item) => {
-            for variant in &mut item.variants {
-                keep_noticed(&mut variant.attrs);
-                variant
-                    .fields
-                    .iter_mut()
-                    .for_each(|field| keep_noticed(&mut field.attrs));
-            }
-        }
-        Item::Trait(item) => {
-            for member in &mut item.items {
-                if let TraitItem::Fn(function) = member {
-                    keep_noticed(&mut function.attrs);
-                    let has_default = function.default.is_some();
-                    function.default = has_default.then(|| parse_quote!({}));
-                }
-            }
-        }
-        _ => {}
-    }
-    item
-}
-
-/// Leaves a constant's value only where it is a plain one.
-fn hide(value: &mut Expr) {
-    if !matches!(value, Expr::Lit(_)) {
-        *value = parse_quote!(_);
-    }
-}
-
-fn keep_public(fields: &mut Fields) {
-    let keep = |field: &Field| is_public(&field.vis);
-    match fields {
-        Fields::Named(fields) => {
-            let kept = fields.named.iter().filter(|field| keep(field));
-            fields.named = kept.cloned().collect();
-        }
-        Fields::Unnamed(fields) => {
-            let kept = fields.unnamed.iter().filter(|field| keep(field));
-            fields.unnamed = kept.cloned().collect();
-        }
-        Fields::Unit => {}
-    }
-    fields
-        .iter_mut()
-        .for_each(|field| keep_noticed(&mut field.attrs));
-}
-
-/// What an app sees of an implementation, if it sees any of it.
-fn public_part(mut block: ItemImpl) -> Option<ItemImpl> {
-    keep_noticed(&mut block.attrs);
-    let is_trait = block.trait_.is_some();
-    block.items.retain(|member| match member {
-        ImplItem::Fn(function) => {
-            !is_trait && is_public(&function.vis) && !is_left_out(&function.attrs)
-        }
-        ImplItem::Const(constant) => !is_trait && is_public(&constant.vis),
-        ImplItem::Type(_) => is_trait,
-        _ => false,
-    });
-    for member in &mut block.items {
-        match member {
-            ImplItem::Fn(function) => {
-                keep_noticed(&mut function.attrs);
-                function.block = parse_quote!({});
-                // `mut self` says what the body does with it.
-                if let Some(FnArg::Receiver(receiver)) = function.sig.inputs.first_mut() {
-                    receiver.mutability = None;
-                }
-            }
-            ImplItem::Const(constant) => {
-                keep_noticed(&mut constant.attrs);
-                hide(&mut constant.expr);
-            }
-            _ => {}
-        }
-    }
-    (is_trait || !block.items.is_empty()).then_some(block)
 }
 
 fn print(items: Vec<Item>) -> String {
