@@ -146,7 +146,7 @@ impl<'r> Lowering<'r> {
             starts,
             slots,
             living_bytes,
-        } = self.place(caps.binding_alignment);
+        } = self.place(caps);
         let mut steps = self.steps(Phase::Prologue, &places, &starts, caps)?;
         steps.extend(self.steps(Phase::Step, &places, &starts, caps)?);
         let end = |id: NodeId| self.end(id, &places);

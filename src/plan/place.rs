@@ -2,7 +2,7 @@
 
 use super::lower::Lowering;
 use super::memory::{Lifetime, assign, living_bytes};
-use crate::tensor::{NodeId, NodeKind, Param};
+use crate::tensor::{Caps, NodeId, NodeKind, Param};
 use std::collections::HashMap;
 
 /// What values that share a slot begin at a multiple of, in bytes: the most that any device asks for,
@@ -44,7 +44,7 @@ impl Lowering<'_> {
     /// The weights, where every value lies, and the slots' sizes. Inputs keep slots of their own,
     /// since the caller may write them once for many runs; so do outputs, and what steps read of the
     /// prologue. The rest of the prologue shares the slots of the steps.
-    pub(super) fn place(&self, alignment: u64) -> Placed {
+    pub(super) fn place(&self, caps: &Caps) -> Placed {
         let mut params: Vec<Param> = Vec::new();
         let mut places = HashMap::new();
         let mut pinned: Vec<u64> = Vec::new();
@@ -83,7 +83,8 @@ impl Lowering<'_> {
         }
         let lifetimes = self.lifetimes(&owners);
         let living_bytes = pinned.iter().sum::<u64>() + living_bytes(&lifetimes);
-        let assignment = assign(&lifetimes, alignment.max(MIN_ALIGNMENT));
+        let alignment = caps.binding_alignment.max(MIN_ALIGNMENT);
+        let assignment = assign(&lifetimes, alignment, caps.max_binding_bytes);
         let mut starts = HashMap::new();
         for ((owner, _), (slot, start)) in owners.into_iter().zip(assignment.of) {
             places.insert(owner, Place::Slot(pinned.len() + slot));
