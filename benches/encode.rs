@@ -13,7 +13,7 @@ fn main() -> ExitCode {
         let replay = Replay::of_step(&bench.device, &model, [128; 2], bench.precision())?;
         replay.wait()?; // for the weights, so that the device is idle
         let timing = bench.measure(|replays| {
-            (0..replays).for_each(|_| replay.encode());
+            (0..replays).try_for_each(|_| replay.encode())?;
             Ok(())
         })?;
         let dispatches = replay.report().step.dispatches as f64;

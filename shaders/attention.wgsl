@@ -3,7 +3,7 @@
 // q       [N, Lq, H·D]  lanes
 // k, v    [N, Lk, H·D]  lanes
 // y       [N, Lq, H·D]  lanes
-// dispatch: one workgroup of THREADS invocations per (n, head, block of QUERIES queries from first_query on)
+// dispatch: one workgroup of THREADS invocations per (n, head, block of QUERIES queries)
 // The invocations stand in rows of COLUMNS; a row has four queries to itself. KEYS keys are taken at a time: an
 // invocation scores 4·KEY_FOURS of them, in registers, from DEPTH channels at a time in workgroup memory; then it
 // adds SLOTS fours of the channels of VALUES values at a time. No matrix of scores in memory.
@@ -29,7 +29,7 @@ const MASKED = -1e30;
 /// Scores are logarithms to base 2, which devices are fastest at.
 const LOG2_E = 1.44269504;
 
-struct Params { batch: u32, queries: u32, keys: u32, heads: u32, first_query: u32, query_blocks: u32 }
+struct Params { batch: u32, queries: u32, keys: u32, heads: u32, query_blocks: u32, first_group: u32 }
 
 @group(0) @binding(0) var<storage, read> q: array<q_word>;
 @group(0) @binding(1) var<storage, read> k: array<k_word>;
@@ -87,13 +87,13 @@ fn put_block(at: u32, stride: u32, block: mat4x4<f32>) {
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) invocation: u32) {
-    let block = linear_group(group, groups);
+    let block = params.first_group + linear_group(group, groups);
     let n = block / (params.query_blocks * params.heads);
     // Groups past the last sample (the grid is folded) work on it again and store nothing.
     let stored = n < params.batch;
     let sample = min(n, params.batch - 1u);
     let head = block / params.query_blocks % params.heads;
-    let first_query = params.first_query + block % params.query_blocks * QUERIES;
+    let first_query = block % params.query_blocks * QUERIES;
     let row = invocation / COLUMNS;
     let column = invocation % COLUMNS;
     let query = first_query + 4u * row;

@@ -4,7 +4,7 @@
 // q       [N, Lq, H·D]  lanes
 // k, v    [N, Lk, H·D]  lanes
 // y       [N, Lq, H·D]  lanes
-// dispatch: one subgroup per (n, head, block of SIMD·COLUMNS queries from first_query on)
+// dispatch: one subgroup per (n, head, block of SIMD·COLUMNS queries)
 // An invocation has COLUMNS queries to itself, so that nothing but keys and values passes between invocations;
 // ROWS keys are taken at a time. No matrix of scores in memory.
 // source: Milakov & Gimelshein 2018 (arXiv 1805.02867), Dao et al. 2022 (arXiv 2205.14135);
@@ -15,7 +15,7 @@
 const MASKED = -1e30;
 
 /// `groups` is GROUPS, hidden from compilers that would unroll the loops and take minutes.
-struct Params { batch: u32, queries: u32, keys: u32, heads: u32, first_query: u32, query_blocks: u32, groups: u32 }
+struct Params { batch: u32, queries: u32, keys: u32, heads: u32, query_blocks: u32, groups: u32, first_group: u32 }
 
 @group(0) @binding(0) var<storage, read> q: array<q_word>;
 @group(0) @binding(1) var<storage, read> k: array<k_word>;
@@ -56,13 +56,13 @@ var<workgroup> answers: array<lane, GROUPS * COLUMNS * SIMD>;
 @compute @workgroup_size(SIMD)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) invocation: u32) {
-    let block = linear_group(group, groups);
+    let block = params.first_group + linear_group(group, groups);
     let n = block / (params.query_blocks * params.heads);
     // Groups past the last sample (the grid is folded) work on it again and store nothing.
     let stored = n < params.batch;
     let sample = min(n, params.batch - 1u);
     let head = block / params.query_blocks % params.heads;
-    let query = params.first_query + (block % params.query_blocks * SIMD + invocation) * COLUMNS;
+    let query = (block % params.query_blocks * SIMD + invocation) * COLUMNS;
     let stride = params.heads * GROUPS;
     var query_starts: array<u32, COLUMNS>;
     for (var c = 0u; c < COLUMNS; c++) {

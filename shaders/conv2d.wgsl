@@ -16,7 +16,7 @@ struct Params {
     kernel_height: u32, kernel_width: u32,
     stride: u32, padding_top: u32, padding_left: u32,
     rows: u32, columns: u32, column_tiles: u32, x_depth: u32,
-    sample_rows: u32, weight_groups: u32, weight_scale: f32, scale: f32,
+    sample_rows: u32, weight_groups: u32, weight_scale: f32, scale: f32, first_group: u32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<x_word>;

@@ -269,8 +269,11 @@ impl Replay {
     }
 
     /// Encodes one run, as each step does, and throws it away.
-    pub fn encode(&self) {
-        self.runner.encode_only();
+    ///
+    /// # Errors
+    /// None that preparing it did not find.
+    pub fn encode(&self) -> Result<()> {
+        self.runner.encode_only()
     }
 
     /// Waits until everything submitted is done.

@@ -6,7 +6,7 @@ var<private> which: u32;
 
 /// The place of a workgroup among those of its weight: all of the first come first.
 fn place_of(group: vec3<u32>, groups: vec3<u32>) -> u32 {
-    let place = linear_group(group, groups);
+    let place = params.first_group + linear_group(group, groups);
     if (WEIGHTS == 1u) { return place; }
     which = place / params.weight_groups;
     return place % params.weight_groups;

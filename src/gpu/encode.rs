@@ -1,6 +1,7 @@
 //! A list of dispatches over bound buffers, encoded again for each run.
 
 use super::buffer::{Buffer, whole_words};
+use super::cut::{Cut, grid};
 use super::device::Gpu;
 use super::kernel::Kernel;
 use super::pace::work;
@@ -8,9 +9,6 @@ use crate::error::{Error, Result};
 use crate::tensor::{Cost, Dispatch};
 use std::ops::Range;
 use std::sync::Arc;
-
-/// Workgroups that one axis of a grid may have, by WebGPU's default limits.
-const MAX_GROUPS_PER_AXIS: usize = 65_535;
 
 /// A buffer, or the bytes of it that a dispatch sees.
 #[derive(Clone, Debug)]
@@ -24,13 +22,23 @@ pub(crate) struct Bound {
     pub(crate) rows: Option<(usize, u64)>,
 }
 
+/// A dispatch, and the pieces in which it can be run.
 #[derive(Debug)]
 struct Command {
     kernel: Arc<Kernel>,
     /// One, or one for each row that a run may work on.
     bind_groups: Vec<wgpu::BindGroup>,
-    grid: [u32; 2],
-    work: u64,
+    cut: Cut,
+    /// Where the parameters of the first piece begin, and the bytes to those of the next.
+    params: u32,
+    stride: u32,
+}
+
+/// What is encoded next: a command, and its first piece that has not been.
+#[derive(Clone, Copy, Debug, Default)]
+struct Next {
+    command: usize,
+    piece: usize,
 }
 
 /// A copy at the end of a run.
@@ -48,19 +56,6 @@ pub(crate) struct CommandList {
     copies: Vec<Copy>,
 }
 
-/// Folds a number of workgroups into a grid of two axes with as few idle groups as can be.
-fn grid(groups: usize) -> Result<[u32; 2]> {
-    let rows = groups.div_ceil(MAX_GROUPS_PER_AXIS).max(1);
-    let columns = groups.div_ceil(rows);
-    let fits = |axis: usize| {
-        u32::try_from(axis).map_err(|_| Error::Unsupported(format!("{groups} workgroups")))
-    };
-    if rows > MAX_GROUPS_PER_AXIS {
-        return Err(Error::Unsupported(format!("{groups} workgroups")));
-    }
-    Ok([fits(columns)?, fits(rows)?])
-}
-
 impl CommandList {
     /// Compiles and binds `dispatches`, each with its buffers and its cost.
     ///
@@ -70,36 +65,37 @@ impl CommandList {
         gpu: &Gpu,
         dispatches: &[(&Dispatch, Vec<Bound>, Cost)],
     ) -> Result<Self> {
-        let stride = u64::from(gpu.limits.min_uniform_buffer_offset_alignment).max(256);
+        let stride = gpu.limits.min_uniform_buffer_offset_alignment.max(256) as usize;
         let mut params = Vec::new();
         let mut kernels = Vec::new();
-        for (dispatch, _, _) in dispatches {
+        for (dispatch, _, cost) in dispatches {
             let kernel = gpu.kernel(dispatch)?;
-            let bytes = kernel.reflection.params(&dispatch.params)?;
-            let start = params.len() as u64;
-            params.extend_from_slice(&bytes);
-            let range = start..params.len() as u64;
-            params.resize(
-                params
-                    .len()
-                    .next_multiple_of(usize::try_from(stride).unwrap_or(256)),
-                0,
-            );
-            kernels.push((kernel, range));
+            grid(dispatch.groups)?;
+            let has_pieces = kernel.reflection.has_pieces();
+            let cut = Cut::new(work(*cost), dispatch.groups, gpu.pace.least(), has_pieces);
+            let start = params.len();
+            for piece in 0..cut.pieces() {
+                let first_group = as_u32(piece * cut.groups_each)?;
+                let bytes = kernel.reflection.params(&dispatch.params, first_group)?;
+                params.extend_from_slice(&bytes);
+                params.resize(params.len().next_multiple_of(stride), 0);
+            }
+            kernels.push((kernel, cut, as_u32(start)?));
         }
         let params = gpu.uniform("parameters", &params).await?;
         let mut commands = Vec::with_capacity(dispatches.len());
-        for ((dispatch, bound, cost), (kernel, range)) in dispatches.iter().zip(kernels) {
+        for ((dispatch, bound, _), (kernel, cut, start)) in dispatches.iter().zip(kernels) {
             let uniform = Bound {
                 buffer: params.clone(),
-                bytes: range,
+                bytes: 0..kernel.reflection.params_bytes(),
                 rows: None,
             };
             commands.push(Command {
                 bind_groups: bind(gpu, dispatch, &kernel, bound, &uniform),
                 kernel,
-                grid: grid(dispatch.groups)?,
-                work: work(*cost),
+                cut,
+                params: start,
+                stride: as_u32(stride)?,
             });
         }
         gpu.check()?;
@@ -124,53 +120,90 @@ impl CommandList {
     /// # Errors
     /// As [`Gpu::check`].
     pub(crate) fn submit(&self, gpu: &Gpu, place: usize) -> Result<()> {
-        let mut rest = self.commands.as_slice();
+        let mut next = Next::default();
         loop {
-            let most = gpu.pace.work();
-            let mut total = 0_u64;
-            let fits = |command: &&Command| {
-                total = total.saturating_add(command.work);
-                total <= most
-            };
-            let count = rest.iter().take_while(fits).count().max(1).min(rest.len());
-            let (now, later) = rest.split_at(count);
-            rest = later;
             let mut encoder = gpu
                 .device
                 .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            encode(&mut encoder, now, place);
-            if rest.is_empty() {
+            let work = self.encode(&mut encoder, &mut next, gpu.pace.work(), place)?;
+            let is_last = next.command == self.commands.len();
+            if is_last {
                 for Copy { from, to, bytes } in &self.copies {
                     encoder.copy_buffer_to_buffer(&from.inner, 0, &to.inner, 0, *bytes);
                 }
             }
-            let total = now.iter().map(|command| command.work).sum();
-            gpu.submit(encoder.finish(), total)?;
-            if rest.is_empty() {
+            gpu.submit(encoder.finish(), work)?;
+            if is_last {
                 return gpu.check();
             }
         }
     }
 
     /// Encodes everything once without submitting: what a bench of the encoding measures.
-    pub(crate) fn encode_only(&self, gpu: &Gpu) {
+    ///
+    /// # Errors
+    /// None that [`CommandList::new`] did not find.
+    pub(crate) fn encode_only(&self, gpu: &Gpu) -> Result<()> {
         let mut encoder = gpu
             .device
             .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        encode(&mut encoder, &self.commands, 0);
+        self.encode(&mut encoder, &mut Next::default(), u64::MAX, 0)?;
         drop(encoder.finish());
+        Ok(())
+    }
+
+    /// One compute pass over what comes next and is no more than `most` work, at work on the row of
+    /// that place. The work that it holds.
+    fn encode(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        next: &mut Next,
+        most: u64,
+        place: usize,
+    ) -> Result<u64> {
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        let mut work = 0_u64;
+        while let Some(command) = self.commands.get(next.command) {
+            let Command { cut, .. } = command;
+            let pieces = cut.fitting(next.piece, work, most);
+            if pieces == 0 {
+                break;
+            }
+            command.encode(&mut pass, next.piece, pieces, place)?;
+            work = work.saturating_add(cut.work_of(pieces));
+            next.piece += pieces;
+            if next.piece == cut.pieces() {
+                *next = Next {
+                    command: next.command + 1,
+                    piece: 0,
+                };
+            }
+        }
+        Ok(work)
     }
 }
 
-/// One compute pass over `commands`.
-fn encode(encoder: &mut wgpu::CommandEncoder, commands: &[Command], place: usize) {
-    let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-    for command in commands {
-        pass.set_pipeline(&command.kernel.pipeline);
-        let groups = &command.bind_groups;
-        pass.set_bind_group(0, &groups[place.min(groups.len() - 1)], &[]);
-        pass.dispatch_workgroups(command.grid[0], command.grid[1], 1);
+impl Command {
+    /// Encodes so many pieces from `first` on.
+    fn encode(
+        &self,
+        pass: &mut wgpu::ComputePass,
+        first: usize,
+        pieces: usize,
+        place: usize,
+    ) -> Result<()> {
+        let groups = &self.bind_groups;
+        let params = self.params + as_u32(first)? * self.stride;
+        let [columns, rows] = grid(self.cut.groups_of(first, pieces))?;
+        pass.set_pipeline(&self.kernel.pipeline);
+        pass.set_bind_group(0, &groups[place.min(groups.len() - 1)], &[params]);
+        pass.dispatch_workgroups(columns, rows, 1);
+        Ok(())
     }
+}
+
+fn as_u32(value: usize) -> Result<u32> {
+    u32::try_from(value).map_err(|_| Error::Unsupported(format!("{value} in one dispatch")))
 }
 
 /// The bind group of a dispatch, or one for each row that it may work on.
@@ -214,19 +247,5 @@ fn entry(binding: u32, bound: &Bound, row: usize) -> wgpu::BindGroupEntry<'_> {
             offset: bytes.start + row as u64 * stride,
             size: std::num::NonZeroU64::new(whole_words(bytes.end - bytes.start)),
         }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn grids_fold_with_few_idle_groups() {
-        for groups in [1, 65_535, 65_536, 65_537, 1_000_003, 131_072] {
-            let [columns, rows] = grid(groups).expect("fits").map(|axis| axis as usize);
-            assert!(columns <= MAX_GROUPS_PER_AXIS && rows <= MAX_GROUPS_PER_AXIS);
-            assert!(columns * rows >= groups && columns * rows - groups < rows);
-        }
     }
 }

@@ -129,8 +129,8 @@ impl Gpu {
         })
     }
 
-    /// Storage bindings as declared, with the uniform `Params` in its place among them. A binding
-    /// that a variant does not use is bound all the same.
+    /// Storage bindings as declared, with the uniform `Params` in its place among them, at an offset
+    /// that is told when it is bound. A binding that a variant does not use is bound all the same.
     fn bind_group_layout(&self, label: &str, reflection: &Reflection) -> wgpu::BindGroupLayout {
         let storage = reflection
             .storage
@@ -147,7 +147,7 @@ impl Gpu {
                 visibility: wgpu::ShaderStages::COMPUTE,
                 ty: wgpu::BindingType::Buffer {
                     ty,
-                    has_dynamic_offset: false,
+                    has_dynamic_offset: ty == wgpu::BufferBindingType::Uniform,
                     min_binding_size: None,
                 },
                 count: None,

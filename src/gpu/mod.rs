@@ -5,6 +5,7 @@ mod ahead;
 mod arrange;
 mod buffer;
 mod cache;
+mod cut;
 mod device;
 mod encode;
 mod kernel;

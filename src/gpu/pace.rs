@@ -71,6 +71,15 @@ impl Pace {
         lock(&self.0).work
     }
 
+    /// The least work that a submission may ever hold.
+    pub(super) fn least(&self) -> u64 {
+        let state = lock(&self.0);
+        match state.is_unwatched {
+            true => state.work,
+            false => LEAST_WORK,
+        }
+    }
+
     /// Forgets what was under way: all of it is done.
     pub(super) fn all_done(&self) {
         lock(&self.0).in_flight.clear();
@@ -84,7 +93,7 @@ impl State {
         if self.is_unwatched || work < self.work / 2 {
             return;
         }
-        // A dispatch is not cut, so one submission may have held far more than it should.
+        // Few dispatches cannot be cut, but one submission may have held far more than it should.
         let measured = work as f64 * (TARGET.as_secs_f64() / took.as_secs_f64().max(1e-6));
         let (least, most) = (1.0 / LARGEST_CHANGE, LARGEST_CHANGE);
         let in_target = self.work as f64 * (measured / self.work as f64).clamp(least, most);

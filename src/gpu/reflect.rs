@@ -21,6 +21,10 @@ struct Member {
     scalar: Scalar,
 }
 
+/// The member of `Params` that tells at which of a dispatch's workgroups a piece of it begins. The
+/// encoder fills it; a shader that has it can be run in pieces.
+const FIRST_GROUP: &str = "first_group";
+
 /// The interface of one shader: storage bindings 0.., the uniform `Params`, and behind it the
 /// storage bindings that only some variants have.
 #[derive(Clone, Debug)]
@@ -88,11 +92,30 @@ impl Reflection {
         })
     }
 
-    /// The bytes of `Params`.
+    /// Whether the shader can be run in pieces.
+    pub(crate) fn has_pieces(&self) -> bool {
+        self.members.iter().any(|member| member.name == FIRST_GROUP)
+    }
+
+    /// How many bytes `Params` has.
+    pub(crate) fn params_bytes(&self) -> u64 {
+        self.params_bytes as u64
+    }
+
+    /// The bytes of `Params` for the piece of a dispatch that begins at that workgroup.
     ///
     /// # Errors
     /// [`Error::Gpu`] if a value has no member, a member no value, or their types differ.
-    pub(crate) fn params(&self, values: &[(&'static str, ParamValue)]) -> Result<Vec<u8>> {
+    pub(crate) fn params(
+        &self,
+        values: &[(&'static str, ParamValue)],
+        first_group: u32,
+    ) -> Result<Vec<u8>> {
+        let first_group = (FIRST_GROUP, ParamValue::U32(first_group));
+        let values = values.iter();
+        let values: Vec<_> = values
+            .chain(self.has_pieces().then_some(&first_group))
+            .collect();
         let mut bytes = vec![0; self.params_bytes];
         for member in &self.members {
             let value = values.iter().find(|(name, _)| *name == member.name);

@@ -129,7 +129,7 @@ fn check_types(module: &Module, dispatch: &Dispatch, f16: bool) -> Result<(), St
 fn check_interface(module: &Module, dispatch: &Dispatch) -> Result<(), String> {
     let reflection = Reflection::of(module).map_err(|error| error.to_string())?;
     reflection
-        .params(&dispatch.params)
+        .params(&dispatch.params, 0)
         .map_err(|error| error.to_string())?;
     let declared = reflection.storage.iter();
     let declared: Vec<_> = declared

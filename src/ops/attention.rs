@@ -22,9 +22,6 @@ const MAX_DEPTH: usize = 16;
 const SIMD_QUERIES: [usize; 3] = [4, 2, 1];
 /// The workgroup memory that every device grants, in bytes.
 const WORKGROUP_BYTES: usize = 16 << 10;
-/// Floating-point operations of one dispatch: about 0.1 s at 0.5 TFLOP/s, so that no dispatch alone
-/// wakes a watchdog.
-const DISPATCH_FLOPS: u64 = 50_000_000_000;
 /// The widest head of any model, the VAE's: 32 columns keep 4 slots of it each.
 const MAX_HEAD_DIM: usize = 512;
 
@@ -81,30 +78,20 @@ impl Op for Attention {
         let head_dim = q.shape.last() / self.num_heads;
         let (kernel, lanes, queries) = kernel(head_dim, caps);
         let query_blocks = q.shape.dim(1).div_ceil(queries);
-        let dispatches = self.flops(io).div_ceil(DISPATCH_FLOPS).max(1);
-        let dispatches = usize::try_from(dispatches)
-            .unwrap_or(usize::MAX)
-            .min(query_blocks);
-        let blocks_each = query_blocks.div_ceil(dispatches);
-        let part = |first_block: usize| {
-            let blocks = blocks_each.min(query_blocks - first_block);
-            kernel
-                .clone()
-                .read("q", q_from.clone(), q.dtype, lanes)
-                .read("k", k_from.clone(), k.dtype, lanes)
-                .read("v", v_from.clone(), v.dtype, lanes)
-                .write("y", io.output, lanes)
-                .constant("HEAD_DIM", Const::U32(as_u32(head_dim)))
-                .constant("CAUSAL", Const::Bool(self.mask == Mask::Causal))
-                .param("batch", q.shape.dim(0))
-                .param("queries", q.shape.dim(1))
-                .param("keys", k.shape.dim(1))
-                .param("heads", self.num_heads)
-                .param("first_query", first_block * queries)
-                .param("query_blocks", blocks)
-                .groups(q.shape.dim(0) * self.num_heads * blocks)
-        };
-        (0..query_blocks).step_by(blocks_each).map(part).collect()
+        let dispatch = kernel
+            .read("q", q_from, q.dtype, lanes)
+            .read("k", k_from, k.dtype, lanes)
+            .read("v", v_from, v.dtype, lanes)
+            .write("y", io.output, lanes)
+            .constant("HEAD_DIM", Const::U32(as_u32(head_dim)))
+            .constant("CAUSAL", Const::Bool(self.mask == Mask::Causal))
+            .param("batch", q.shape.dim(0))
+            .param("queries", q.shape.dim(1))
+            .param("keys", k.shape.dim(1))
+            .param("heads", self.num_heads)
+            .param("query_blocks", query_blocks)
+            .groups(q.shape.dim(0) * self.num_heads * query_blocks);
+        vec![dispatch]
     }
 
     fn reference(&self, inputs: &[&Array]) -> Array {
@@ -360,22 +347,6 @@ mod tests {
         [[1, 67, 16], [1, 4096, 16], [1, 4096, 16]],
         [[1, 131071, 2], [1, 2, 2], [1, 2, 2]]
     ], f32 = 2e-5, f16 = 2e-3);
-    #[test]
-    fn a_large_attention_is_split_into_dispatches() {
-        // 4 · 4096² · 2 · 512 = 3.4e10 FLOP a sample; two samples are over the limit.
-        let view = crate::tensor::View {
-            shape: Shape::from([2, 4096, 1024]),
-            dtype: crate::tensor::DType::F32,
-        };
-        let io = Io {
-            inputs: vec![view; 3],
-            output: view,
-        };
-        let parts = TWO_HEADS.lower(&io, &Caps::portable());
-        let groups: usize = parts.iter().map(|part| part.groups).sum();
-        assert_eq!((parts.len(), groups), (3, 2 * 2 * 4096 / 8));
-    }
-
     // Parts of 256 bytes, at which bindings may begin.
     op_test!(joined_attention: [TWO_HEADS, CAUSAL], [[[3, 2, 4, 64]], [[3, 1, 16, 64]]], f32 = 2e-5, f16 = 2e-3);
     op_test!(causal_attention: [CAUSAL], [[[2, 77, 32], [2, 77, 32], [2, 77, 32]]], f32 = 2e-5, f16 = 2e-3);

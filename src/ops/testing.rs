@@ -129,25 +129,7 @@ pub(crate) fn check_on(
         .map(|(array, dtype)| round_to(array, *dtype))
         .collect();
     let expected = op.reference(&rounded.iter().collect::<Vec<_>>());
-    let recorder = Recorder::new(DType::F32);
-    let named = inputs
-        .iter()
-        .enumerate()
-        .map(|(i, (array, dtype))| recorder.input(&i.to_string(), array.shape(), *dtype));
-    let tensors: Vec<_> = named.collect();
-    let y = tensors[0].apply(op.clone(), &tensors[1..]);
-    recorder.output("y", y);
-    let recording = recorder.finish().expect("the shapes fit");
-    let plan = Plan::lower(recording, caps).expect("it lowers");
-    let residency = Arc::new(Residency::new(device, &Weights::none()));
-    let runner = pollster::block_on(Runner::new(device, plan, &residency)).expect("it compiles");
-    for (i, array) in rounded.iter().enumerate() {
-        runner
-            .write(&i.to_string(), array.data())
-            .expect("the input is there");
-    }
-    runner.run().expect("it runs");
-    let found = pollster::block_on(runner.read("y")).expect("it reads");
+    let found = computed(device, caps, op, inputs);
     assert_eq!(found.len(), expected.data().len());
     let largest = expected
         .data()
@@ -161,6 +143,34 @@ pub(crate) fn check_on(
             "{op:?} of {shapes:?}: element {i} is {found}, expected {expected}"
         );
     }
+}
+
+/// What the operation makes of the inputs on the GPU, by the kernels that `caps` ask for.
+pub(crate) fn computed(
+    device: &Device,
+    caps: &Caps,
+    op: &(impl Op + Clone + 'static),
+    inputs: &[(Array, DType)],
+) -> Vec<f32> {
+    let recorder = Recorder::new(DType::F32);
+    let named = inputs
+        .iter()
+        .enumerate()
+        .map(|(i, (array, dtype))| recorder.input(&i.to_string(), array.shape(), *dtype));
+    let tensors: Vec<_> = named.collect();
+    let y = tensors[0].apply(op.clone(), &tensors[1..]);
+    recorder.output("y", y);
+    let recording = recorder.finish().expect("the shapes fit");
+    let plan = Plan::lower(recording, caps).expect("it lowers");
+    let residency = Arc::new(Residency::new(device, &Weights::none()));
+    let runner = pollster::block_on(Runner::new(device, plan, &residency)).expect("it compiles");
+    for (i, (array, _)) in inputs.iter().enumerate() {
+        runner
+            .write(&i.to_string(), array.data())
+            .expect("the input is there");
+    }
+    runner.run().expect("it runs");
+    pollster::block_on(runner.read("y")).expect("it reads")
 }
 
 /// What storing as `dtype` leaves of the values.

@@ -114,8 +114,11 @@ impl Executable {
     }
 
     /// Encodes one step without submitting it: what the bench `encode` measures.
-    pub(crate) fn encode_only(&self) {
-        self.step.encode_only(&self.gpu);
+    ///
+    /// # Errors
+    /// As [`CommandList::encode_only`].
+    pub(crate) fn encode_only(&self) -> Result<()> {
+        self.step.encode_only(&self.gpu)
     }
 
     /// Waits until everything submitted is done.

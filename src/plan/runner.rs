@@ -104,9 +104,13 @@ impl Runner {
     }
 
     /// Encodes one step without submitting it, where there is something to encode.
-    pub(crate) fn encode_only(&self) {
-        if let Backend::Gpu(executable) = &self.backend {
-            executable.encode_only();
+    ///
+    /// # Errors
+    /// None that preparing it did not find.
+    pub(crate) fn encode_only(&self) -> Result<()> {
+        match &self.backend {
+            Backend::Gpu(executable) => executable.encode_only(),
+            Backend::Reference(_) => Ok(()),
         }
     }
 
