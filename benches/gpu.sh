@@ -12,9 +12,10 @@
 # there, a link to this one takes its place while the script runs.
 #
 # It runs every operation against its reference and the networks and pictures against diffusers', then all
-# benches, each with what is left of the time, and writes benches/results/DEVICE-DATE.json (also into
-# FOLDER): one object with the command, what was checked, and the lines of the benches. --quick takes the
-# benches' small sizes. The exit status is 1 if a check failed.
+# benches, and writes benches/results/DEVICE-DATE.json (also into FOLDER): one object with the command, what
+# was checked, and the lines of the benches. A check may take half of what is left of the time, a bench its
+# share among those to come; what takes longer is stopped (status 124), and has the lines that it came to.
+# --quick takes the benches' small sizes. The exit status is 1 if a check failed or was stopped.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 readonly LIMIT_S=480
@@ -52,9 +53,11 @@ pack() {
     ls -l "$binaries/binaries.tar.xz"
 }
 
-# left: the seconds that are left of the limit.
-left() {
-    echo $((LIMIT_S - SECONDS))
+# share N: the seconds that one of N has of what is left of the limit, but one at least: timeout takes 0 for
+# no limit.
+share() {
+    local share=$(((LIMIT_S - SECONDS) / $1))
+    echo $((share > 0 ? share : 1))
 }
 
 # check NAME COMMAND…: runs tests, and keeps how many passed.
@@ -62,23 +65,25 @@ check() {
     local name=$1 status=0 start=$SECONDS log=$work/check.log
     shift
     printf '\n== %s\n' "$name"
-    timeout "$(left)" "$@" >"$log" 2>&1 || status=$?
+    timeout "$(share 2)" "$@" >"$log" 2>&1 || status=$?
+    if ((status == 124)); then echo "stopped after $((SECONDS - start)) s"; fi
     grep -E '^(test .*FAILED|failures:|test result:)|panicked' "$log" || tail -n 5 "$log"
     local passed failed
-    passed=$(sed -n 's/^test result: .* \([0-9]*\) passed.*/\1/p' "$log" | head -n 1)
-    failed=$(sed -n 's/^test result: .* \([0-9]*\) failed.*/\1/p' "$log" | head -n 1)
+    # By the tests' own lines: a run that is stopped comes to no sum.
+    passed=$(grep -c '^test .* ok$' "$log") || true
+    failed=$(grep -c '^test .* FAILED$' "$log") || true
     printf '{"check":"%s","status":%d,"passed":%d,"failed":%d,"seconds":%d}\n' \
-        "$name" "$status" "${passed:-0}" "${failed:-0}" $((SECONDS - start)) >>"$work/checks"
+        "$name" "$status" "$passed" "$failed" $((SECONDS - start)) >>"$work/checks"
     if ((status != 0)); then all_passed=false; fi
 }
 
-# lines FILE: its lines as the members of a JSON array.
+# lines FILE: its lines as the members of a JSON array, but for one that was cut off.
 lines() {
-    if [[ -e $1 ]]; then paste -sd, "$1"; fi
+    sed -n '/^{.*}$/p' "$1" | paste -sd,
 }
 
 run() {
-    local command="benches/gpu.sh $*" quick=() device=() out='' all_passed=true
+    local command="benches/gpu.sh ${*//[\"\\]/}" quick=() device=() out='' all_passed=true
     while (($# > 0)); do
         case $1 in
             --quick) quick=(--quick) ;;
@@ -90,6 +95,7 @@ run() {
     done
     if [[ ! -e $binaries/lib-tests ]]; then tar -C "$binaries" -xJf "$binaries/binaries.tar.xz"; fi
     work=$(mktemp -d)
+    touch "$work/checks" "$work/lines"
     trap 'rm -rf "$work"; if [[ -n ${link:-} ]]; then rm -f "$link"; fi' EXIT
     local built_in
     built_in=$(<"$binaries/built-in")
@@ -105,18 +111,16 @@ run() {
     check "networks against diffusers'" "$binaries/lib-tests" network_goldens
     check "pictures against diffusers'" "$binaries/suite" goldens
 
+    local bench to_come=${#BENCHES[@]}
     for bench in "${BENCHES[@]}"; do
-        if (($(left) <= 0)); then
-            printf '\n== %s: no time is left\n' "$bench"
-            continue
-        fi
-        printf '\n== %s\n' "$bench"
-        timeout "$(left)" "$binaries/bench-$bench" "${quick[@]}" "${device[@]}" --json "$work/lines" ||
-            printf '{"bench":"%s","failed":%d}\n' "$bench" "$?" >>"$work/lines"
+        printf '\n== %s, within %d s\n' "$bench" "$(share "$to_come")"
+        timeout "$(share "$to_come")" "$binaries/bench-$bench" "${quick[@]}" "${device[@]}" --json "$work/lines" ||
+            printf '{"bench":"%s","status":%d}\n' "$bench" "$?" >>"$work/lines"
+        ((to_come -= 1)) || true
     done
-    if (($(left) > 0)) && python3 -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' 2>/dev/null; then
+    if ((SECONDS < LIMIT_S)) && python3 -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' 2>/dev/null; then
         printf '\n== torch\n'
-        timeout "$(left)" python3 benches/compare/torch_cuda.py | tee -a "$work/lines" || true
+        timeout "$(share 1)" python3 benches/compare/torch_cuda.py | tee -a "$work/lines" || true
     fi
 
     local name file

@@ -3,12 +3,17 @@
 Prints lines of JSON as the benches append them. Without diffusers there is no UNet to compare with.
 """
 
+import argparse
 import json
 import statistics
+import sys
 import time
 
-import torch
-import torch.nn.functional as F
+try:
+    import torch
+    import torch.nn.functional as F
+except ImportError:
+    sys.exit("torch_cuda.py: no torch here (pip install torch)")
 
 SAMPLES = 15
 SAMPLE_S = 0.05
@@ -59,6 +64,9 @@ def draw(*shape):
 
 @torch.inference_mode()
 def main():
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    if not torch.cuda.is_available():
+        sys.exit("torch_cuda.py: torch finds no CUDA device")
     for rows, inputs, columns in PRODUCTS:
         x, weight = draw(rows, inputs), draw(columns, inputs)
         flops = 2 * rows * inputs * columns
