@@ -22,6 +22,8 @@
 //! }
 //! ```
 //!
+//! [`guide`] walks through what an app does.
+//!
 //! # Features
 //!
 //! * `demo-model` (default): a model of 9.5 MB inside, [`Model::demo`].
@@ -54,6 +56,7 @@ mod fusion;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gpu;
+pub mod guide;
 #[cfg(feature = "pull")]
 mod hub;
 mod image;

@@ -11,7 +11,7 @@ use std::path::Path;
 const FREE: [&str; 3] = ["error", "lock", "nearest"];
 
 /// What each room may use, besides itself and what `FREE` names. A room uses rooms above it only.
-const ROOMS: [(&str, &[&str]); 19] = [
+const ROOMS: [(&str, &[&str]); 20] = [
     ("tensor", &[]),
     ("sampling", &[]),
     ("image", &[]),
@@ -47,6 +47,8 @@ const ROOMS: [(&str, &[&str]); 19] = [
     ),
     // What the fuzz targets need of the inside.
     ("fuzzing", &["image", "text", "pipeline"]),
+    // Documentation alone.
+    ("guide", &[]),
     // Part of the program, which uses the library as any app does.
     ("cli", &[]),
 ];
