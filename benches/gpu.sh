@@ -127,6 +127,8 @@ run() {
     name=$(sed -n 's/.*"device":"\([^"(]*\).*/\1/p' "$work/lines" | head -n 1 |
         tr '[:upper:]' '[:lower:]' | sed 's/[^a-z0-9]\{1,\}/-/g; s/^-//; s/-$//')
     file=benches/results/${name:-unknown}-$(date +%F).json
+    # Another run's, or the lines of benches that were run by hand.
+    if [[ -e $file ]]; then file=${file%.json}-$(date +%H%M%S).json; fi
     mkdir -p benches/results
     printf '{"command":"%s","commit":"%s","date":%d,"seconds":%d,"checks":[%s],"benches":[%s]}\n' \
         "$command" "$(<"$binaries/commit")" "$(date +%s)" "$SECONDS" \
