@@ -15,6 +15,7 @@ use super::values::{
     NoisePathArg, PromptStyleArg, Seed, SigmaRulesArg, Sigmas, Verbosity, corner, finite_number,
     noise, prediction, preset, seed, sigmas, size, whole_number,
 };
+use super::variation::VariationArgs;
 
 /// The flags of every verb that draws.
 #[derive(Debug, Args)]
@@ -163,6 +164,9 @@ pub(super) struct DrawArgs {
     #[arg(allow_negative_numbers = true)]
     pub(super) seed: Seed,
 
+    #[command(flatten)]
+    pub(super) variation: VariationArgs,
+
     /// Make what another program would make: a1111, comfyui or diffusers
     ///
     /// Sets, as far as other flags do not, what programs differ in: where noise comes from, how the
@@ -261,6 +265,7 @@ impl DrawArgs {
             Seed::Draw => None,
             Seed::Fixed(seed) => Some(seed),
         };
+        args.variation.apply(&mut request);
         request.preset = args.preset;
         request.noise = args.noise.clone();
         request

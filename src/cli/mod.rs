@@ -29,6 +29,7 @@ mod transform;
 mod tune;
 mod upscale;
 mod values;
+mod variation;
 mod version;
 
 use std::ffi::OsString;

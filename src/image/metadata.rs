@@ -23,6 +23,8 @@ pub struct Parameters<'a> {
     pub guidance_scale: f64,
     /// This picture's own seed.
     pub seed: u64,
+    /// The seed of the noise that was mixed into the seed's own, and how much of it.
+    pub variation: Option<(u64, f64)>,
     /// The text encoder's layer whose vectors were taken, counted from 1 for the last; `None` for the
     /// model's own.
     pub clip_skip: Option<usize>,
@@ -73,6 +75,12 @@ impl fmt::Display for Parameters<'_> {
                 f,
                 "Refiner: {}, Refiner switch at: {start}, ",
                 quoted(refiner)
+            )?;
+        }
+        if let Some((seed, strength)) = self.variation {
+            write!(
+                f,
+                "Variation seed: {seed}, Variation seed strength: {strength}, "
             )?;
         }
         if let Some(strength) = self.strength {
@@ -135,6 +143,7 @@ mod tests {
         schedule: "leading",
         guidance_scale: 3.5,
         seed: 42,
+        variation: None,
         clip_skip: None,
         rng: Some("CPU"),
         width: 128,

@@ -3,7 +3,7 @@
 use super::latent::LatentShape;
 use super::request::{Noise, Request};
 use crate::error::{Error, Result};
-use crate::sampling::{NoiseGenerator, NoiseSource};
+use crate::sampling::{NoiseGenerator, NoiseSource, slerp};
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -17,7 +17,8 @@ pub enum BatchNoise {
     /// Picture `i` has a generator of its own, begun at `seed + i`, so that it can be made alone.
     #[default]
     Each,
-    /// One generator, begun at `seed`, draws `[N, C, h, w]` at once for all.
+    /// One generator, begun at `seed`, draws `[N, C, h, w]` at once for all; variations of one picture
+    /// have one each all the same.
     Together,
     /// One picture alone out of a batch that was drawn together.
     PictureOf {
@@ -60,6 +61,8 @@ pub(super) enum RunNoise {
 pub(super) struct Sharing {
     /// The seed of the first generator.
     seed: u64,
+    /// From one seed to the next.
+    stride: u64,
     /// Their number: one a picture, or one for all.
     generators: u64,
     /// Pictures that each generator draws at once, and those of them that are made.
@@ -72,13 +75,14 @@ impl Sharing {
     pub(super) fn of(request: &Request) -> Self {
         let batch = request.batch_size;
         let (generators, pictures, wanted) = match request.batch_noise.unwrap_or_default() {
-            BatchNoise::Each => (batch as u64, 1, 0..1),
-            BatchNoise::Together => (1, batch, 0..batch),
-            BatchNoise::PictureOf { index, count } => (1, count, index..index + 1),
+            BatchNoise::Together if !request.is_varied() => (1, batch, 0..batch),
+            BatchNoise::Each | BatchNoise::Together => (batch, 1, 0..1),
+            BatchNoise::PictureOf { index, count } => (batch, count, index..index + 1),
         };
         Self {
             seed: request.seed.unwrap_or_default(),
-            generators,
+            stride: u64::from(!request.is_varied()),
+            generators: generators as u64,
             pictures,
             wanted,
         }
@@ -87,7 +91,8 @@ impl Sharing {
     /// The generators' seeds.
     pub(super) fn seeds(&self) -> impl Iterator<Item = u64> {
         let first = self.seed;
-        (0..self.generators).map(move |i| first.wrapping_add(i))
+        let stride = self.stride;
+        (0..self.generators).map(move |i| first.wrapping_add(i * stride))
     }
 
     /// How many values each generator draws at once.
@@ -111,6 +116,37 @@ pub(super) struct Drawn {
     generators: Vec<NoiseGenerator>,
     /// Those of the steps, where they are others.
     anew: Option<Vec<NoiseGenerator>>,
+    variation: Option<Variation>,
+}
+
+/// What the first latent's noise is mixed with.
+#[derive(Debug)]
+struct Variation {
+    strength: f64,
+    /// One a picture.
+    generators: Vec<NoiseGenerator>,
+}
+
+impl Variation {
+    fn of(request: &Request, source: NoiseSource) -> Option<Self> {
+        let strength = request.variation_strength.filter(|_| request.is_varied())?;
+        let first = request.variation_seed.unwrap_or_default();
+        let seeds = (0..request.batch_size as u64).map(|i| first.wrapping_add(i));
+        Some(Self {
+            strength,
+            generators: seeds.map(|seed| source.generator(seed)).collect(),
+        })
+    }
+
+    /// The noise mixed with the generators' next, `[N, C, h, w]`.
+    fn mixed_into(&mut self, noise: &[f32], shape: LatentShape) -> Vec<f32> {
+        let [_, height, width] = shape.chw;
+        let other = self.generators.iter_mut();
+        let other: Vec<f32> = other
+            .flat_map(|generator| generator.normal(shape.picture_len()))
+            .collect();
+        slerp(self.strength, noise, &other, [height, width])
+    }
 }
 
 impl Drawn {
@@ -122,6 +158,7 @@ impl Drawn {
         };
         Self {
             generators: generators(source, 0),
+            variation: Variation::of(request, source),
             anew: match request.step_noise.unwrap_or_default() {
                 StepNoise::Continued => None,
                 StepNoise::Anew {
@@ -135,7 +172,11 @@ impl Drawn {
 
     /// The next unit normal of the first latent's generators, `[N, C, h, w]`.
     fn initial(&mut self, shape: LatentShape) -> Vec<f32> {
-        draw(&mut self.generators, &self.sharing, shape)
+        let noise = draw(&mut self.generators, &self.sharing, shape);
+        match &mut self.variation {
+            Some(variation) => variation.mixed_into(&noise, shape),
+            None => noise,
+        }
     }
 
     /// The next unit normal that a picture's latents are drawn from, `[N, C, h, w]`. A generator for the
@@ -145,7 +186,7 @@ impl Drawn {
             [one] if self.sharing.pictures > 1 => {
                 one.normal(shape.picture_len()).repeat(shape.batch)
             }
-            _ => self.initial(shape),
+            _ => draw(&mut self.generators, &self.sharing, shape),
         }
     }
 
@@ -291,58 +332,5 @@ fn normal(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Pictures of 16 values: one block of torch's generator.
-    fn shape(batch: usize) -> LatentShape {
-        LatentShape {
-            batch,
-            chw: [4, 2, 2],
-        }
-    }
-
-    fn start(request: &Request) -> RunNoise {
-        RunNoise::start(request, shape(request.batch_size), 0).expect("nothing is read")
-    }
-
-    /// `torch.randn(3, 4, 2, 2, generator=torch.Generator("cpu").manual_seed(5))`, twice in a row:
-    /// `[1, 0]` of both, by torch 2.15.0.
-    const SECOND_OF_THREE: [[f32; 4]; 2] = [
-        [2.779_863, 1.222_025_3, -0.336_449_35, -0.965_060_2],
-        [-0.518_114_2, 1.563_274_4, 1.235_758_1, 1.496_213_6],
-    ];
-    /// `torch.randn(1, 4, 2, 2, …manual_seed(6))[0, 0]`, likewise.
-    const SEED_6: [f32; 4] = [-1.211_304_5, 0.630_358_6, -1.471_303_9, -1.335_199];
-
-    #[test]
-    fn a_batch_drawn_together_is_one_draw_of_torchs() {
-        let request = Request::new("").seed(5).batch_size(3);
-        let mut noise = start(&request.clone().batch_noise(BatchNoise::Together));
-        assert_eq!(noise.initial(shape(3))[16..20], SECOND_OF_THREE[0]);
-        assert_eq!(noise.next(shape(3))[16..20], SECOND_OF_THREE[1]);
-
-        let place = BatchNoise::PictureOf { index: 1, count: 3 };
-        let mut alone = start(&request.batch_size(1).batch_noise(place));
-        let first = alone.initial(shape(1));
-        assert_eq!((first.len(), &first[..4]), (16, &SECOND_OF_THREE[0][..]));
-        assert_eq!(alone.next(shape(1))[..4], SECOND_OF_THREE[1]);
-    }
-
-    #[test]
-    fn each_picture_has_the_next_seed_unless_said_otherwise() {
-        let mut noise = start(&Request::new("").seed(5).batch_size(2));
-        assert_eq!(noise.initial(shape(2))[16..20], SEED_6);
-    }
-
-    #[test]
-    fn the_steps_noise_may_begin_anew() {
-        let anew = StepNoise::Anew {
-            source: NoiseSource::TorchCpu,
-            seed_offset: 1,
-        };
-        let mut noise = start(&Request::new("").seed(5).step_noise(anew));
-        assert_ne!(noise.initial(shape(1))[..4], SEED_6);
-        assert_eq!(noise.next(shape(1))[..4], SEED_6);
-    }
-}
+#[path = "noise_tests.rs"]
+mod tests;

@@ -190,6 +190,9 @@ impl<'a> Reading<'a> {
         request.steps = self.read("Steps", |text| text.parse().ok());
         request.guidance_scale = self.read("CFG scale", |text| text.parse().ok());
         request.seed = self.read("Seed", |text| text.parse().ok());
+        request.variation_strength = self.read("Variation seed strength", |text| text.parse().ok());
+        let variation_seed = self.read("Variation seed", |text| text.parse().ok());
+        request.variation_seed = variation_seed.filter(|_| request.variation_strength.is_some());
         let size = self.read("Size", |text| {
             let (width, height) = text.split_once('x')?;
             Some((width.parse().ok()?, height.parse().ok()?))

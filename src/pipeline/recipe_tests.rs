@@ -116,7 +116,7 @@ fn schedules_are_understood_as_each_version_meant_them() {
 fn what_cannot_be_followed_is_said() {
     let recipe = a1111(
         "a cat <lora:cats:0.8>\nSteps: many, Sampler: Sorcery, Schedule type: Moon, CFG scale: 7, \
-         Seed: -1, Size: 512, Variation seed: 7, Hires upscale: 2, \
+         Seed: -1, Size: 512, Token merging ratio: 7, Hires upscale: 2, \
          Lora hashes: \"cats: 0123456789ab\", Version: v1.10.1",
     );
     let Request {
@@ -143,7 +143,7 @@ fn what_cannot_be_followed_is_said() {
     ] {
         assert!(unreadable.contains(name), "no {name} in {unreadable}");
     }
-    assert!(unknown.contains("Variation seed \"7\", Hires upscale \"2\""));
+    assert!(unknown.contains("Token merging ratio \"7\", Hires upscale \"2\""));
     assert!(!unknown.contains("Lora hashes") && !unknown.contains("Version"));
     assert!(networks.contains("extra networks"));
 }
@@ -187,7 +187,9 @@ fn what_is_written_here_is_read_back_whole() {
         .guidance_scale(2.5)
         .sampler("heun")
         .schedule("karras")
-        .seed(u64::MAX);
+        .seed(u64::MAX)
+        .variation_strength(0.25)
+        .variation_seed(7);
     let parameters = Parameters {
         prompt: &request.prompt,
         negative_prompt: &request.negative_prompt,
@@ -196,6 +198,7 @@ fn what_is_written_here_is_read_back_whole() {
         schedule: "karras",
         guidance_scale: 2.5,
         seed: u64::MAX,
+        variation: Some((7, 0.25)),
         clip_skip: None,
         rng: Some("CPU"),
         width: 64,
@@ -225,6 +228,8 @@ fn what_is_written_here_is_read_back_whole() {
     assert_eq!(theirs.sampler, request.sampler);
     assert_eq!(theirs.schedule, request.schedule);
     assert_eq!(theirs.seed, request.seed);
+    assert_eq!(theirs.variation_seed, request.variation_seed);
+    assert_eq!(theirs.variation_strength, request.variation_strength);
     assert_eq!((theirs.width, theirs.height), (Some(64), Some(96)));
 }
 
@@ -240,6 +245,7 @@ fn every_sampler_and_schedule_is_known_by_the_name_that_is_written() {
                 schedule: schedule.name,
                 guidance_scale: 1.0,
                 seed: 0,
+                variation: None,
                 clip_skip: None,
                 rng: None,
                 width: 8,

@@ -152,6 +152,13 @@ pub struct Request {
     pub prediction: Option<Prediction>,
     /// The seed of the first picture; picture `i` has `seed + i`. 0 is a seed; `None` draws one.
     pub seed: Option<u64>,
+    /// How far the noise that a picture begins with is from its seed's to its variation seed's, 0 to 1.
+    /// Over 0, all pictures have the same seed, and picture `i` has `variation_seed + i`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variation_strength: Option<f64>,
+    /// The seed of the first picture's other noise; `None` draws one where there is a strength.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variation_seed: Option<u64>,
     /// How many pictures, 1 to [`MAX_BATCH_SIZE`].
     pub batch_size: usize,
     /// Height and width in pixels that models of the SDXL family are told the picture came from;
@@ -214,6 +221,8 @@ impl Default for Request {
             noise_path: None,
             prediction: None,
             seed: None,
+            variation_strength: None,
+            variation_seed: None,
             batch_size: 1,
             original_size: None,
             crop: None,
@@ -230,6 +239,12 @@ impl Default for Request {
 }
 
 impl Request {
+    /// Whether the pictures are variations of one.
+    pub(super) fn is_varied(&self) -> bool {
+        self.variation_strength
+            .is_some_and(|strength| strength > 0.0)
+    }
+
     /// Ratio and largest threshold of dynamic thresholding, where there is one.
     pub(super) fn threshold(&self) -> [f64; 2] {
         let max = self.threshold_max.unwrap_or(f64::from(f32::MAX));
@@ -248,6 +263,14 @@ impl Request {
 
     /// The request for one picture of the batch alone.
     pub(super) fn alone(&self, picture: usize) -> Self {
+        if self.is_varied() {
+            let seed = self.variation_seed.unwrap_or_default();
+            return Self {
+                variation_seed: Some(seed.wrapping_add(picture as u64)),
+                batch_size: 1,
+                ..self.clone()
+            };
+        }
         let seed = self.seed.unwrap_or_default();
         let (seed, batch_noise) = match self.batch_noise {
             Some(BatchNoise::Together) => {
@@ -288,6 +311,9 @@ impl Request {
             sampler: Some(choice.sampler.name.to_owned()),
             schedule: Some(choice.schedule.name.to_owned()),
             seed: self.seed.or_else(|| Some(drawn_seed())),
+            variation_seed: self
+                .variation_seed
+                .or_else(|| self.variation_strength.map(|_| drawn_seed())),
             preset: None,
             tile_latents: self
                 .tile_latents

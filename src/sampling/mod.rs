@@ -34,7 +34,7 @@ pub(crate) use self::own_sigmas::check_order as check_sigma_order;
 pub use self::{
     level::{Level, Space},
     names::Choice,
-    noise::{BrownianTree, NoiseGenerator, NoisePath, NoiseSource},
+    noise::{BrownianTree, NoiseGenerator, NoisePath, NoiseSource, slerp},
     noise_model::NoiseModel,
     prediction::{Prediction, Scalings},
     rules::SigmaRules,

@@ -153,6 +153,18 @@ impl Request {
         self
     }
 
+    /// Sets how far the noise is from the seed's to the variation seed's, 0 to 1.
+    pub fn variation_strength(mut self, strength: f64) -> Self {
+        self.variation_strength = Some(strength);
+        self
+    }
+
+    /// Sets the seed of the first picture's other noise.
+    pub fn variation_seed(mut self, seed: u64) -> Self {
+        self.variation_seed = Some(seed);
+        self
+    }
+
     /// Sets how many pictures are made.
     pub fn batch_size(mut self, count: usize) -> Self {
         self.batch_size = count;

@@ -1,6 +1,6 @@
 //! What of a request can be checked without a model.
 
-use super::{BatchNoise, MAX_BATCH_SIZE, MAX_SIDE_PX, Request};
+use super::{BatchNoise, MAX_BATCH_SIZE, MAX_SIDE_PX, Noise, Request};
 use crate::error::{Error, Result};
 use crate::sampling::{self, Choice};
 use crate::text::MAX_PROMPT_BYTES;
@@ -59,7 +59,9 @@ impl Request {
             return Err(Error::request("batch_size", reason));
         }
         if let Some(BatchNoise::PictureOf { index, count }) = self.batch_noise
-            && !(self.batch_size == 1 && index < count && count <= MAX_BATCH_SIZE)
+            && !((self.batch_size == 1 || self.is_varied())
+                && index < count
+                && count <= MAX_BATCH_SIZE)
         {
             let reason = format!(
                 "must be one picture of a batch of at most {MAX_BATCH_SIZE}, not {} from {index} of \
@@ -68,7 +70,27 @@ impl Request {
             );
             return Err(Error::request("batch_noise", reason));
         }
+        self.check_variation()?;
         self.check_sampling()
+    }
+
+    fn check_variation(&self) -> Result<()> {
+        let Some(strength) = self.variation_strength else {
+            if self.variation_seed.is_some() {
+                let reason = "means nothing without variation_strength";
+                return Err(Error::request("variation_seed", reason));
+            }
+            return Ok(());
+        };
+        if !(0.0..=1.0).contains(&strength) {
+            let reason = format!("must be 0 to 1, not {strength}");
+            return Err(Error::request("variation_strength", reason));
+        }
+        if matches!(self.noise, Some(Noise::Recorded(_))) {
+            let reason = "goes without recorded noise, which has no seed; use one of the two";
+            return Err(Error::request("variation_strength", reason));
+        }
+        Ok(())
     }
 
     fn check_sampling(&self) -> Result<()> {

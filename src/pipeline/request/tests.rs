@@ -42,6 +42,16 @@ fn every_field_out_of_range_is_named() {
     assert_eq!(refused(&request().eta(f64::NAN)), "eta");
     assert_eq!(refused(&request().sigmas([1.0, 2.0, 0.0])), "sigmas");
     assert_eq!(refused(&request().sigmas([])), "sigmas");
+    for strength in [-0.1, 1.5, f64::NAN] {
+        let wrong = request().variation_strength(strength);
+        assert_eq!(refused(&wrong), "variation_strength");
+    }
+    assert_eq!(refused(&request().variation_seed(3)), "variation_seed");
+    let recorded = request().noise(Noise::Recorded("a.safetensors".into()));
+    assert_eq!(
+        refused(&recorded.variation_strength(0.5)),
+        "variation_strength"
+    );
     for ratio in [0.0, -0.5, 1.5, f64::NAN] {
         let wrong = request().dynamic_thresholding(ratio);
         assert_eq!(refused(&wrong), "dynamic_thresholding");

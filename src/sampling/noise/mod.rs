@@ -7,11 +7,12 @@
 mod brownian;
 mod philox;
 mod seed_sequence;
+mod slerp;
 mod torch_cpu;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::brownian::BrownianTree;
+pub use self::{brownian::BrownianTree, slerp::slerp};
 use self::{philox::Philox, torch_cpu::TorchCpu};
 
 /// Whose random numbers a seed stands for.
