@@ -1,6 +1,7 @@
 // conv2d — two-dimensional convolution, channels last, as an implicit matrix product.
 //   y[n, r, c, o] = epilogue of Σ_{ky, kx, i} x[n, r·s + ky − top, c·s + kx − left, i] · weight[o, ky, kx, i]
 //                                                          zeros outside x, f32 accumulation
+//   with WRAP_ROWS, WRAP_COLUMNS the picture goes on at the opposite edge, and there is no outside
 //   with ENLARGED of x enlarged to params.height × params.width, each pixel from its nearest
 // x       [N, H, W, C]       lanes
 // weight  [O, KH, KW, C]     lanes
@@ -52,6 +53,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             // Above and left of x the subtraction wraps to a large number: outside as well.
             var rows = out_rows * params.stride + ky - params.padding_top;
             var columns = out_columns * params.stride + kx - params.padding_left;
+            if (WRAP_ROWS) { rows = (rows + params.height * params.padding_top) % params.height; }
+            if (WRAP_COLUMNS) { columns = (columns + params.width * params.padding_left) % params.width; }
             let inside = (rows < vec4<u32>(params.height)) & (columns < vec4<u32>(params.width));
             if (ENLARGED) {
                 rows = rows * params.in_height / params.height;

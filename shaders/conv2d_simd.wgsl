@@ -2,6 +2,7 @@
 // CPUs.
 //   y[n, r, c, o] = epilogue of Σ_{ky, kx, i} x[n, r·s + ky − top, c·s + kx − left, i] · weight[o, ky, kx, i]
 //                                                          zeros outside x, f32 accumulation
+//   with WRAP_ROWS, WRAP_COLUMNS the picture goes on at the opposite edge, and there is no outside
 //   with ENLARGED of x enlarged to params.height × params.width, each pixel from its nearest
 // x       [N, H, W, C]       lanes
 // weight  [O, KH, KW, C]     lanes
@@ -31,6 +32,8 @@ fn source_of(pixel: u32, ky: u32, kx: u32) -> Source {
     // Above and left of x the subtraction wraps to a large number: outside as well.
     var column = pixel % params.out_width * params.stride + kx - params.padding_left;
     var row = pixel / params.out_width % params.out_height * params.stride + ky - params.padding_top;
+    if (WRAP_ROWS) { row = (row + params.height * params.padding_top) % params.height; }
+    if (WRAP_COLUMNS) { column = (column + params.width * params.padding_left) % params.width; }
     let sample = pixel / (params.out_width * params.out_height);
     let inside = row < params.height && column < params.width;
     if (ENLARGED) {

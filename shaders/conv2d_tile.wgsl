@@ -2,6 +2,7 @@
 // workgroup memory.
 //   y[n, r, c, o] = epilogue of Σ_{ky, kx, i} x[n, r·s + ky − top, c·s + kx − left, i] · weight[o, ky, kx, i]
 //                                                          zeros outside x, f32 accumulation
+//   with WRAP_ROWS, WRAP_COLUMNS the picture goes on at the opposite edge, and there is no outside
 //   with ENLARGED of x enlarged to params.height × params.width, each pixel from its nearest
 // x       [N, H, W, C]       lanes
 // weight  [O, KH, KW, C]     lanes
@@ -36,6 +37,8 @@ fn row_sources(pixels: vec4<u32>, tap: u32) -> Sources {
     var columns = pixels % params.out_width * params.stride + tap % params.kernel_width - params.padding_left;
     var rows = pixels / params.out_width % params.out_height * params.stride
         + tap / params.kernel_width - params.padding_top;
+    if (WRAP_ROWS) { rows = (rows + params.height * params.padding_top) % params.height; }
+    if (WRAP_COLUMNS) { columns = (columns + params.width * params.padding_left) % params.width; }
     let samples = pixels / (params.out_width * params.out_height);
     let inside = (rows < vec4<u32>(params.height)) & (columns < vec4<u32>(params.width));
     if (ENLARGED) {

@@ -8,7 +8,7 @@ use crate::ops::{
 };
 use crate::pipeline::{Guidance, Model, Precision, StepShape, ends};
 use crate::plan::{Plan, PlanReport, Residency, Runner};
-use crate::tensor::{DType, Layout, Param, Recorder, Shape, Tensor};
+use crate::tensor::{DType, Layout, Param, Recorder, Shape, Tensor, Wrap};
 use crate::tuning;
 use crate::weights::Weights;
 use std::fmt;
@@ -213,6 +213,7 @@ impl Replay {
             guidance: Guidance::Plain,
             keeps_known: false,
             windows: None,
+            wrap: Wrap::NONE,
         };
         let plan = model.step_plan(shape, compute, &tuning::caps(device)?)?;
         let replay = Self::new(device, plan, &model.weights, compute)?;
@@ -237,7 +238,7 @@ impl Replay {
     ) -> Result<Self> {
         let compute = precision.compute_on(device)?;
         let latent = model.latent_size(width, height)?;
-        let plan = model.vae_decoder_plan(latent, compute, &tuning::caps(device)?)?;
+        let plan = model.vae_decoder_plan(latent, Wrap::NONE, compute, &tuning::caps(device)?)?;
         Self::new(device, plan, &model.weights, compute)
     }
 

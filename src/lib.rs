@@ -88,7 +88,7 @@ pub use pipeline::{
     BatchNoise, Fill, Inpaint, LoadOptions, LoadProgress, MAX_BATCH_SIZE, MAX_SIDE_PX,
     MIN_LATENT_TILE_PX, MIN_UPSCALE_TILE_PX, Memory, Model, ModelReport, Noise, Outpaint,
     PartMemory, Pipeline, PlanOptions, Precision, Preset, Program, Recipe, Request, Residence, Run,
-    Step, StepNoise, Summary, Task, TensorSummary, TileLatents, TileProgress, Trace,
+    Seamless, Step, StepNoise, Summary, Task, TensorSummary, TileLatents, TileProgress, Trace,
     UpscaleOptions, UpscaleProgress, Upscaler,
 };
 pub use plan::{DispatchReport, Phase, PhaseReport, PlanReport};

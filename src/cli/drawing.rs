@@ -12,8 +12,8 @@ use super::device::DeviceArgs;
 use super::model::{ModelArgs, RefinerArgs};
 use super::output::Pattern;
 use super::values::{
-    NoisePathArg, PromptStyleArg, Seed, SigmaRulesArg, Sigmas, Verbosity, corner, finite_number,
-    noise, prediction, preset, seed, sigmas, size, whole_number,
+    NoisePathArg, PromptStyleArg, SeamlessArg, Seed, SigmaRulesArg, Sigmas, Verbosity, corner,
+    finite_number, noise, prediction, preset, seed, sigmas, size, whole_number,
 };
 use super::variation::VariationArgs;
 
@@ -64,6 +64,10 @@ pub(super) struct DrawArgs {
 
     #[command(flatten)]
     pub(super) size: SizeArgs,
+
+    /// Make edges go on at the opposite ones, for textures that tile: left and right, top and bottom, or all
+    #[arg(long, value_name = "EDGES", value_enum, conflicts_with = "vae_tile")]
+    pub(super) seamless: Option<SeamlessArg>,
 
     /// Number of denoising steps [default: from the model's family]
     #[arg(long, value_name = "N", value_parser = whole_number, allow_negative_numbers = true)]
@@ -242,6 +246,7 @@ impl DrawArgs {
         request.precision = args.size.precision.into();
         request.vae_tile = args.size.vae_tile;
         request.tile_latents = args.size.tile_latents();
+        request.seamless = args.seamless.map(Into::into);
         request.steps = args.steps;
         request.guidance_scale = args.guidance_scale;
         request.sampler = args.sampler.clone();

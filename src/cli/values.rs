@@ -1,7 +1,7 @@
 //! The values that flags take.
 
 use aquatint::sampling::{NoisePath, Prediction, SigmaRules};
-use aquatint::{Error, Fill, Noise, Precision, Preset, PromptStyle, Rect, ResizeMode};
+use aquatint::{Error, Fill, Noise, Precision, Preset, PromptStyle, Rect, ResizeMode, Seamless};
 use clap::ValueEnum;
 
 /// How much is said on the way, least first.
@@ -61,6 +61,27 @@ impl From<ResizeModeArg> for ResizeMode {
             ResizeModeArg::Stretch => Self::Stretch,
             ResizeModeArg::Crop => Self::Crop,
             ResizeModeArg::Pad => Self::Pad,
+        }
+    }
+}
+
+/// What `--seamless` says.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum SeamlessArg {
+    /// Left and right edges
+    X,
+    /// Top and bottom edges
+    Y,
+    /// All edges
+    Xy,
+}
+
+impl From<SeamlessArg> for Seamless {
+    fn from(typed: SeamlessArg) -> Self {
+        match typed {
+            SeamlessArg::X => Self::X,
+            SeamlessArg::Y => Self::Y,
+            SeamlessArg::Xy => Self::Xy,
         }
     }
 }

@@ -8,11 +8,12 @@ use super::{
     select::{Product, fits_halves},
 };
 use crate::tensor::{
-    Array, Caps, Checked, Const, DType, Dispatch, Io, Op, Operand, Param, Shape, Tensor,
+    Array, Caps, Checked, Const, DType, Dispatch, Io, Op, Operand, Param, Shape, Tensor, Wrap,
 };
 use rayon::prelude::*;
 
-/// Zeros added around a picture before a convolution, in pixels.
+/// What is added around a picture before a convolution, in pixels: zeros, or where edges join, what lies at
+/// the opposite one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Padding {
     /// Rows above.
@@ -42,7 +43,7 @@ impl Padding {
 pub(crate) struct Conv2dGeometry {
     /// Pixels between neighbouring windows, in both directions.
     pub stride: usize,
-    /// Zeros around the picture.
+    /// Pixels around the picture.
     pub padding: Padding,
 }
 
@@ -68,6 +69,8 @@ pub(crate) struct Conv2d {
     pub(crate) geometry: Conv2dGeometry,
     /// The height and width that x is enlarged to before, each pixel from its nearest.
     pub(crate) enlarged: Option<[usize; 2]>,
+    /// Which edges of the picture join.
+    pub(crate) wrap: Wrap,
     /// What its pixels are made of.
     pub(crate) load: Load,
     /// What follows in the same kernel.
@@ -80,6 +83,7 @@ impl Conv2d {
         Self {
             geometry,
             enlarged: None,
+            wrap: Wrap::NONE,
             load: Load::PLAIN,
             epilogue: Epilogue::NONE,
         }
@@ -138,6 +142,8 @@ impl Op for Conv2d {
             .param("in_height", x.shape.dim(1))
             .param("in_width", x.shape.dim(2))
             .constant("ENLARGED", Const::Bool(self.enlarged.is_some()))
+            .constant("WRAP_ROWS", Const::Bool(self.wrap.rows))
+            .constant("WRAP_COLUMNS", Const::Bool(self.wrap.columns))
             .param("height", height)
             .param("width", width)
             .param("out_height", io.output.shape.dim(1))
@@ -173,10 +179,15 @@ impl Op for Conv2d {
             for (ky, kx) in
                 (0..kernel_height).flat_map(|ky| (0..kernel_width).map(move |kx| (ky, kx)))
             {
-                let from_row =
-                    (row * self.geometry.stride + ky).wrapping_sub(self.geometry.padding.top);
-                let from_column =
-                    (column * self.geometry.stride + kx).wrapping_sub(self.geometry.padding.left);
+                let Padding { top, left, .. } = self.geometry.padding;
+                let mut from_row = (row * self.geometry.stride + ky).wrapping_sub(top);
+                let mut from_column = (column * self.geometry.stride + kx).wrapping_sub(left);
+                if self.wrap.rows {
+                    from_row = from_row.wrapping_add(in_height * top) % in_height;
+                }
+                if self.wrap.columns {
+                    from_column = from_column.wrapping_add(in_width * left) % in_width;
+                }
                 if from_row >= in_height || from_column >= in_width {
                     continue;
                 }
@@ -211,7 +222,11 @@ impl<'g> Tensor<'g> {
             .flatten()
             .map(|p| recorder.param(p))
             .collect();
-        self.apply(Conv2d::plain(geometry), &others)
+        let op = Conv2d {
+            wrap: recorder.wrap(),
+            ..Conv2d::plain(geometry)
+        };
+        self.apply(op, &others)
     }
 }
 
@@ -246,6 +261,27 @@ mod tests {
         padding: Padding::same(0),
     });
 
+    const ROWS: Wrap = Wrap {
+        rows: true,
+        columns: false,
+    };
+    const COLUMNS: Wrap = Wrap {
+        rows: false,
+        columns: true,
+    };
+    const BOTH: Wrap = Wrap {
+        rows: true,
+        columns: true,
+    };
+    const WIDE: Conv2d = Conv2d::plain(Conv2dGeometry {
+        stride: 1,
+        padding: Padding::same(3),
+    });
+
+    const fn wrapped(conv2d: Conv2d, wrap: Wrap) -> Conv2d {
+        Conv2d { wrap, ..conv2d }
+    }
+
     op_test!(convolution_of_the_same_size: [SAME], [
         [[1, 1, 1, 1], [1, 3, 3, 1], [1]],
         [[1, 9, 13, 3], [5, 3, 3, 3], [5]],
@@ -264,6 +300,75 @@ mod tests {
         [[2, 9, 13, 4], [4, 1, 1, 4], [4]],
         [[1, 1449, 1449, 1], [1, 1, 1, 1], [1]]
     ], f32 = 2e-5, f16 = 3e-3);
+
+    op_test!(convolution_of_pictures_whose_edges_join: [
+        wrapped(SAME, ROWS), wrapped(SAME, COLUMNS), wrapped(SAME, BOTH), wrapped(DOWN, BOTH),
+        wrapped(BELOW_AND_RIGHT, BOTH)
+    ], [
+        [[1, 2, 2, 1], [1, 3, 3, 1], [1]],
+        [[2, 8, 6, 3], [5, 3, 3, 3], [5]],
+        [[1, 7, 5, 64], [36, 3, 3, 64], [36]]
+    ], f32 = 2e-5, f16 = 3e-3);
+    op_test!(convolution_of_an_enlarged_picture_whose_edges_join: [wrapped(ENLARGED, BOTH)], [
+        [[1, 5, 7, 3], [5, 3, 3, 3], [5]],
+        [[2, 4, 6, 8], [12, 3, 3, 8], [12]]
+    ], f32 = 2e-5, f16 = 3e-3);
+    op_test!(convolution_by_a_window_wider_than_a_picture_whose_edges_join: [wrapped(WIDE, BOTH)], [
+        [[1, 2, 1, 4], [3, 7, 7, 4], [3]]
+    ], f32 = 2e-5, f16 = 3e-3);
+
+    /// Values that repeat nowhere near.
+    fn array(shape: impl Into<Shape>) -> Array {
+        let mut array = Array::zeros(shape.into());
+        for (i, value) in array.data_mut().iter_mut().enumerate() {
+            *value = (i as f32 * 0.731).sin();
+        }
+        array
+    }
+
+    /// x `[1, H, W, C]` → its pixels moved by rows and columns, those that leave coming in opposite.
+    fn rolled(x: &Array, [rows, columns]: [usize; 2]) -> Array {
+        let [height, width, channels] = [1, 2, 3].map(|axis| x.shape().dim(axis));
+        let mut rolled = Array::zeros(x.shape());
+        for pixel in 0..height * width {
+            let row = (pixel / width + rows) % height;
+            let to = (row * width + (pixel + columns) % width) * channels;
+            let from = pixel * channels;
+            rolled.data_mut()[to..to + channels].copy_from_slice(&x.data()[from..from + channels]);
+        }
+        rolled
+    }
+
+    #[test]
+    fn what_is_rolled_around_comes_out_rolled_around() {
+        let (x, weight) = (array([1, 8, 6, 3]), array([5, 3, 3, 3]));
+        let enlarged = Conv2d {
+            enlarged: Some([16, 12]),
+            ..SAME
+        };
+        // Pixels of the result for one of x, over pixels of x for one of the result.
+        for (op, times, over) in [
+            (SAME, 1, 1),
+            (DOWN, 1, 2),
+            (BELOW_AND_RIGHT, 1, 2),
+            (enlarged, 2, 1),
+        ] {
+            for way in [[2, 4], [6, 0], [4, 2]] {
+                let op = wrapped(op, BOTH);
+                let after = rolled(
+                    &op.reference(&[&x, &weight]),
+                    way.map(|by| by * times / over),
+                );
+                let before = op.reference(&[&rolled(&x, way), &weight]);
+                assert_eq!(before.data(), after.data(), "{op:?} {way:?}");
+            }
+        }
+        let along_rows = wrapped(SAME, ROWS);
+        let after = |way| rolled(&along_rows.reference(&[&x, &weight]), way);
+        let before = |way| along_rows.reference(&[&rolled(&x, way), &weight]);
+        assert_eq!(before([3, 0]).data(), after([3, 0]).data());
+        assert_ne!(before([0, 3]).data(), after([0, 3]).data());
+    }
 
     #[test]
     fn a_picture_smaller_than_the_window_is_refused() {

@@ -4,7 +4,7 @@ use super::{
     Activation, Conv2d, Conv2dGeometry, Epilogue, FmaPeak, GroupNorm, JoinedLinear, Linear, Load,
     Mask, NormInLoad, NormResult, Padding, RowField, STATE_SLOTS, TimestepEmbedding, WindowField,
 };
-use crate::tensor::{DType, Layout, Param, Recorder, Shape, Tensor};
+use crate::tensor::{DType, Layout, Param, Recorder, Shape, Tensor, Wrap};
 
 /// The widths of the heads in the demo model, SD 1, SD 2 and their VAEs, and one that is odd.
 const HEAD_DIMS: [usize; 8] = [5, 32, 40, 48, 64, 80, 160, 512];
@@ -104,6 +104,14 @@ fn products(recorder: &Recorder, types: WeightTypes, channels: usize, out_channe
         x.linear(Linear::PLAIN, &matrix, bias);
         x.conv2d(&window, bias, same);
     }
+    let seamless = Conv2d {
+        wrap: Wrap {
+            rows: true,
+            columns: true,
+        },
+        ..Conv2d::plain(same)
+    };
+    x.apply(seamless, &[recorder.param(&window)]);
     let ids = recorder.input("ids", [2, 3], DType::U32);
     ids.embedding(&matrix);
 }

@@ -5,7 +5,7 @@ use super::model::Model;
 use super::plans::{Placement, Plans};
 use super::progress::LoadProgress;
 use super::refiner::{self, Planned};
-use super::request::{Precision, Request};
+use super::request::{Precision, Request, Seamless};
 use super::residence::LoadOptions;
 use super::run::Run;
 use super::tasks::Task;
@@ -237,6 +237,7 @@ impl Pipeline {
                 compute,
                 residence: memory.residence,
                 vae_tile,
+                wrap: Seamless::wrap(request.seamless),
             };
             Ok((placement, memory))
         };
@@ -247,7 +248,11 @@ impl Pipeline {
         let vae_tile = model.vae_tile(request.vae_tile)?;
         let whole = first_that_fits(computes.clone().map(|compute| fit(compute, vae_tile)));
         match whole {
-            Err(refusal) if is_too_large(&refusal) && request.vae_tile.is_none() => {
+            Err(refusal)
+                if is_too_large(&refusal)
+                    && request.vae_tile.is_none()
+                    && request.seamless.is_none() =>
+            {
                 with_largest_tiles(latent, refusal, |side| {
                     first_that_fits(computes.clone().map(|compute| fit(compute, Some(side))))
                 })

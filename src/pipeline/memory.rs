@@ -10,7 +10,7 @@ use super::vae::with_largest_tiles;
 use crate::error::{Error, Result};
 use crate::plan::{DispatchReport, PhaseReport, Plan, PlanReport, count_kernels};
 use crate::sampling::Table;
-use crate::tensor::{Caps, DType, Param, Rules};
+use crate::tensor::{Caps, DType, Param, Rules, Wrap};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -273,6 +273,7 @@ impl Model {
             guidance: Guidance::Plain,
             keeps_known: false,
             windows: self.windows(&request, latent)?,
+            wrap: Wrap::NONE,
         };
         let caps = Caps {
             rules: options.rules,
@@ -338,6 +339,7 @@ impl Model {
             guidance: Guidance::Plain,
             keeps_known: false,
             windows: None,
+            wrap: Wrap::NONE,
         };
         self.plans(shape, own_layers(shape.branches), compute, caps, None)
     }
@@ -352,6 +354,7 @@ impl Model {
             guidance: Guidance::Plain,
             keeps_known: false,
             windows: None,
+            wrap: Wrap::NONE,
         };
         let plans = self.plans(
             smallest,

@@ -38,7 +38,7 @@ pub use preset::Preset;
 pub use progress::{LoadProgress, Step, TileProgress};
 pub use recipe::{Program, Recipe};
 pub(crate) use recordings::{Guidance, StepShape, ends};
-pub use request::{MAX_BATCH_SIZE, MAX_SIDE_PX, Noise, Precision, Request};
+pub use request::{MAX_BATCH_SIZE, MAX_SIDE_PX, Noise, Precision, Request, Seamless};
 pub use residence::{LoadOptions, Residence};
 pub use run::Run;
 pub use summary::{Summary, TensorSummary};

@@ -16,7 +16,7 @@ use crate::gpu::Device;
 use crate::networks::{AddedInputs, UnetInputs};
 use crate::ops::{RowField, testing};
 use crate::plan::{Plan, Residency, Runner};
-use crate::tensor::{Caps, DType, Recorder, Shape};
+use crate::tensor::{Caps, DType, Recorder, Shape, Wrap};
 use safetensors::SafeTensors;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -205,7 +205,7 @@ fn vae_decoder_difference_as(
 ) -> f64 {
     let (shape, latents) = golden.picture("vae.latents");
     let [_, height, width] = shape.chw;
-    let plan = model.vae_decoder_plan([height, width], compute, caps);
+    let plan = model.vae_decoder_plan([height, width], Wrap::NONE, compute, caps);
     let latents = [(ends::LATENT, shape.channels_last(&latents))];
     let runner = run(device, model, plan, &latents);
     let found = pollster::block_on(runner.read(ends::DECODED)).expect("it reads");
@@ -236,7 +236,7 @@ fn the_vae_encoder_agrees_with_diffusers() {
         let (picture, image) = golden.picture("vae.image");
         let (moments, expected) = golden.picture("vae.moments");
         let [channels, height, width] = moments.chw;
-        let plan = model.vae_encoder_plan([height, width], DType::F32, &device.caps());
+        let plan = model.vae_encoder_plan([height, width], Wrap::NONE, DType::F32, &device.caps());
         let runner = run(
             &device,
             &model,
@@ -278,6 +278,7 @@ fn latents_of_a_picture_are_drawn_from_its_moments() {
             compute: DType::F32,
             residence: Residence::InTurn,
             vae_tile: None,
+            wrap: Wrap::NONE,
         };
         let (mode, sample) = pollster::block_on(async {
             let size = [height, width];

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Ahead, Device};
 use crate::lock::lock;
 use crate::plan::{Residency, Runner};
-use crate::tensor::DType;
+use crate::tensor::{DType, Wrap};
 use crate::weights::{DamagedTensor, Weights};
 use std::sync::{Arc, Mutex};
 
@@ -29,14 +29,14 @@ pub(super) enum Part {
     TextEncoder(TextShape),
     /// The denoising step.
     Step(StepShape),
-    /// The decoder for a latent of that height and width.
-    VaeDecoder([usize; 2]),
+    /// The decoder for a latent of that height and width, whose edges may join.
+    VaeDecoder([usize; 2], Wrap),
     /// What of the decoder looks at the whole picture, likewise.
     VaeDecoderInner([usize; 2]),
     /// The rest of the decoder, for a tile of so many latents.
     VaeDecoderTile([usize; 2]),
-    /// The encoder of pictures whose latent has that height and width.
-    VaeEncoder([usize; 2]),
+    /// The encoder of pictures whose latent has that height and width, likewise.
+    VaeEncoder([usize; 2], Wrap),
     /// What of the encoder looks at the whole picture, likewise.
     VaeEncoderInner([usize; 2]),
     /// The rest of the encoder, for a tile of so many latents.
@@ -52,6 +52,8 @@ pub(super) struct Placement {
     pub(super) residence: Residence,
     /// The most latents on a side of what the VAE has at once; all where `None`.
     pub(super) vae_tile: Option<usize>,
+    /// Which edges of the pictures join; such a picture is decoded and encoded whole.
+    pub(super) wrap: Wrap,
 }
 
 /// A part at one shape, with the type of its activations.
@@ -97,10 +99,10 @@ impl Plans {
         let plan = match key.0 {
             Part::TextEncoder(shape) => model.text_encoder_plan(shape, key.1, &caps)?,
             Part::Step(shape) => model.step_plan(shape, key.1, &caps)?,
-            Part::VaeDecoder(latent) => model.vae_decoder_plan(latent, key.1, &caps)?,
+            Part::VaeDecoder(latent, wrap) => model.vae_decoder_plan(latent, wrap, key.1, &caps)?,
             Part::VaeDecoderInner(size) => model.vae_decoder_inner_plan(size, key.1, &caps)?,
             Part::VaeDecoderTile(size) => model.vae_decoder_tile_plan(size, key.1, &caps)?,
-            Part::VaeEncoder(latent) => model.vae_encoder_plan(latent, key.1, &caps)?,
+            Part::VaeEncoder(latent, wrap) => model.vae_encoder_plan(latent, wrap, key.1, &caps)?,
             Part::VaeEncoderInner(size) => model.vae_encoder_inner_plan(size, key.1, &caps)?,
             Part::VaeEncoderTile(size) => model.vae_encoder_tile_plan(size, key.1, &caps)?,
         };

@@ -2,13 +2,13 @@
 
 use super::model::Model;
 use super::prompts::Prompts;
-use super::request::Request;
+use super::request::{Request, Seamless};
 use super::tiled::Windows;
 use crate::error::{Error, Result};
 use crate::networks::{AddedInputs, UnetInputs};
 use crate::ops::{RowField, STATE_SLOTS, WindowField};
 use crate::plan::Plan;
-use crate::tensor::{Caps, DType, Recorder, Tensor};
+use crate::tensor::{Caps, DType, Recorder, Tensor, Wrap};
 
 /// How many rows of the table a step's plan is told the timesteps of at once. What follows from them is
 /// computed for all of these together, and again at every so many rows: so one plan serves tables of any
@@ -32,6 +32,8 @@ pub(crate) struct StepShape {
     pub(crate) keeps_known: bool,
     /// The windows in which the network sees the latents, one a run of the plan; `None` if all at once.
     pub(crate) windows: Option<Windows>,
+    /// Which edges of the pictures join.
+    pub(crate) wrap: Wrap,
 }
 
 /// The shape of the text encoders' run.
@@ -65,6 +67,7 @@ impl StepShape {
             windows: model.windows(request, latent)?,
             guidance,
             keeps_known: request.task.keeps_known(model)?,
+            wrap: Seamless::wrap(request.seamless),
         })
     }
 }
@@ -211,6 +214,7 @@ impl Model {
             guidance: guidance_rule,
             keeps_known,
             windows,
+            wrap,
         } = shape;
         let channels = self.config.vae.latent_channels;
         let state_shape = [STATE_SLOTS, batch, height, width, channels];
@@ -218,7 +222,7 @@ impl Model {
         let [context_length, context_width] = self.context_shape();
         let context_shape = [evaluations, chunks * context_length, context_width];
 
-        let recorder = Recorder::new(compute);
+        let recorder = Recorder::new(compute).wrapping(wrap);
         let state = recorder.input(ends::STATE, state_shape, DType::F32);
         recorder.input(ends::PREVIOUS, state_shape, DType::F32);
         let row = recorder.input(ends::ROW, [RowField::COUNT], DType::F32);
@@ -293,14 +297,15 @@ impl Model {
         Plan::lower(recorder.finish()?, caps)
     }
 
-    /// One latent → one picture.
+    /// One latent → one picture, whose edges may join.
     pub(crate) fn vae_decoder_plan(
         &self,
         latent: [usize; 2],
+        wrap: Wrap,
         compute: DType,
         caps: &Caps,
     ) -> Result<Plan> {
-        let recorder = Recorder::new(compute);
+        let recorder = Recorder::new(compute).wrapping(wrap);
         let shape = [1, latent[0], latent[1], self.config.vae.latent_channels];
         let latent = recorder.input(ends::LATENT, shape, DType::F32);
         let decoded = self.vae_decoder.forward(latent.to(compute));
@@ -310,19 +315,20 @@ impl Model {
         Plan::lower(recorder.finish()?, caps)
     }
 
-    /// One picture → mean and log variance of its latent.
+    /// One picture, whose edges may join → mean and log variance of its latent.
     ///
     /// # Errors
     /// As [`Model::require_encoder`].
     pub(super) fn vae_encoder_plan(
         &self,
         latent: [usize; 2],
+        wrap: Wrap,
         compute: DType,
         caps: &Caps,
     ) -> Result<Plan> {
         let encoder = self.require_encoder()?;
         let [height, width] = latent.map(|side| side * self.config.vae_scale_factor);
-        let recorder = Recorder::new(compute);
+        let recorder = Recorder::new(compute).wrapping(wrap);
         let image = recorder.input(ends::IMAGE, [1, height, width, 3], DType::F32);
         let moments = encoder.forward(image.to(compute)).to(DType::F32);
         recorder.output(ends::MEAN, encoder.mean(moments));

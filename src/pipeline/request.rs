@@ -16,6 +16,9 @@ use std::path::PathBuf;
 
 mod builder;
 mod check;
+mod seamless;
+
+pub use seamless::Seamless;
 
 /// The most pixels that a side may have.
 pub const MAX_SIDE_PX: usize = 8192;
@@ -189,6 +192,10 @@ pub struct Request {
     /// above all, are of one piece. Where `None`, it sees all at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tile_latents: Option<TileLatents>,
+    /// Which edges of the picture go on at the opposite one, so that copies of it can be laid side by
+    /// side. The picture is decoded whole then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seamless: Option<Seamless>,
 }
 
 impl Default for Request {
@@ -234,6 +241,7 @@ impl Default for Request {
             precision: Precision::default(),
             vae_tile: None,
             tile_latents: None,
+            seamless: None,
         }
     }
 }

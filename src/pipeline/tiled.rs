@@ -162,6 +162,7 @@ mod tests {
             latent: [8, 12],
             guidance: Guidance::Plain,
             keeps_known: true,
+            wrap: crate::tensor::Wrap::NONE,
             windows,
         };
         let residency = Arc::new(Residency::new(device, &model.weights));

@@ -30,11 +30,12 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::noise::slerp;
 pub(crate) use self::own_sigmas::check_order as check_sigma_order;
 pub use self::{
     level::{Level, Space},
     names::Choice,
-    noise::{BrownianTree, NoiseGenerator, NoisePath, NoiseSource, slerp},
+    noise::{BrownianTree, NoiseGenerator, NoisePath, NoiseSource},
     noise_model::NoiseModel,
     prediction::{Prediction, Scalings},
     rules::SigmaRules,

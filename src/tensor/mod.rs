@@ -11,6 +11,7 @@ mod param;
 mod recorder;
 mod rules;
 mod shape;
+mod wrap;
 
 pub(crate) use array::Array;
 pub(crate) use choice::KernelChoice;
@@ -22,3 +23,4 @@ pub(crate) use param::{Layout, Param};
 pub(crate) use recorder::{Cadence, Node, NodeId, NodeKind, Recorder, Recording};
 pub use rules::{Rule, Rules};
 pub(crate) use shape::{MAX_RANK, Shape};
+pub(crate) use wrap::Wrap;

@@ -1,6 +1,6 @@
 //! The recorder: collects nodes while model code runs, and keeps the first error.
 
-use super::{Checked, DType, Op, Param, Shape, Tensor, View};
+use super::{Checked, DType, Op, Param, Shape, Tensor, View, Wrap};
 use crate::error::{Error, Result};
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -45,6 +45,7 @@ pub(crate) struct Node {
 #[derive(Debug)]
 pub(crate) struct Recorder {
     compute: DType,
+    wrap: Wrap,
     state: RefCell<State>,
 }
 
@@ -73,8 +74,19 @@ impl Recorder {
     pub(crate) fn new(compute: DType) -> Self {
         Self {
             compute,
+            wrap: Wrap::NONE,
             state: RefCell::default(),
         }
+    }
+
+    /// The same for pictures whose edges join.
+    pub(crate) fn wrapping(self, wrap: Wrap) -> Self {
+        Self { wrap, ..self }
+    }
+
+    /// Which edges of pictures join.
+    pub(crate) fn wrap(&self) -> Wrap {
+        self.wrap
     }
 
     /// The same, but its group norms tell their moments and take those that the caller gives.

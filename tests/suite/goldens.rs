@@ -93,6 +93,7 @@ impl Golden {
         request.guidance_rescale = self.case["guidance_rescale"].as_f64().unwrap_or_default();
         request.dynamic_thresholding = self.case["dynamic_thresholding"].as_f64();
         request.threshold_max = self.case["threshold_max"].as_f64();
+        request.seamless = serde_json::from_value(self.case["seamless"].clone()).unwrap();
         let second = |field: &str| self.case[field].as_str().map(str::to_owned);
         request.prompt_2 = second("prompt_2");
         request.negative_prompt_2 = second("negative_prompt_2");

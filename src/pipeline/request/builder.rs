@@ -1,7 +1,8 @@
 //! A request from its defaults, one setting after the other.
 
 use super::{
-    BatchNoise, Noise, Precision, Preset, Request, ResizeMode, StepNoise, Task, TileLatents,
+    BatchNoise, Noise, Precision, Preset, Request, ResizeMode, Seamless, StepNoise, Task,
+    TileLatents,
 };
 use crate::sampling::{NoisePath, Prediction, SigmaRules};
 use crate::text::PromptStyle;
@@ -222,6 +223,12 @@ impl Request {
     /// Has the network see the latent in windows.
     pub fn tile_latents(mut self, tile: TileLatents) -> Self {
         self.tile_latents = Some(tile);
+        self
+    }
+
+    /// Sets which edges of the picture go on at the opposite one.
+    pub fn seamless(mut self, seamless: Seamless) -> Self {
+        self.seamless = Some(seamless);
         self
     }
 

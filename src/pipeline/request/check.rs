@@ -71,7 +71,31 @@ impl Request {
             return Err(Error::request("batch_noise", reason));
         }
         self.check_variation()?;
+        self.check_seamless()?;
         self.check_sampling()
+    }
+
+    /// That the network sees the whole picture at once, whose edges are to join.
+    fn check_seamless(&self) -> Result<()> {
+        if self.seamless.is_none() {
+            return Ok(());
+        }
+        if self.vae_tile.is_some() {
+            let reason = "goes without seamless, for which the picture is decoded whole; use one of \
+                          the two";
+            return Err(Error::request("vae_tile", reason));
+        }
+        if self.tile_latents.is_some() {
+            let reason = "goes without seamless, for which the network sees all at once; use one of \
+                          the two";
+            return Err(Error::request("tile_latents", reason));
+        }
+        if !self.task.is_whole() {
+            let reason = "means nothing for a picture that is drawn in parts; leave it out, or out of \
+                          inpaint the padding of only_masked";
+            return Err(Error::request("seamless", reason));
+        }
+        Ok(())
     }
 
     fn check_variation(&self) -> Result<()> {

@@ -6,7 +6,7 @@ use crate::image::Image;
 use crate::ops::testing;
 use crate::pipeline::vae::Encoder;
 use crate::pipeline::{Model, Precision, Residence};
-use crate::tensor::DType;
+use crate::tensor::{DType, Wrap};
 use crate::weights::Weights;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
@@ -67,6 +67,7 @@ fn start_in_f16(pipeline: &Pipeline, residence: Residence) -> Run {
         compute: DType::F16,
         residence,
         vae_tile: None,
+        wrap: Wrap::NONE,
     };
     pollster::block_on(Run::start(pipeline, request, placement, None)).unwrap()
 }
@@ -164,6 +165,7 @@ fn encode(pipeline: &Pipeline, precision: Precision, residence: Residence) -> Re
         },
         residence,
         vae_tile: None,
+        wrap: Wrap::NONE,
     };
     let picture: Vec<f32> = (0..64 * 64 * 3).map(|i| (i as f32).sin()).collect();
     pollster::block_on(async {

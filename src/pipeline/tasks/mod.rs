@@ -250,6 +250,15 @@ impl Task {
         }
     }
 
+    /// Whether the network works on all of the picture at once, from edge to edge.
+    pub(super) fn is_whole(&self) -> bool {
+        match self {
+            Self::Inpaint(inpaint) => inpaint.only_masked_padding_px.is_none(),
+            Self::Outpaint(_) => false,
+            Self::TextToImage | Self::ImageToImage { .. } | Self::Instruct { .. } => true,
+        }
+    }
+
     /// What a run starts from, or its next round; `encoder` is there where the task has pictures, and
     /// its turn is over then.
     ///

@@ -51,7 +51,7 @@ impl Decoder {
     /// The parts that latents of that height and width are decoded by.
     pub(in crate::pipeline) fn parts(latent: [usize; 2], placement: Placement) -> Vec<Part> {
         match placement.tiles(latent) {
-            None => vec![Part::VaeDecoder(latent)],
+            None => vec![Part::VaeDecoder(latent, placement.wrap)],
             Some(tiles) => vec![
                 Part::VaeDecoderInner(latent),
                 Part::VaeDecoderTile(tiles.tile),
@@ -71,7 +71,7 @@ impl Decoder {
     ) -> Result<Self> {
         let take = |part| Lease::take(pipeline, part, placement);
         let work = match placement.tiles(latent) {
-            None => Work::Whole(take(Part::VaeDecoder(latent)).await?),
+            None => Work::Whole(take(Part::VaeDecoder(latent, placement.wrap)).await?),
             Some(tiles) => Work::Tiled {
                 inner: take(Part::VaeDecoderInner(latent)).await?,
                 outer: take(Part::VaeDecoderTile(tiles.tile)).await?,

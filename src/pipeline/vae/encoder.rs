@@ -53,7 +53,7 @@ impl Encoder {
     /// The parts that pictures with latents of that height and width are encoded by.
     pub(in crate::pipeline) fn parts(latent: [usize; 2], placement: Placement) -> Vec<Part> {
         match placement.tiles(latent) {
-            None => vec![Part::VaeEncoder(latent)],
+            None => vec![Part::VaeEncoder(latent, placement.wrap)],
             Some(tiles) => vec![
                 Part::VaeEncoderTile(tiles.tile),
                 Part::VaeEncoderInner(latent),
@@ -75,7 +75,7 @@ impl Encoder {
         let inner_channels = model.require_encoder()?.inner_channels();
         let take = |part| Lease::take(pipeline, part, placement);
         let work = match placement.tiles(latent) {
-            None => Work::Whole(take(Part::VaeEncoder(latent)).await?),
+            None => Work::Whole(take(Part::VaeEncoder(latent, placement.wrap)).await?),
             Some(tiles) => Work::Tiled {
                 outer: take(Part::VaeEncoderTile(tiles.tile)).await?,
                 inner: take(Part::VaeEncoderInner(latent)).await?,

@@ -8,6 +8,7 @@ mod tiles;
 
 use super::plans::Placement;
 use crate::error::{Error, Result};
+use crate::tensor::Wrap;
 pub(super) use decoder::Decoder;
 pub(super) use encoder::{Encoder, Moments};
 use tiles::Tiles;
@@ -18,8 +19,11 @@ impl Placement {
         Tiles::of(latent, self.vae_tile)
     }
 
-    /// The same with smaller tiles, by about a half, if there are any.
+    /// The same with smaller tiles, by about a half, if there are any; none of pictures whose edges join.
     pub(super) fn with_smaller_tiles(self, latent: [usize; 2]) -> Option<Self> {
+        if self.wrap != Wrap::NONE {
+            return None;
+        }
         let before = self.vae_tile.unwrap_or(usize::MAX);
         let mut smaller = tiles::sides(latent)
             .into_iter()

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::pipeline::model::Model;
 use crate::pipeline::recordings::ends;
 use crate::plan::Plan;
-use crate::tensor::{Caps, DType, Recorder};
+use crate::tensor::{Caps, DType, Recorder, Wrap};
 
 /// What goes from one half of a VAE to the other, `[1, h, w, K]`.
 pub(super) const INNER: &str = "inner";
@@ -34,7 +34,8 @@ impl Model {
         }
     }
 
-    /// All that decodes a latent of that size, in tiles of so many latents on a side or whole.
+    /// All that decodes a latent of that size, in tiles of so many latents on a side or whole. Whether
+    /// edges join changes nothing in its size.
     pub(in crate::pipeline) fn vae_decoder_plans(
         &self,
         latent: [usize; 2],
@@ -43,7 +44,7 @@ impl Model {
         caps: &Caps,
     ) -> Result<Vec<(&'static str, Plan)>> {
         let Some(tiles) = Tiles::of(latent, tile) else {
-            let whole = self.vae_decoder_plan(latent, compute, caps)?;
+            let whole = self.vae_decoder_plan(latent, Wrap::NONE, compute, caps)?;
             return Ok(vec![("vae_decoder", whole)]);
         };
         let inner = self.vae_decoder_inner_plan(latent, compute, caps)?;
@@ -63,7 +64,7 @@ impl Model {
         caps: &Caps,
     ) -> Result<Vec<(&'static str, Plan)>> {
         let Some(tiles) = Tiles::of(latent, tile) else {
-            let whole = self.vae_encoder_plan(latent, compute, caps)?;
+            let whole = self.vae_encoder_plan(latent, Wrap::NONE, compute, caps)?;
             return Ok(vec![("vae_encoder", whole)]);
         };
         let inner = self.vae_encoder_inner_plan(latent, compute, caps)?;

@@ -7,7 +7,7 @@ use crate::ops::testing;
 use crate::pipeline::handle::Pipeline;
 use crate::pipeline::plans::Placement;
 use crate::pipeline::{Model, Precision, Residence};
-use crate::tensor::DType;
+use crate::tensor::{DType, Wrap};
 use safetensors::SafeTensors;
 
 /// The photograph's size in pixels, [height, width].
@@ -46,6 +46,7 @@ fn placement(vae_tile: Option<usize>, residence: Residence) -> Placement {
         compute: DType::F32,
         residence,
         vae_tile,
+        wrap: Wrap::NONE,
     }
 }
 

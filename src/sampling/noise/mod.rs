@@ -12,7 +12,8 @@ mod torch_cpu;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::{brownian::BrownianTree, slerp::slerp};
+pub use self::brownian::BrownianTree;
+pub(crate) use self::slerp::slerp;
 use self::{philox::Philox, torch_cpu::TorchCpu};
 
 /// Whose random numbers a seed stands for.

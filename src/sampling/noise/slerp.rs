@@ -9,8 +9,12 @@ const SMALLEST_SINE: f64 = 1e-6;
 /// Each column of each channel goes by an angle of its own, as the norms of A1111's `slerp` run over a
 /// latent's rows (`modules/rng.py`, version 1.10, after Shoemake 1985). Columns that lie along one line
 /// are mixed straight.
-#[must_use]
-pub fn slerp(share: f64, low: &[f32], high: &[f32], [height, width]: [usize; 2]) -> Vec<f32> {
+pub(crate) fn slerp(
+    share: f64,
+    low: &[f32],
+    high: &[f32],
+    [height, width]: [usize; 2],
+) -> Vec<f32> {
     let mut mixed = low.to_vec();
     let channel_len = height * width;
     for channel in (0..low.len()).step_by(channel_len.max(1)) {
