@@ -31,6 +31,21 @@ const TOKEN_VARIABLE: &str = "HF_TOKEN";
 const REVISION: &str = "main";
 
 /// A hub of models.
+///
+/// ```no_run
+/// use aquatint::{Hub, Library, Pull};
+/// use std::ops::ControlFlow;
+///
+/// # fn main() -> aquatint::Result<()> {
+/// let folder = Library::download_folder()?;
+/// let pulled = Hub::from_env()?.pull(&Pull::new("stabilityai/sdxl-turbo"), &folder, &mut |at| {
+///     println!("{}: {} bytes", at.file, at.done_bytes);
+///     ControlFlow::Continue(()) // Break stops; the next pull goes on from there
+/// })?;
+/// println!("{}", pulled.path.display());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Hub {
     client: Client,

@@ -45,6 +45,16 @@ const REMARKS: [&str; 12] = [
 ];
 
 /// What made a picture, as its file tells it.
+///
+/// ```no_run
+/// use aquatint::{Pipeline, PngInfo, Recipe, Result};
+///
+/// fn again(pipeline: &Pipeline, picture: &str) -> Result<()> {
+///     let recipe = Recipe::read(&PngInfo::open(picture)?)?;
+///     println!("{:?} drew it with {:?}", recipe.program, recipe.model);
+///     pipeline.generate(&recipe.request)?[0].save("again.png")
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Recipe {

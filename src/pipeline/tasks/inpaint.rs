@@ -32,6 +32,17 @@ pub enum Fill {
 /// A picture of which a part is repainted. Everything outside of the mask stays as it is to the last
 /// bit, and the picture keeps its size; the request's width and height are those at which the network
 /// works.
+///
+/// ```no_run
+/// use aquatint::{Image, Inpaint, Request, Task};
+///
+/// # fn main() -> aquatint::Result<()> {
+/// let hat = Inpaint::new(Image::open("photo.png")?).mask(Image::open("mask.png")?).strength(0.9);
+/// let request = Request::new("a straw hat").task(Task::Inpaint(hat)); // white is repainted
+/// # drop(request);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]

@@ -38,6 +38,22 @@ mod ends {
 
 /// An upscaling network with its weights on a device: ESRGAN and its relatives, Real-ESRGAN's compact
 /// network, SPAN, from safetensors.
+///
+/// ```no_run
+/// use aquatint::{Device, Image, UpscaleOptions, Upscaler};
+/// use std::ops::ControlFlow;
+///
+/// # fn main() -> aquatint::Result<()> {
+/// let upscaler = Upscaler::open(&Device::best()?, "RealESRGAN_x4plus.safetensors")?;
+/// let small = Image::open("lighthouse.png")?;
+/// let large = upscaler.upscale(&small, &UpscaleOptions::default(), &mut |tiles| {
+///     println!("{} of {}", tiles.done, tiles.count);
+///     ControlFlow::Continue(())
+/// })?;
+/// assert_eq!(large.width(), upscaler.scale() * small.width());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Upscaler {
     device: Device,
