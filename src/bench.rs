@@ -2,7 +2,7 @@
 //! are run again and again, and the way to the device without a file. No part of what versions promise; `benches/` is its only user.
 
 use crate::error::{Error, Result};
-use crate::gpu::{Device, StagingRing};
+use crate::gpu::{Device, StagingRing, block_on};
 use crate::ops::{
     Conv2d, Conv2dGeometry, FmaPeak, GroupNorm, LayerNorm, Linear, Mask, Padding, RowField,
 };
@@ -244,7 +244,7 @@ impl Replay {
 
     fn new(device: &Device, plan: Plan, weights: &Weights, compute: DType) -> Result<Self> {
         let residency = Arc::new(Residency::new(device, weights));
-        let runner = pollster::block_on(Runner::new(device, plan, &residency))?;
+        let runner = block_on(Runner::new(device, plan, &residency))?;
         for (name, end) in &runner.plan().inputs {
             runner.write(name, &scattered(end.view.shape.len()))?;
         }
@@ -266,7 +266,7 @@ impl Replay {
     /// # Errors
     /// [`crate::Error::DeviceLost`] or [`crate::Error::Gpu`].
     pub fn run(&self) -> Result<()> {
-        self.runner.run()
+        block_on(self.runner.run())
     }
 
     /// Encodes one run, as each step does, and throws it away.
@@ -282,7 +282,7 @@ impl Replay {
     /// # Errors
     /// [`crate::Error::DeviceLost`] or [`crate::Error::Gpu`].
     pub fn wait(&self) -> Result<()> {
-        self.runner.wait()
+        block_on(self.runner.wait())
     }
 }
 
@@ -311,9 +311,9 @@ pub fn copy_weights(device: &Device, model: &Model) -> Result<()> {
     for mut param in params {
         param.layout = Layout::AsStored;
         let upload = ring.upload(&param, &bytes[..param.size_bytes()]);
-        buffers.push(pollster::block_on(upload)?);
+        buffers.push(block_on(upload)?);
     }
-    ring.finish()
+    block_on(ring.finish())
 }
 
 /// Values all over −1..1, by Weyl's sequence. Zeros would not do: a device that clocks by its power

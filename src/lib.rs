@@ -45,6 +45,12 @@
 //! Weights are mapped from their files and kept on the device as stored; [`Pipeline::memory`] says what a
 //! request takes, before anything runs. Under [`LoadOptions::vram_bytes`], parts of a model take turns,
 //! and the picture is the same. Dropping a pipeline gives its memory back.
+//!
+//! # In an app
+//!
+//! An app that draws with wgpu shares its device: [`Device::from_wgpu`], and [`wgpu`] as it is used here. A
+//! new major version of it is one of this crate too. Blocking calls have twins for executors of any kind
+//! ([`Pipeline::generate_async`]), and a [`Canceller`] stops either from another thread.
 #![cfg_attr(doctest, doc = include_str!("../README.md"))]
 
 #[doc(hidden)]
@@ -85,7 +91,7 @@ pub use image::{
 };
 pub use library::{Library, LibraryFile, LibraryModel, ModelKind, Place, PlaceOrigin};
 pub use pipeline::{
-    BatchNoise, Fill, Inpaint, LoadOptions, LoadProgress, MAX_BATCH_SIZE, MAX_SIDE_PX,
+    BatchNoise, Canceller, Fill, Inpaint, LoadOptions, LoadProgress, MAX_BATCH_SIZE, MAX_SIDE_PX,
     MIN_LATENT_TILE_PX, MIN_UPSCALE_TILE_PX, Memory, Model, ModelReport, Noise, Outpaint,
     PartMemory, Pipeline, PlanOptions, Precision, Preset, Program, Recipe, Request, Residence, Run,
     Seamless, Step, StepNoise, Summary, Task, TensorSummary, TileLatents, TileProgress, Trace,
@@ -96,3 +102,4 @@ pub use tensor::{Rule, Rules};
 pub use text::PromptStyle;
 pub use tuning::{FoundOn, KernelReport, TunedShape, Tuning, clear_tuning, kernel_report, tune};
 pub use weights::{DamagedTensor, ModelFiles, PartInfo};
+pub use wgpu;

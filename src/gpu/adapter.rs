@@ -10,7 +10,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct AdapterInfo {
-    /// Its place in [`crate::Device::list`].
+    /// Its place in [`crate::Device::list`]; 0 where a host opened the device.
     pub index: usize,
     /// The driver's name for it.
     pub name: String,
@@ -43,9 +43,15 @@ impl AdapterInfo {
         }
     }
 
-    fn new(index: usize, adapter: &wgpu::Adapter) -> Self {
+    /// What an adapter is, and what it can do by these features and limits: its own, or those that a
+    /// device was opened with.
+    pub(super) fn new(
+        index: usize,
+        adapter: &wgpu::Adapter,
+        features: wgpu::Features,
+        limits: &wgpu::Limits,
+    ) -> Self {
         let info = adapter.get_info();
-        let limits = adapter.limits();
         let kind = match info.device_type {
             wgpu::DeviceType::DiscreteGpu => "discrete",
             wgpu::DeviceType::IntegratedGpu => "integrated",
@@ -55,7 +61,7 @@ impl AdapterInfo {
         };
         let features = OPTIONAL_FEATURES
             .iter()
-            .filter(|(feature, _)| adapter.features().contains(*feature));
+            .filter(|(feature, _)| features.contains(*feature));
         let limits = [
             ("max_buffer_bytes", limits.max_buffer_size),
             ("max_binding_bytes", limits.max_storage_buffer_binding_size),
@@ -166,6 +172,19 @@ pub(super) fn optional_features() -> wgpu::Features {
     features.fold(wgpu::Features::empty(), |all, (one, _)| all | *one)
 }
 
+/// Whether a device with these features and limits is all that its adapter is, for kernels.
+pub(super) fn has_all(
+    adapter: &wgpu::Adapter,
+    features: wgpu::Features,
+    limits: &wgpu::Limits,
+) -> bool {
+    let matters = wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP | EXPERIMENTAL;
+    let all = adapter.limits();
+    features.contains(adapter.features() & matters)
+        && limits.max_compute_workgroup_storage_size >= all.max_compute_workgroup_storage_size
+        && limits.max_storage_buffer_binding_size >= all.max_storage_buffer_binding_size
+}
+
 /// What shader variants may depend on, of a device opened with `features` and `limits`.
 pub(super) fn caps(
     adapter: &wgpu::Adapter,
@@ -221,7 +240,13 @@ pub(super) async fn adapters() -> Vec<(AdapterInfo, wgpu::Adapter)> {
     adapters
         .into_iter()
         .enumerate()
-        .map(|(index, adapter)| (AdapterInfo::new(index, &adapter), adapter))
+        .map(|(index, adapter)| {
+            let (features, limits) = (adapter.features(), adapter.limits());
+            (
+                AdapterInfo::new(index, &adapter, features, &limits),
+                adapter,
+            )
+        })
         .collect()
 }
 

@@ -20,27 +20,25 @@ impl Gpu {
     ///
     /// # Errors
     /// [`Error::OutOfMemory`] with what it was for.
-    pub(crate) async fn storage(&self, label: &str, bytes: u64) -> Result<Buffer> {
+    pub(crate) fn storage(&self, label: &str, bytes: u64) -> Result<Buffer> {
         let usage = wgpu::BufferUsages::STORAGE
             | wgpu::BufferUsages::COPY_SRC
             | wgpu::BufferUsages::COPY_DST;
-        self.allocate(label, bytes, usage, false).await
+        self.allocate(label, bytes, usage, false)
     }
 
     /// Memory for parameters, filled at once.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`].
-    pub(crate) async fn uniform(&self, label: &str, bytes: &[u8]) -> Result<Buffer> {
+    pub(crate) fn uniform(&self, label: &str, bytes: &[u8]) -> Result<Buffer> {
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
-        let buffer = self
-            .allocate(label, bytes.len() as u64, usage, false)
-            .await?;
-        self.queue.write_buffer(&buffer.inner, 0, bytes);
+        let buffer = self.allocate(label, bytes.len() as u64, usage, false)?;
+        self.guarded(|| self.queue.write_buffer(&buffer.inner, 0, bytes))?;
         Ok(buffer)
     }
 
-    pub(super) async fn allocate(
+    pub(super) fn allocate(
         &self,
         label: &str,
         bytes: u64,
@@ -56,19 +54,19 @@ impl Gpu {
         if size > self.limits.max_buffer_size {
             return Err(out_of_memory(Some(self.limits.max_buffer_size)));
         }
-        let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        let inner = self.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some(label),
-            size,
-            usage,
-            mapped_at_creation: mapped,
-        });
-        match memory.pop().await {
-            Some(_) => {
-                self.check()?; // a lost device fails every allocation
-                Err(out_of_memory(None))
-            }
-            None => Ok(Buffer { inner }),
+        self.check_lost()?;
+        let create = || {
+            self.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some(label),
+                size,
+                usage,
+                mapped_at_creation: mapped,
+            })
+        };
+        match self.guarded(create) {
+            Ok(inner) => Ok(Buffer { inner }),
+            Err(Error::OutOfMemory { .. }) => Err(out_of_memory(None)),
+            Err(other) => Err(other),
         }
     }
 }

@@ -2,22 +2,24 @@
 
 use super::adapter::{self, AdapterInfo};
 use super::cache::DriverCache;
+use super::faults::Faults;
 use super::kernel::Slot;
 use super::pace::Pace;
+use super::wait::{Watcher, block_on};
 use crate::error::{Error, Result};
-use crate::lock::lock;
 use crate::tensor::{Caps, KernelChoice, Rules};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 /// Where pictures are made: a graphics device, or the CPU interpreter. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Device {
-    backend: Backend,
+    pub(super) backend: Backend,
 }
 
 #[derive(Clone, Debug)]
-enum Backend {
+pub(super) enum Backend {
     Gpu(Arc<Gpu>),
     Reference(Arc<AdapterInfo>),
 }
@@ -35,6 +37,19 @@ pub struct DeviceOptions {
     pub rules: Rules,
     /// Whether what [`crate::tune`] found best on this device is left out of account.
     pub no_tuning: bool,
+    /// How long the work may take that is on its way to the device at once, as measured: what else
+    /// draws with the device waits for no more than that. Where there is none it is
+    /// [`DeviceOptions::DEFAULT_BUDGET`], except that a device of our own whose adapter is a CPU gets
+    /// the work of a run at once.
+    ///
+    /// The measure is that of earlier work, and a single dispatch is not cut, so on slow devices
+    /// and at large sizes some submissions take longer.
+    pub submission_budget: Option<Duration>,
+}
+
+impl DeviceOptions {
+    /// The budget of submissions where none is given.
+    pub const DEFAULT_BUDGET: Duration = Duration::from_millis(100);
 }
 
 impl Device {
@@ -71,7 +86,7 @@ impl Device {
     /// # Errors
     /// As [`Device::best`] and [`Device::select`].
     pub fn open(options: &DeviceOptions) -> Result<Self> {
-        let gpu = pollster::block_on(Gpu::open(options))?;
+        let gpu = block_on(Gpu::open(options))?;
         Ok(Self {
             backend: Backend::Gpu(Arc::new(gpu)),
         })
@@ -86,7 +101,7 @@ impl Device {
 
     /// Every adapter that answers, the best first.
     pub fn list() -> Vec<AdapterInfo> {
-        pollster::block_on(adapter::adapters())
+        block_on(adapter::adapters())
             .into_iter()
             .map(|(info, _)| info)
             .collect()
@@ -157,6 +172,8 @@ pub(crate) struct Gpu {
     pub(super) limits: wgpu::Limits,
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
+    /// Whether it is a host's, which draws with it too.
+    pub(super) is_shared: bool,
     pub(super) runtime_checks: bool,
     /// Whether what is found out about kernels holds for the adapter at its next opening as well.
     pub(crate) is_usual: bool,
@@ -166,14 +183,17 @@ pub(crate) struct Gpu {
     pub(super) kernels: Mutex<HashMap<String, Slot>>,
     pub(super) cache: Option<DriverCache>,
     pub(super) pace: Pace,
-    faults: Arc<Faults>,
+    pub(super) faults: Arc<Faults>,
+    pub(super) watcher: Watcher,
 }
 
-/// What the driver reported outside any call: kept until the next [`Gpu::check`].
-#[derive(Debug, Default)]
-struct Faults {
-    lost: Mutex<Option<String>>,
-    error: Mutex<Option<Error>>,
+/// A device as the driver gave it.
+pub(super) struct Opened<'a> {
+    pub(super) adapter: &'a wgpu::Adapter,
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    /// Whether it is a host's, which draws with it too.
+    pub(super) is_shared: bool,
 }
 
 impl Gpu {
@@ -186,89 +206,77 @@ impl Gpu {
             adapter::optional_features()
         };
         let mut features = adapter.features() & wanted;
-        let limits = adapter.limits();
-        let mut opened = request(&adapter, features, &limits).await;
+        let mut opened = request(&adapter, features).await;
         if opened.is_err() && features.intersects(adapter::EXPERIMENTAL) {
             features.remove(adapter::EXPERIMENTAL);
-            opened = request(&adapter, features, &limits).await;
+            opened = request(&adapter, features).await;
         }
         let (device, queue) = opened.map_err(|error| {
             Error::NoAdapter(format!("{} could not be opened: {error}", info.name))
         })?;
         let faults = Arc::new(Faults::default());
-        watch(&device, &faults);
+        faults.watch(&device);
+        let opened = Opened {
+            adapter: &adapter,
+            device,
+            queue,
+            is_shared: false,
+        };
+        Ok(Self::new(info, opened, faults, options))
+    }
+
+    /// All but the faults of an open device, of ours or of a host's.
+    pub(super) fn new(
+        info: AdapterInfo,
+        opened: Opened<'_>,
+        faults: Arc<Faults>,
+        options: &DeviceOptions,
+    ) -> Self {
+        let Opened {
+            adapter,
+            device,
+            queue,
+            is_shared,
+        } = opened;
+        let mut features = device.features();
+        if options.portable {
+            features = features - adapter::optional_features();
+        }
+        let limits = device.limits();
+        let has_all = adapter::has_all(adapter, features, &limits);
         let is_cpu = adapter.get_info().device_type == wgpu::DeviceType::Cpu;
-        let cache = DriverCache::open(&device, &adapter.get_info());
-        Ok(Self {
+        Self {
             caps: Caps {
                 rules: options.rules,
-                ..adapter::caps(&adapter, features, &limits)
+                ..adapter::caps(adapter, features, &limits)
             },
             info,
             limits,
+            cache: DriverCache::open(&device, &adapter.get_info()),
             device,
             queue,
+            is_shared,
             runtime_checks: options.runtime_checks,
-            is_usual: !options.runtime_checks && !options.portable,
+            is_usual: !options.runtime_checks && !options.portable && has_all,
             no_tuning: options.no_tuning,
             choice: OnceLock::new(),
             kernels: Mutex::default(),
-            cache,
-            pace: Pace::new(is_cpu),
+            pace: Pace::new(options.submission_budget, is_cpu, is_shared),
             faults,
-        })
-    }
-
-    /// The first fault that the driver reported since the last check.
-    ///
-    /// # Errors
-    /// [`Error::DeviceLost`], [`Error::OutOfMemory`] or [`Error::Gpu`].
-    pub(crate) fn check(&self) -> Result<()> {
-        self.check_lost()?;
-        match lock(&self.faults.error).take() {
-            Some(error) => Err(error),
-            None => Ok(()),
+            watcher: Watcher::default(),
         }
     }
 
-    /// Whether the device is there still. Leaves faults for whoever caused them to find.
-    ///
-    /// # Errors
-    /// [`Error::DeviceLost`].
-    pub(super) fn check_lost(&self) -> Result<()> {
-        match lock(&self.faults.lost).clone() {
-            Some(reason) => Err(Error::DeviceLost { reason }),
-            None => Ok(()),
-        }
-    }
-
-    /// Waits until everything submitted is done.
+    /// Waits until everything that was submitted here is done.
     ///
     /// # Errors
     /// [`Error::DeviceLost`] or [`Error::Gpu`] if the driver reported a fault.
-    pub(crate) fn wait(&self) -> Result<()> {
-        self.poll(wgpu::PollType::wait_indefinitely())?;
-        self.pace.all_done();
-        Ok(())
-    }
-
-    /// Waits until these commands are done, and those submitted before them.
-    ///
-    /// # Errors
-    /// As [`Gpu::wait`].
-    pub(super) fn wait_for(&self, commands: wgpu::SubmissionIndex) -> Result<()> {
-        self.poll(wgpu::PollType::Wait {
-            submission_index: Some(commands),
-            timeout: None,
-        })
-    }
-
-    fn poll(&self, until: wgpu::PollType) -> Result<()> {
-        let waited = self.device.poll(until);
-        self.check()?;
-        waited
-            .map(|_| ())
-            .map_err(|error| Error::Gpu(error.to_string()))
+    pub(crate) async fn wait(self: &Arc<Self>) -> Result<()> {
+        self.landed().await?;
+        match self.pace.last() {
+            Some(commands) => self.done(commands).await,
+            None => Ok(()),
+        }
     }
 }
 
@@ -276,8 +284,16 @@ impl Gpu {
 async fn request(
     adapter: &wgpu::Adapter,
     features: wgpu::Features,
-    limits: &wgpu::Limits,
 ) -> std::result::Result<(wgpu::Device, wgpu::Queue), wgpu::RequestDeviceError> {
+    let descriptor = descriptor(adapter, features);
+    adapter.request_device(&descriptor).await
+}
+
+/// What a driver is asked for.
+pub(super) fn descriptor(
+    adapter: &wgpu::Adapter,
+    features: wgpu::Features,
+) -> wgpu::DeviceDescriptor<'static> {
     let experimental_features = if features.intersects(adapter::EXPERIMENTAL) {
         // SAFETY: of what wgpu does not vouch for yet only cooperative matrices are asked for. Their
         // loads and stores stay within workgroup memory, by the sizes of the tiles that declare it,
@@ -286,46 +302,14 @@ async fn request(
     } else {
         wgpu::ExperimentalFeatures::disabled()
     };
-    let descriptor = wgpu::DeviceDescriptor {
+    wgpu::DeviceDescriptor {
         label: Some("aquatint"),
         required_features: features,
-        required_limits: limits.clone(),
+        required_limits: adapter.limits(),
         experimental_features,
         // Buffers here are few and large. In the default's blocks of 128 MiB and more, the memory
         // of the staging ring would stay beside weights and never go back to the system.
         memory_hints: wgpu::MemoryHints::MemoryUsage,
         ..wgpu::DeviceDescriptor::default()
-    };
-    adapter.request_device(&descriptor).await
-}
-
-/// Keeps faults for [`Gpu::check`]: without handlers, wgpu panics.
-fn watch(device: &wgpu::Device, faults: &Arc<Faults>) {
-    let kept = Arc::clone(faults);
-    device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
-        lock(&kept.error).get_or_insert(fault(error));
-    }));
-    let kept = Arc::clone(faults);
-    device.set_device_lost_callback(move |reason, message| {
-        if reason != wgpu::DeviceLostReason::Destroyed {
-            lock(&kept.lost).get_or_insert(message);
-        }
-    });
-}
-
-/// What the driver reported, as an error of ours.
-pub(super) fn fault(error: wgpu::Error) -> Error {
-    match error {
-        wgpu::Error::OutOfMemory { .. } => Error::OutOfMemory {
-            what: "running commands".into(),
-            needed_bytes: None,
-            available_bytes: None,
-        },
-        other => Error::Gpu(one_line(&other.to_string())),
     }
-}
-
-/// A driver's message, which may have many lines, in one.
-fn one_line(message: &str) -> String {
-    message.split_whitespace().collect::<Vec<_>>().join(" ")
 }

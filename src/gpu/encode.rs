@@ -82,7 +82,7 @@ impl CommandList {
             }
             kernels.push((kernel, cut, as_u32(start)?));
         }
-        let params = gpu.uniform("parameters", &params).await?;
+        let params = gpu.uniform("parameters", &params)?;
         let mut commands = Vec::with_capacity(dispatches.len());
         for ((dispatch, bound, _), (kernel, cut, start)) in dispatches.iter().zip(kernels) {
             let uniform = Bound {
@@ -91,7 +91,7 @@ impl CommandList {
                 rows: None,
             };
             commands.push(Command {
-                bind_groups: bind(gpu, dispatch, &kernel, bound, &uniform),
+                bind_groups: gpu.guarded(|| bind(gpu, dispatch, &kernel, bound, &uniform))?,
                 kernel,
                 cut,
                 params: start,
@@ -119,21 +119,13 @@ impl CommandList {
     ///
     /// # Errors
     /// As [`Gpu::check`].
-    pub(crate) fn submit(&self, gpu: &Gpu, place: usize) -> Result<()> {
+    pub(crate) async fn submit(&self, gpu: &Arc<Gpu>, place: usize) -> Result<()> {
         let mut next = Next::default();
         loop {
-            let mut encoder = gpu
-                .device
-                .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            let work = self.encode(&mut encoder, &mut next, gpu.pace.work(), place)?;
-            let is_last = next.command == self.commands.len();
-            if is_last {
-                for Copy { from, to, bytes } in &self.copies {
-                    encoder.copy_buffer_to_buffer(&from.inner, 0, &to.inner, 0, *bytes);
-                }
-            }
-            gpu.submit(encoder.finish(), work)?;
-            if is_last {
+            let most = gpu.pace.work();
+            let (commands, work) = gpu.guarded(|| self.encoded(gpu, &mut next, most, place))??;
+            gpu.submit(commands, work).await?;
+            if self.is_end(next) {
                 return gpu.check();
             }
         }
@@ -144,12 +136,33 @@ impl CommandList {
     /// # Errors
     /// None that [`CommandList::new`] did not find.
     pub(crate) fn encode_only(&self, gpu: &Gpu) -> Result<()> {
+        self.encoded(gpu, &mut Next::default(), u64::MAX, 0)
+            .map(drop)
+    }
+
+    fn is_end(&self, next: Next) -> bool {
+        next.command == self.commands.len()
+    }
+
+    /// What comes next and is no more than `most` work, with the copies where it is the last; and the
+    /// work that it holds.
+    fn encoded(
+        &self,
+        gpu: &Gpu,
+        next: &mut Next,
+        most: u64,
+        place: usize,
+    ) -> Result<(wgpu::CommandBuffer, u64)> {
         let mut encoder = gpu
             .device
             .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        self.encode(&mut encoder, &mut Next::default(), u64::MAX, 0)?;
-        drop(encoder.finish());
-        Ok(())
+        let work = self.encode(&mut encoder, next, most, place)?;
+        if self.is_end(*next) {
+            for Copy { from, to, bytes } in &self.copies {
+                encoder.copy_buffer_to_buffer(&from.inner, 0, &to.inner, 0, *bytes);
+            }
+        }
+        Ok((encoder.finish(), work))
     }
 
     /// One compute pass over what comes next and is no more than `most` work, at work on the row of

@@ -1,6 +1,6 @@
 //! Kernels: compiled shader variants with their interfaces, made once per device.
 
-use super::device::{Gpu, fault};
+use super::device::Gpu;
 use super::prelude::prelude;
 use super::reflect::Reflection;
 use super::shaders::assemble;
@@ -89,38 +89,35 @@ impl Gpu {
         } else {
             wgpu::ShaderRuntimeChecks::unchecked()
         };
-        // Scopes belong to threads: each hears of its own compilation, and of no other's.
-        let scopes = [wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::Internal]
-            .map(|filter| self.device.push_error_scope(filter));
-        // SAFETY: every shader guards its own bounds and its loops end; the tests run each at odd
-        // sizes against its reference, and once more with the checks on.
-        let module = unsafe { self.device.create_shader_module_trusted(descriptor, checks) };
-        let layout = self.bind_group_layout(dispatch.shader, &reflection);
-        let pipeline_layout = self
-            .device
-            .create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-                label,
-                bind_group_layouts: &[Some(&layout)],
-                immediate_size: 0,
-            });
-        let pipeline = self
-            .device
-            .create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-                label,
-                layout: Some(&pipeline_layout),
-                module: &module,
-                entry_point: Some("main"),
-                compilation_options: wgpu::PipelineCompilationOptions {
-                    zero_initialize_workgroup_memory: self.runtime_checks,
-                    ..wgpu::PipelineCompilationOptions::default()
-                },
-                cache: self.cache.as_ref().map(|cache| &cache.cache),
-            });
-        for scope in scopes.into_iter().rev() {
-            if let Some(error) = pollster::block_on(scope.pop()) {
-                return Err(fault(error));
-            }
-        }
+        let make = || {
+            // SAFETY: every shader guards its own bounds and its loops end; the tests run each at odd
+            // sizes against its reference, and once more with the checks on.
+            let module = unsafe { self.device.create_shader_module_trusted(descriptor, checks) };
+            let layout = self.bind_group_layout(dispatch.shader, &reflection);
+            let pipeline_layout =
+                self.device
+                    .create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+                        label,
+                        bind_group_layouts: &[Some(&layout)],
+                        immediate_size: 0,
+                    });
+            let pipeline = self
+                .device
+                .create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                    label,
+                    layout: Some(&pipeline_layout),
+                    module: &module,
+                    entry_point: Some("main"),
+                    compilation_options: wgpu::PipelineCompilationOptions {
+                        zero_initialize_workgroup_memory: self.runtime_checks,
+                        ..wgpu::PipelineCompilationOptions::default()
+                    },
+                    cache: self.cache.as_ref().map(|cache| &cache.cache),
+                });
+            (layout, pipeline)
+        };
+        // Guarded by scopes, which belong to threads: each hears of its own compilation alone.
+        let (layout, pipeline) = self.guarded(make)?;
         self.check_lost()?;
         Ok(Kernel {
             pipeline,

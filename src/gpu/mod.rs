@@ -8,6 +8,8 @@ mod cache;
 mod cut;
 mod device;
 mod encode;
+mod faults;
+mod host;
 mod kernel;
 mod pace;
 mod prelude;
@@ -17,6 +19,7 @@ mod staging;
 mod transfer;
 #[cfg(test)]
 mod validation_tests;
+mod wait;
 
 pub use adapter::AdapterInfo;
 pub(crate) use ahead::Ahead;
@@ -30,3 +33,4 @@ pub(crate) use encode::{Bound, CommandList};
 pub(crate) use kernel::variant_key;
 pub(crate) use shaders::fingerprint;
 pub(crate) use staging::StagingRing;
+pub(crate) use wait::block_on;

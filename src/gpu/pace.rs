@@ -1,27 +1,30 @@
 //! How much work goes into one submission, and how many are under way.
 //!
 //! Desktop systems reset a device that is at one submission for long (Windows after 2 s, its
-//! `TdrDelay`), and stutter before that. So a submission holds what the device was measured to do in
-//! a small part of that time: few on fast devices, many on slow ones.
+//! `TdrDelay`), and stutter before that; and a host that shares its device waits with its frames for
+//! what was submitted before them. So a submission holds what the device was measured to do in a small
+//! part of that time: few on fast devices, many on slow ones.
 
-use super::device::Gpu;
+use super::device::{DeviceOptions, Gpu};
+use super::wait::come_back;
 use crate::error::Result;
 use crate::lock::lock;
 use crate::tensor::Cost;
 use std::collections::VecDeque;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// How long one submission should take: long beside what submitting costs (0.3 ms), short beside any
-/// watchdog's patience.
-const TARGET: Duration = Duration::from_millis(50);
-/// The most submissions under way: one at work, and the next so that the device does not rest.
+/// The most submissions under way: one at work, and the next so that the device does not rest. They
+/// share the budget.
 const MAX_IN_FLIGHT: usize = 2;
 /// Work per submission before anything is measured: 50 ms at 2 TFLOP/s, and 0.5 s on a device ten
-/// times as slow.
+/// times as slow; on adapters that are CPUs 50 ms at 10 GFLOP/s.
 const WORK_AT_FIRST: u64 = 100_000_000_000;
-/// Bounds of what measuring makes of it: 50 ms at 0.1 and at 1,000 TFLOP/s.
+const WORK_AT_FIRST_ON_CPUS: u64 = 500_000_000;
+/// Bounds of what measuring makes of it: 50 ms at 0.1 and at 1,000 TFLOP/s. Less of it would be spent on
+/// submitting, except on CPUs.
 const LEAST_WORK: u64 = 5_000_000_000;
+const LEAST_WORK_ON_CPUS: u64 = 10_000_000;
 const MOST_WORK: u64 = 50_000_000_000_000;
 /// By how much one measurement changes it at most: one may be wrong.
 const LARGEST_CHANGE: f64 = 4.0;
@@ -41,15 +44,23 @@ pub(super) struct Pace(Mutex<State>);
 struct State {
     /// The work that a submission may hold.
     work: u64,
-    /// Whether nothing watches over this device.
-    is_unwatched: bool,
+    /// The least that measuring makes of it.
+    least: u64,
+    /// How long a submission should take; for ever, where nothing watches over the device.
+    target: Option<Duration>,
     in_flight: VecDeque<Flight>,
+    /// What was submitted last, measured or not.
+    last: Option<wgpu::SubmissionIndex>,
+    /// How many were measured or are to be.
+    count: u64,
 }
 
 /// A submission under way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Flight {
     commands: wgpu::SubmissionIndex,
+    /// Its place among all.
+    number: u64,
     work: u64,
     /// When the device could begin with it.
     since: Instant,
@@ -57,12 +68,24 @@ struct Flight {
 
 impl Pace {
     /// The pace of a device that nothing is known of. An adapter that is a CPU has no watchdog, and
-    /// needs no more than one submission a run.
-    pub(super) fn new(is_cpu: bool) -> Self {
+    /// needs no more than one submission a run, unless a budget was asked for or a host waits.
+    pub(super) fn new(budget: Option<Duration>, is_cpu: bool, is_shared: bool) -> Self {
+        let is_unwatched = is_cpu && !is_shared && budget.is_none();
+        let budget = budget.unwrap_or(DeviceOptions::DEFAULT_BUDGET);
+        #[expect(clippy::cast_possible_truncation, reason = "it is a handful")]
+        let target = budget / MAX_IN_FLIGHT as u32;
+        let (work, least) = match is_cpu {
+            _ if is_unwatched => (u64::MAX, u64::MAX),
+            true => (WORK_AT_FIRST_ON_CPUS, LEAST_WORK_ON_CPUS),
+            false => (WORK_AT_FIRST, LEAST_WORK),
+        };
         Self(Mutex::new(State {
-            work: if is_cpu { u64::MAX } else { WORK_AT_FIRST },
-            is_unwatched: is_cpu,
+            work,
+            least,
+            target: (!is_unwatched).then_some(target),
             in_flight: VecDeque::new(),
+            last: None,
+            count: 0,
         }))
     }
 
@@ -73,28 +96,45 @@ impl Pace {
 
     /// The least work that a submission may ever hold.
     pub(super) fn least(&self) -> u64 {
-        let state = lock(&self.0);
-        match state.is_unwatched {
-            true => state.work,
-            false => LEAST_WORK,
-        }
+        lock(&self.0).least
     }
 
-    /// Forgets what was under way: all of it is done.
-    pub(super) fn all_done(&self) {
-        lock(&self.0).in_flight.clear();
+    /// What was submitted last.
+    pub(super) fn last(&self) -> Option<wgpu::SubmissionIndex> {
+        lock(&self.0).last.clone()
+    }
+
+    /// The first of the submissions under way, where there are so many.
+    fn first_of(&self, count: usize) -> Option<Flight> {
+        let state = lock(&self.0);
+        let is_full = state.in_flight.len() >= count;
+        state.in_flight.front().filter(|_| is_full).cloned()
     }
 }
 
 impl State {
+    /// Takes down that a submission is done, unless somebody else did.
+    fn land(&mut self, flight: &Flight) {
+        if self.in_flight.front().map(|first| first.number) != Some(flight.number) {
+            return;
+        }
+        self.in_flight.pop_front();
+        let now = Instant::now();
+        self.learn(flight.work, now - flight.since);
+        if let Some(next) = self.in_flight.front_mut() {
+            next.since = now;
+        }
+    }
+
     /// Learns from a submission that took so long. Small ones say more of what a submission costs
     /// than of the device.
     fn learn(&mut self, work: u64, took: Duration) {
-        if self.is_unwatched || work < self.work / 2 {
+        let Some(target) = self.target else { return };
+        if work < self.work / 2 {
             return;
         }
         // Few dispatches cannot be cut, but one submission may have held far more than it should.
-        let measured = work as f64 * (TARGET.as_secs_f64() / took.as_secs_f64().max(1e-6));
+        let measured = work as f64 * (target.as_secs_f64() / took.as_secs_f64().max(1e-6));
         let (least, most) = (1.0 / LARGEST_CHANGE, LARGEST_CHANGE);
         let in_target = self.work as f64 * (measured / self.work as f64).clamp(least, most);
         #[expect(
@@ -103,7 +143,7 @@ impl State {
             reason = "work is positive and far below 2⁶³"
         )]
         let in_target = in_target as u64;
-        self.work = in_target.clamp(LEAST_WORK, MOST_WORK);
+        self.work = in_target.clamp(self.least, MOST_WORK);
     }
 }
 
@@ -112,7 +152,7 @@ impl Gpu {
     #[cfg(test)]
     pub(crate) fn submit_at_most(&self, work: u64) {
         let mut state = lock(&self.pace.0);
-        (state.work, state.is_unwatched) = (work, true);
+        (state.work, state.least, state.target) = (work, work, None);
     }
 
     /// Submits commands that hold so much work, once no more than one submission is under way before
@@ -120,26 +160,70 @@ impl Gpu {
     ///
     /// # Errors
     /// As [`Gpu::wait`].
-    pub(super) fn submit(&self, commands: wgpu::CommandBuffer, work: u64) -> Result<()> {
-        let mut state = lock(&self.pace.0);
-        while state.in_flight.len() >= MAX_IN_FLIGHT
-            && let Some(flight) = state.in_flight.pop_front()
-        {
-            self.wait_for(flight.commands)?;
-            let now = Instant::now();
-            state.learn(flight.work, now - flight.since);
-            if let Some(next) = state.in_flight.front_mut() {
-                next.since = now;
+    pub(super) async fn submit(
+        self: &Arc<Self>,
+        commands: wgpu::CommandBuffer,
+        work: u64,
+    ) -> Result<()> {
+        // Drivers of CPUs do the work in the call, so that there is never anything to wait for.
+        come_back().await;
+        loop {
+            {
+                let mut state = lock(&self.pace.0);
+                if state.in_flight.len() < MAX_IN_FLIGHT {
+                    let since = Instant::now();
+                    let commands = self.guarded(|| self.queue.submit([commands]))?;
+                    state.count += 1;
+                    let flight = Flight {
+                        commands: commands.clone(),
+                        number: state.count,
+                        work,
+                        since,
+                    };
+                    state.in_flight.push_back(flight);
+                    state.last = Some(commands);
+                    return Ok(());
+                }
+            }
+            if let Some(flight) = self.pace.first_of(MAX_IN_FLIGHT) {
+                self.landing(&flight).await?;
             }
         }
-        let since = Instant::now();
-        let commands = self.queue.submit([commands]);
-        state.in_flight.push_back(Flight {
-            commands,
-            work,
-            since,
-        });
+    }
+
+    /// Submits commands that are too short to be measured.
+    ///
+    /// # Errors
+    /// As [`Gpu::guarded`].
+    pub(super) fn submit_short(
+        &self,
+        commands: wgpu::CommandBuffer,
+    ) -> Result<wgpu::SubmissionIndex> {
+        let mut state = lock(&self.pace.0);
+        let commands = self.guarded(|| self.queue.submit([commands]))?;
+        state.last = Some(commands.clone());
+        Ok(commands)
+    }
+
+    /// Waits until all that is measured is done.
+    ///
+    /// # Errors
+    /// As [`Gpu::wait`].
+    pub(super) async fn landed(self: &Arc<Self>) -> Result<()> {
+        let last = lock(&self.pace.0).count;
+        while let Some(flight) = self.pace.first_of(1)
+            && flight.number <= last
+        {
+            self.landing(&flight).await?;
+        }
         Ok(())
+    }
+
+    async fn landing(self: &Arc<Self>, flight: &Flight) -> Result<()> {
+        let done = self.done(flight.commands.clone()).await;
+        // Failed ones are over too.
+        lock(&self.pace.0).land(flight);
+        done
     }
 }
 
@@ -147,9 +231,12 @@ impl Gpu {
 mod tests {
     use super::*;
 
+    /// Half of the budget.
+    const TARGET: Duration = Duration::from_millis(50);
+
     /// The work of a submission on a device of that speed, after some were measured.
     fn settled(flops_per_second: f64) -> u64 {
-        let pace = Pace::new(false);
+        let pace = Pace::new(None, false, false);
         for _ in 0..10 {
             let work = pace.work();
             let took = Duration::from_secs_f64(work as f64 / flops_per_second);
@@ -171,7 +258,7 @@ mod tests {
     /// 1.2 TFLOP in one dispatch, as a convolution of the VAE at 1024² is, on a device of 0.12 TFLOP/s.
     #[test]
     fn a_dispatch_beyond_measure_does_not_quicken_the_pace() {
-        let pace = Pace::new(false);
+        let pace = Pace::new(None, false, false);
         let in_target = 6_000_000_000;
         lock(&pace.0).work = in_target;
         lock(&pace.0).learn(200 * in_target, 200 * TARGET);
@@ -180,15 +267,35 @@ mod tests {
 
     #[test]
     fn the_end_of_a_run_tells_nothing() {
-        let pace = Pace::new(false);
+        let pace = Pace::new(None, false, false);
         lock(&pace.0).learn(WORK_AT_FIRST / 3, Duration::from_secs(1));
         assert_eq!(pace.work(), WORK_AT_FIRST);
     }
 
     #[test]
     fn an_adapter_that_is_a_cpu_gets_all_at_once() {
-        let pace = Pace::new(true);
+        let pace = Pace::new(None, true, false);
         lock(&pace.0).learn(u64::MAX, Duration::from_secs(60));
         assert_eq!(pace.work(), u64::MAX);
+    }
+
+    #[test]
+    fn a_budget_holds_on_cpus_too_and_is_shared_by_what_is_under_way() {
+        let budget = Duration::from_millis(20);
+        for (asked, is_shared, target) in [
+            (Some(budget), false, budget / 2),
+            (Some(budget), true, budget / 2),
+            (None, true, TARGET),
+        ] {
+            let pace = Pace::new(asked, true, is_shared);
+            let flops_per_second = 20e9;
+            for _ in 0..10 {
+                let took = Duration::from_secs_f64(pace.work() as f64 / flops_per_second);
+                let work = pace.work();
+                lock(&pace.0).learn(work, took);
+            }
+            let took = pace.work() as f64 / flops_per_second;
+            assert!((took / target.as_secs_f64() - 1.0).abs() < 0.01, "{took} s");
+        }
     }
 }

@@ -6,6 +6,7 @@ use super::device::Gpu;
 use super::transfer::Mapping;
 use crate::error::{Error, Result};
 use crate::tensor::Param;
+use std::sync::Arc;
 
 /// Mapped buffers that take turns: two are on their way while one is filled.
 const BUFFERS: usize = 3;
@@ -35,7 +36,7 @@ struct Copy {
 
 /// Moves bytes from the CPU's memory into buffers.
 pub(crate) struct StagingRing<'a> {
-    gpu: &'a Gpu,
+    gpu: &'a Arc<Gpu>,
     stages: Vec<Stage>,
     stage_bytes: u64,
     current: usize,
@@ -46,7 +47,7 @@ pub(crate) struct StagingRing<'a> {
 
 impl<'a> StagingRing<'a> {
     /// A ring for `total` bytes: smaller stages where little is to be moved.
-    pub(crate) fn new(gpu: &'a Gpu, total: u64) -> Self {
+    pub(crate) fn new(gpu: &'a Arc<Gpu>, total: u64) -> Self {
         Self {
             gpu,
             stages: Vec::new(),
@@ -64,7 +65,7 @@ impl<'a> StagingRing<'a> {
     /// # Errors
     /// [`Error::OutOfMemory`], [`Error::DeviceLost`], [`Error::Gpu`].
     pub(crate) async fn upload(&mut self, param: &Param, bytes: &[u8]) -> Result<Buffer> {
-        let target = self.gpu.storage(&param.name, bytes.len() as u64).await?;
+        let target = self.gpu.storage(&param.name, bytes.len() as u64)?;
         self.copy(&Arranged::new(param, bytes), &target).await?;
         Ok(target)
     }
@@ -73,9 +74,9 @@ impl<'a> StagingRing<'a> {
     ///
     /// # Errors
     /// [`Error::DeviceLost`] or [`Error::Gpu`].
-    pub(crate) fn finish(mut self) -> Result<()> {
+    pub(crate) async fn finish(mut self) -> Result<()> {
         self.flush()?;
-        self.gpu.wait()
+        self.gpu.wait().await
     }
 
     async fn copy(&mut self, bytes: &Arranged<'_>, target: &Buffer) -> Result<()> {
@@ -100,7 +101,7 @@ impl<'a> StagingRing<'a> {
                 .inner
                 .slice(self.filled..self.filled + padded)
                 .get_mapped_range_mut()
-                .map_err(|error| Error::Gpu(error.to_string()))?;
+                .map_err(|error| self.gpu.cause(Error::Gpu(error.to_string())))?;
             bytes.write(part.clone(), &mut self.scratch, |at, piece| {
                 range.slice(at..at + piece.len()).copy_from_slice(piece);
             });
@@ -122,13 +123,12 @@ impl<'a> StagingRing<'a> {
             let usage = wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
             let buffer = self
                 .gpu
-                .allocate("the staging ring", self.stage_bytes, usage, true)
-                .await?;
+                .allocate("the staging ring", self.stage_bytes, usage, true)?;
             self.stages.push(Stage { buffer, sent: None });
         }
         if let Some(Sent { commands, mapping }) = self.stages[self.current].sent.take() {
-            self.gpu.wait_for(commands)?;
-            mapping.done().await?;
+            self.gpu.done(commands).await?;
+            mapping.done(self.gpu).await?;
         }
         Ok(())
     }
@@ -139,22 +139,28 @@ impl<'a> StagingRing<'a> {
             return Ok(());
         }
         let stage = &mut self.stages[self.current];
-        stage.buffer.inner.unmap();
-        let mut encoder = self
+        let copies = self.copies.drain(..);
+        let commands = self.gpu.guarded(|| {
+            stage.buffer.inner.unmap();
+            let mut encoder = self
+                .gpu
+                .device
+                .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            for Copy {
+                from,
+                to,
+                at,
+                bytes,
+            } in copies
+            {
+                encoder.copy_buffer_to_buffer(&stage.buffer.inner, from, &to.inner, at, bytes);
+            }
+            encoder.finish()
+        })?;
+        let commands = self.gpu.submit_short(commands)?;
+        let mapping = self
             .gpu
-            .device
-            .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        for Copy {
-            from,
-            to,
-            at,
-            bytes,
-        } in self.copies.drain(..)
-        {
-            encoder.copy_buffer_to_buffer(&stage.buffer.inner, from, &to.inner, at, bytes);
-        }
-        let commands = self.gpu.queue.submit([encoder.finish()]);
-        let mapping = Mapping::of(&stage.buffer, wgpu::MapMode::Write);
+            .guarded(|| Mapping::of(&stage.buffer, wgpu::MapMode::Write))?;
         stage.sent = Some(Sent { commands, mapping });
         self.current = (self.current + 1) % BUFFERS;
         self.filled = 0;

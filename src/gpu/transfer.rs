@@ -13,39 +13,37 @@ use std::task::{Context, Poll, Waker};
 impl Gpu {
     /// Writes values in the type of `view` to the head of `buffer`. For small things: weights go
     /// through the staging ring.
-    pub(crate) fn write(&self, buffer: &Buffer, view: View, values: &[f32]) {
-        self.queue
-            .write_buffer(&buffer.inner, 0, &encode(values, view.dtype));
+    ///
+    /// # Errors
+    /// As [`Gpu::guarded`].
+    pub(crate) fn write(&self, buffer: &Buffer, view: View, values: &[f32]) -> Result<()> {
+        let bytes = encode(values, view.dtype);
+        self.guarded(|| self.queue.write_buffer(&buffer.inner, 0, &bytes))
     }
 
-    /// The values of `view` at the head of `buffer`, once everything submitted is done.
+    /// The values of `view` at the head of `buffer`, once everything submitted before is done.
     ///
     /// # Errors
     /// [`Error::DeviceLost`], [`Error::Gpu`] or [`Error::OutOfMemory`].
-    pub(crate) async fn read(&self, buffer: &Buffer, view: View) -> Result<Vec<f32>> {
+    pub(crate) async fn read(self: &Arc<Self>, buffer: &Buffer, view: View) -> Result<Vec<f32>> {
         let bytes = whole_words(view.size_bytes());
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        let staging = self.allocate("a readback", bytes, usage, false).await?;
-        let mut encoder = self
-            .device
-            .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        encoder.copy_buffer_to_buffer(&buffer.inner, 0, &staging.inner, 0, bytes);
-        self.queue.submit([encoder.finish()]);
-        self.map(&staging, wgpu::MapMode::Read).await?;
-        let range = staging
-            .inner
-            .slice(..)
-            .get_mapped_range()
-            .map_err(|error| Error::Gpu(error.to_string()))?;
+        let staging = self.allocate("a readback", bytes, usage, false)?;
+        let commands = self.guarded(|| {
+            let mut encoder = self
+                .device
+                .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            encoder.copy_buffer_to_buffer(&buffer.inner, 0, &staging.inner, 0, bytes);
+            encoder.finish()
+        })?;
+        let commands = self.submit_short(commands)?;
+        let mapping = self.guarded(|| Mapping::of(&staging, wgpu::MapMode::Read))?;
+        self.landed().await?;
+        self.done(commands).await?;
+        mapping.done(self).await?;
+        let range = staging.inner.slice(..).get_mapped_range();
+        let range = range.map_err(|error| self.cause(Error::Gpu(error.to_string())))?;
         Ok(decode(&range, view.dtype, view.shape.len()))
-    }
-
-    /// Maps the whole buffer.
-    pub(super) async fn map(&self, buffer: &Buffer, mode: wgpu::MapMode) -> Result<()> {
-        let mapping = Mapping::of(buffer, mode);
-        // On native backends nothing happens unless somebody polls; in browsers this does nothing.
-        self.wait()?;
-        mapping.done().await
     }
 }
 
@@ -71,12 +69,13 @@ impl Mapping {
         mapping
     }
 
-    /// Waits for the answer.
+    /// Waits for the answer, which comes once somebody polls after what it waits for is done.
     ///
     /// # Errors
-    /// [`Error::Gpu`] with the driver's reason.
-    pub(super) async fn done(self) -> Result<()> {
-        self.await.map_err(|error| Error::Gpu(error.to_string()))
+    /// [`Error::DeviceLost`], or [`Error::Gpu`] with the driver's reason.
+    pub(super) async fn done(self, gpu: &Gpu) -> Result<()> {
+        self.await
+            .map_err(|error| gpu.cause(Error::Gpu(error.to_string())))
     }
 
     fn resolve(&self, result: std::result::Result<(), wgpu::BufferAsyncError>) {

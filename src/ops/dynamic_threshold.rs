@@ -225,14 +225,14 @@ mod tests {
             let plan = Plan::lower(recorder.finish().expect("the shapes fit"), &device.caps());
             let residency = Arc::new(Residency::new(device, &Weights::none()));
             let runner = Runner::new(device, plan.expect("it lowers"), &residency);
-            let runner = pollster::block_on(runner).expect("it compiles");
+            let runner = crate::gpu::block_on(runner).expect("it compiles");
             for (name, array) in &arrays {
                 runner
                     .write(name, array.data())
                     .expect("the input is there");
             }
-            runner.run().expect("it runs");
-            let counts = pollster::block_on(runner.read("nonfinite")).expect("it reads");
+            crate::gpu::block_on(runner.run()).expect("it runs");
+            let counts = crate::gpu::block_on(runner.read("nonfinite")).expect("it reads");
             assert!(counts.iter().sum::<f32>() > 0.0, "{lost} was lost");
         }
     }

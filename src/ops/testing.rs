@@ -1,6 +1,6 @@
 //! Runs an operation on the GPU and compares it with its reference.
 
-use crate::gpu::{Device, DeviceOptions};
+use crate::gpu::{Device, DeviceOptions, block_on};
 use crate::plan::{Plan, Residency, Runner};
 use crate::tensor::{Array, Caps, DType, KernelChoice, Op, Recorder, Shape};
 use crate::weights::Weights;
@@ -163,14 +163,14 @@ pub(crate) fn computed(
     let recording = recorder.finish().expect("the shapes fit");
     let plan = Plan::lower(recording, caps).expect("it lowers");
     let residency = Arc::new(Residency::new(device, &Weights::none()));
-    let runner = pollster::block_on(Runner::new(device, plan, &residency)).expect("it compiles");
+    let runner = block_on(Runner::new(device, plan, &residency)).expect("it compiles");
     for (i, (array, _)) in inputs.iter().enumerate() {
         runner
             .write(&i.to_string(), array.data())
             .expect("the input is there");
     }
-    runner.run().expect("it runs");
-    pollster::block_on(runner.read("y")).expect("it reads")
+    block_on(runner.run()).expect("it runs");
+    block_on(runner.read("y")).expect("it reads")
 }
 
 /// What storing as `dtype` leaves of the values.

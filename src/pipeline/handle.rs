@@ -13,7 +13,7 @@ use super::trace::Trace;
 use super::vae::with_largest_tiles;
 use crate::error::{Error, Result};
 use crate::families::Defaults;
-use crate::gpu::Device;
+use crate::gpu::{Device, block_on};
 use crate::image::Image;
 use crate::plan::Residency;
 use crate::tensor::DType;
@@ -95,7 +95,7 @@ impl Pipeline {
             });
         };
         if vram_bytes.is_none_or(|limit| total_bytes <= limit) {
-            pollster::block_on(residency.upload(&params, &mut tell))?;
+            block_on(residency.upload(&params, &mut tell))?;
         }
         Ok(Self {
             inner: Arc::new(Inner {
@@ -154,8 +154,22 @@ impl Pipeline {
     /// [`Error::OutOfMemory`], [`Error::Io`] and [`Error::BadFile`] of recorded noise; and
     /// [`Error::NotFinite`] of the text encoder, [`Error::DeviceLost`] and [`Error::Gpu`].
     pub fn start(&self, request: &Request) -> Result<Run> {
+        block_on(self.start_async(request))
+    }
+
+    /// As [`Pipeline::start`], for any executor, several on one thread at once.
+    ///
+    /// While the device is at work the future waits, and a thread that is there for nothing else
+    /// polls the device and wakes it. What the processor does is done by whoever polls the future:
+    /// at the start, where kernels are compiled and weights laid out, that takes as long as
+    /// [`Pipeline::start`]; in a step it is a few milliseconds. Dropped, it takes nothing with it that
+    /// the pipeline needs.
+    ///
+    /// # Errors
+    /// As [`Pipeline::start`].
+    pub async fn start_async(&self, request: &Request) -> Result<Run> {
         let (request, placement, _) = self.prepare(request)?;
-        pollster::block_on(Run::start(self, request, placement, None))
+        Run::start(self, request, placement, None).await
     }
 
     /// As [`Pipeline::start`], keeping every intermediate for [`Run::finish_traced`].
@@ -165,7 +179,7 @@ impl Pipeline {
     pub fn start_traced(&self, request: &Request) -> Result<Run> {
         let (request, placement, _) = self.prepare(request)?;
         let trace = Trace::new(&request, self.model().name())?;
-        pollster::block_on(Run::start(self, request, placement, Some(trace)))
+        block_on(Run::start(self, request, placement, Some(trace)))
     }
 
     /// Makes the pictures of a request.
@@ -174,6 +188,15 @@ impl Pipeline {
     /// As [`Pipeline::start`], and [`Error::NotFinite`].
     pub fn generate(&self, request: &Request) -> Result<Vec<Image>> {
         self.start(request)?.finish()
+    }
+
+    /// As [`Pipeline::generate`], for any executor: [`Pipeline::start_async`] says what it does to a
+    /// thread. Dropped, it cancels.
+    ///
+    /// # Errors
+    /// As [`Pipeline::generate`].
+    pub async fn generate_async(&self, request: &Request) -> Result<Vec<Image>> {
+        self.start_async(request).await?.finish_async().await
     }
 
     /// What does the last steps, if anything else does.

@@ -40,7 +40,7 @@ pub use recipe::{Program, Recipe};
 pub(crate) use recordings::{Guidance, StepShape, ends};
 pub use request::{MAX_BATCH_SIZE, MAX_SIDE_PX, Noise, Precision, Request, Seamless};
 pub use residence::{LoadOptions, Residence};
-pub use run::Run;
+pub use run::{Canceller, Run};
 pub use summary::{Summary, TensorSummary};
 pub use tasks::{Fill, Inpaint, Outpaint, Task};
 pub use tiled::{MIN_LATENT_TILE_PX, TileLatents};

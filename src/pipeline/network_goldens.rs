@@ -12,7 +12,7 @@ use super::request::Precision;
 use super::residence::Residence;
 use super::vae::Encoder;
 use crate::error::{Error, Result};
-use crate::gpu::Device;
+use crate::gpu::{Device, block_on};
 use crate::networks::{AddedInputs, UnetInputs};
 use crate::ops::{RowField, testing};
 use crate::plan::{Plan, Residency, Runner};
@@ -112,11 +112,11 @@ fn cases(models: &[&'static str]) -> Vec<(&'static str, Device)> {
 fn run(device: &Device, model: &Model, plan: Result<Plan>, inputs: &[(&str, Vec<f32>)]) -> Runner {
     let residency = Arc::new(Residency::new(device, &model.weights));
     let plan = plan.expect("it records");
-    let runner = pollster::block_on(Runner::new(device, plan, &residency)).expect("it compiles");
+    let runner = block_on(Runner::new(device, plan, &residency)).expect("it compiles");
     for (name, values) in inputs {
         runner.write(name, values).expect("the input is there");
     }
-    runner.run().expect("it runs");
+    block_on(runner.run()).expect("it runs");
     runner
 }
 
@@ -186,7 +186,7 @@ fn unet_difference_as(
     let others = others.into_iter().filter(|name| golden.has(name));
     inputs.extend(others.map(|name| (name, golden.values(name).1)));
     let runner = run(device, model, plan, &inputs);
-    let found = pollster::block_on(runner.read("output")).expect("it reads");
+    let found = block_on(runner.read("output")).expect("it reads");
     let (shape, expected) = golden.picture("unet.output");
     difference(&shape.channels_first(&found), &expected)
 }
@@ -208,7 +208,7 @@ fn vae_decoder_difference_as(
     let plan = model.vae_decoder_plan([height, width], Wrap::NONE, compute, caps);
     let latents = [(ends::LATENT, shape.channels_last(&latents))];
     let runner = run(device, model, plan, &latents);
-    let found = pollster::block_on(runner.read(ends::DECODED)).expect("it reads");
+    let found = block_on(runner.read(ends::DECODED)).expect("it reads");
     let (picture, expected) = golden.picture("vae.decoded");
     difference(&picture.channels_first(&found), &expected)
 }
@@ -249,7 +249,7 @@ fn the_vae_encoder_agrees_with_diffusers() {
         };
         let (mean, log_variance) = expected.split_at(expected.len() / 2);
         for (end, expected) in [(ends::MEAN, mean), (ends::LOG_VARIANCE, log_variance)] {
-            let found = pollster::block_on(runner.read(end)).expect("it reads");
+            let found = block_on(runner.read(end)).expect("it reads");
             let error = difference(&half.channels_first(&found), expected);
             assert_close(&format!("{name}: {end}"), error);
         }
@@ -280,7 +280,7 @@ fn latents_of_a_picture_are_drawn_from_its_moments() {
             vae_tile: None,
             wrap: Wrap::NONE,
         };
-        let (mode, sample) = pollster::block_on(async {
+        let (mode, sample) = block_on(async {
             let size = [height, width];
             let mut encoder = Encoder::take(&pipeline, size, Precision::F32, placement).await?;
             encoder.begin().await?;

@@ -228,7 +228,7 @@ impl Lease {
     /// # Errors
     /// [`Error::DeviceLost`] or [`Error::Gpu`].
     pub(super) async fn run(&self) -> Result<bool> {
-        self.runner().run()?;
+        self.runner().run().await?;
         let counts = self.runner().read(ends::NONFINITE).await?;
         Ok(counts.iter().all(|count| *count == 0.0))
     }

@@ -1,10 +1,14 @@
 //! One generation under way: THE loop.
 
+#[cfg(test)]
+mod async_tests;
+mod cancel;
 mod finish;
 mod start;
 #[cfg(test)]
 mod tests;
 
+pub use self::cancel::Canceller;
 use self::start::state_of;
 use super::brownian::BrownianNoise;
 use super::denoiser::{After, Denoiser};
@@ -18,6 +22,7 @@ use super::tasks::{Painting, Start};
 use super::trace::Trace;
 use super::vae::{Decoder, Encoder};
 use crate::error::{Error, Result};
+use crate::gpu::block_on;
 use crate::sampling::{Row, Table};
 use crate::tensor::DType;
 
@@ -42,29 +47,49 @@ pub struct Run {
     painting: Option<Painting>,
     warnings: Vec<String>,
     trace: Option<Trace>,
-    /// Whether a step failed: what the device holds then is no state to go on from.
-    failed: bool,
+    canceller: Canceller,
+    /// Whether a step failed or stopped on the way: what the device holds then is no state to go on
+    /// from.
+    is_over: bool,
 }
 
 impl Run {
     /// Does the next step, or says that all are done.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] with the step, [`Error::OutOfMemory`], [`Error::DeviceLost`] or
-    /// [`Error::Gpu`]; after that the run is over.
+    /// [`Error::NotFinite`] with the step, [`Error::OutOfMemory`], [`Error::DeviceLost`],
+    /// [`Error::Gpu`], or [`Error::Cancelled`]; after that the run is over.
     pub fn next_step(&mut self) -> Result<Option<Step>> {
-        pollster::block_on(self.next_step_async())
+        block_on(self.next_step_async())
     }
 
-    async fn next_step_async(&mut self) -> Result<Option<Step>> {
-        if self.failed {
-            return Err(Error::Unsupported(
-                "going on with a run that failed; start another".into(),
-            ));
+    /// As [`Run::next_step`], for any executor: [`Pipeline::start_async`] says what it does to a
+    /// thread. A step that is dropped half done ends the run.
+    ///
+    /// # Errors
+    /// As [`Run::next_step`].
+    pub async fn next_step_async(&mut self) -> Result<Option<Step>> {
+        self.check_going_on()?;
+        self.is_over = true; // as it is if this is dropped at the next line
+        let canceller = self.canceller.clone();
+        let step = canceller.unless_cancelled(self.run_step()).await?;
+        self.is_over = false;
+        Ok(step)
+    }
+
+    /// What calls this run off from another thread, or from the one that waits for its futures.
+    pub fn canceller(&self) -> Canceller {
+        self.canceller.clone()
+    }
+
+    fn check_going_on(&self) -> Result<()> {
+        match self.is_over {
+            false => Ok(()),
+            true if self.canceller.is_cancelled() => Err(Error::Cancelled),
+            true => Err(Error::Unsupported(
+                "going on with a run that failed or was stopped in a step; start another".into(),
+            )),
         }
-        let step = self.run_step().await;
-        self.failed = step.is_err();
-        step
     }
 
     async fn run_step(&mut self) -> Result<Option<Step>> {

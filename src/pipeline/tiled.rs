@@ -184,7 +184,7 @@ mod tests {
             if let Some(windows) = windows {
                 runner.write(ends::WINDOW, &windows.described()[0]).unwrap();
             }
-            runner.run().unwrap();
+            pollster::block_on(runner.run()).unwrap();
             pollster::block_on(runner.read(ends::STATE)).unwrap()
         });
         let [whole, windowed] = after;

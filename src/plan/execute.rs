@@ -32,7 +32,7 @@ impl Executable {
         let params = residency.buffers(plan).await?;
         let mut slots = Vec::with_capacity(plan.slots.len());
         for bytes in &plan.slots {
-            slots.push(gpu.storage("activations", *bytes).await?);
+            slots.push(gpu.storage("activations", *bytes)?);
         }
         let bind = |(place, bytes): &(Place, std::ops::Range<u64>)| {
             let (buffer, rows) = match *place {
@@ -87,20 +87,19 @@ impl Executable {
             let place = values[element] as usize;
             self.place.store(place, Ordering::Relaxed);
         }
-        self.gpu.write(&self.slots[end.slot], end.view, values);
-        Ok(())
+        self.gpu.write(&self.slots[end.slot], end.view, values)
     }
 
     /// Submits what is computed in one phase.
     ///
     /// # Errors
     /// [`Error::DeviceLost`] or [`Error::Gpu`].
-    pub(crate) fn run(&self, phase: Phase) -> Result<()> {
+    pub(crate) async fn run(&self, phase: Phase) -> Result<()> {
         match phase {
-            Phase::Prologue => self.prologue.submit(&self.gpu, 0),
+            Phase::Prologue => self.prologue.submit(&self.gpu, 0).await,
             Phase::Step => {
                 let place = self.place.load(Ordering::Relaxed);
-                self.step.submit(&self.gpu, place)
+                self.step.submit(&self.gpu, place).await
             }
         }
     }
@@ -125,8 +124,8 @@ impl Executable {
     ///
     /// # Errors
     /// [`Error::DeviceLost`] or [`Error::Gpu`].
-    pub(crate) fn wait(&self) -> Result<()> {
-        self.gpu.wait()
+    pub(crate) async fn wait(&self) -> Result<()> {
+        self.gpu.wait().await
     }
 }
 

@@ -1,6 +1,7 @@
 //! Weights of eight bits on the device, as they are read by the shaders.
 
 use super::{Plan, Residency, Runner};
+use crate::gpu::block_on;
 use crate::ops::{Conv2d, Conv2dGeometry, Linear, Padding, testing};
 use crate::tensor::{DType, Recorder, Shape, float8};
 use crate::weights::Weights;
@@ -22,13 +23,13 @@ fn read_back(dtype: Dtype, columns: usize) -> Option<Vec<f32>> {
     let recording = recorder.finish().expect("the shapes fit");
     let plan = Plan::lower(recording, &device.caps()).expect("it lowers");
     let residency = Arc::new(Residency::new(device, &weights));
-    pollster::block_on(residency.upload(&[table], &mut |_| ())).expect("it fits");
+    block_on(residency.upload(&[table], &mut |_| ())).expect("it fits");
     let runner = Runner::new(device, plan, &residency);
-    let runner = pollster::block_on(runner).expect("it compiles");
+    let runner = block_on(runner).expect("it compiles");
     let ids: Vec<f32> = (0..rows).map(|row| row as f32).collect();
     runner.write("ids", &ids).expect("it is an input");
-    runner.run().expect("it runs");
-    Some(pollster::block_on(runner.read("y")).expect("it reads"))
+    block_on(runner.run()).expect("it runs");
+    Some(block_on(runner.read("y")).expect("it reads"))
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! it must be.
 
 use super::{Plan, Residency, Runner};
-use crate::gpu::Device;
+use crate::gpu::{Device, block_on};
 use crate::ops::{Linear, RowField, testing};
 use crate::tensor::{Caps, DType, Recorder, Rule, Rules, Shape};
 use crate::weights::Weights;
@@ -61,14 +61,14 @@ fn steps_find_what_the_prologue_left_until_its_inputs_change() {
         for rules in [Rules::all(), Rules::all().without(Rule::Hoist)] {
             let residency = Arc::new(Residency::new(&device, &Weights::none()));
             let runner = Runner::new(&device, plan(&device, rules), &residency);
-            let runner = pollster::block_on(runner).unwrap();
+            let runner = block_on(runner).unwrap();
             let mut x = [-1.5, -0.25, 0.0, 0.5, 2.0];
             runner.write("x", &x).unwrap();
             for c in [0.75, 0.75, -2.0] {
                 runner.write("c", &[c; LENGTH]).unwrap();
                 for _ in 0..2 {
-                    runner.run().unwrap();
-                    let found = pollster::block_on(runner.read("y")).unwrap();
+                    block_on(runner.run()).unwrap();
+                    let found = block_on(runner.read("y")).unwrap();
                     for (found, x) in found.into_iter().zip(&mut x) {
                         let wanted = expected(*x, c);
                         assert!((found - wanted).abs() < TOLERANCE, "{found}, not {wanted}");
@@ -139,7 +139,7 @@ fn check_rows(device: &Device, rules: Rules, columns: usize) {
     let (t, w) = (values(&[ROWS, 2], 3), values(&[columns], 4));
     let residency = Arc::new(Residency::new(device, &Weights::none()));
     let runner = Runner::new(device, plan_of_rows(device, rules, columns), &residency);
-    let runner = pollster::block_on(runner).unwrap();
+    let runner = block_on(runner).unwrap();
     for (name, array) in [("x", &x), ("c", &c), ("t", &t), ("w", &w)] {
         runner.write(name, array.data()).unwrap();
     }
@@ -147,8 +147,8 @@ fn check_rows(device: &Device, rules: Rules, columns: usize) {
         let mut row = [0.0; RowField::COUNT];
         row[RowField::Place as usize] = f32::from(place);
         runner.write("row", &row).unwrap();
-        runner.run().unwrap();
-        let found = pollster::block_on(runner.read("y")).unwrap();
+        block_on(runner.run()).unwrap();
+        let found = block_on(runner.read("y")).unwrap();
         for (i, found) in found.into_iter().enumerate() {
             let (n, column) = (i / columns, i % columns);
             let chosen = t.data()[2 * usize::from(place) + n] * w.data()[column] + c.data()[i];

@@ -41,7 +41,7 @@ impl Residency {
     pub(crate) async fn upload(
         &self,
         params: &[Param],
-        progress: &mut dyn FnMut(u64),
+        progress: &mut (impl FnMut(u64) + ?Sized),
     ) -> Result<()> {
         let Some(gpu) = self.device.gpu() else {
             return Ok(());
@@ -72,7 +72,7 @@ impl Residency {
             progress(param.size_bytes() as u64);
         }
         // Until the ring has emptied itself a buffer may hold zeros: nobody is to find it.
-        ring.finish()?;
+        ring.finish().await?;
         lock(&self.buffers).extend(uploaded);
         Ok(())
     }
@@ -158,7 +158,7 @@ fn array_of(param: &Param, bytes: &[u8]) -> Array {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gpu::encode;
+    use crate::gpu::{block_on, encode};
     use crate::ops::testing;
     use crate::tensor::{DType, View};
     use safetensors::tensor::{Dtype, TensorView};
@@ -190,13 +190,13 @@ mod tests {
                 };
                 let param = param.channels_last();
                 let mut ring = StagingRing::new(gpu, bytes.len() as u64);
-                let buffer = pollster::block_on(ring.upload(&param, bytes)).expect("it uploads");
-                ring.finish().expect("it arrives");
+                let buffer = block_on(ring.upload(&param, bytes)).expect("it uploads");
+                block_on(ring.finish()).expect("it arrives");
                 let view = View {
                     shape: param.shape,
                     dtype,
                 };
-                let found = pollster::block_on(gpu.read(&buffer, view)).expect("it reads");
+                let found = block_on(gpu.read(&buffer, view)).expect("it reads");
                 assert_eq!(found, array_of(&param, bytes).data(), "{stored:?} {dtype}");
             }
         }
@@ -227,14 +227,14 @@ mod tests {
             .iter()
             .map(|(name, _)| weights.param(name).expect("it is there"))
             .collect();
-        pollster::block_on(residency.upload(&params, &mut |_| ())).expect("it fits");
+        block_on(residency.upload(&params, &mut |_| ())).expect("it fits");
         for (param, length) in params.iter().zip(lengths) {
             let buffer = residency.buffers.lock().expect("nobody panicked")[&param.name].clone();
             let view = View {
                 shape: param.shape,
                 dtype: DType::F16,
             };
-            let found = pollster::block_on(gpu.read(&buffer, view)).expect("it reads");
+            let found = block_on(gpu.read(&buffer, view)).expect("it reads");
             assert_eq!(found, values(length).collect::<Vec<_>>(), "{length}");
         }
     }

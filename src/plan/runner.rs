@@ -66,17 +66,17 @@ impl Runner {
     ///
     /// # Errors
     /// [`Error::DeviceLost`] or [`Error::Gpu`].
-    pub(crate) fn run(&self) -> Result<()> {
+    pub(crate) async fn run(&self) -> Result<()> {
         if self.stale.load(Ordering::Relaxed) {
-            self.run_phase(Phase::Prologue)?;
+            self.run_phase(Phase::Prologue).await?;
             self.stale.store(false, Ordering::Relaxed);
         }
-        self.run_phase(Phase::Step)
+        self.run_phase(Phase::Step).await
     }
 
-    fn run_phase(&self, phase: Phase) -> Result<()> {
+    async fn run_phase(&self, phase: Phase) -> Result<()> {
         match &self.backend {
-            Backend::Gpu(executable) => executable.run(phase),
+            Backend::Gpu(executable) => executable.run(phase).await,
             Backend::Reference(interpreter) => interpreter.run(phase),
         }
     }
@@ -118,9 +118,9 @@ impl Runner {
     ///
     /// # Errors
     /// [`Error::DeviceLost`] or [`Error::Gpu`].
-    pub(crate) fn wait(&self) -> Result<()> {
+    pub(crate) async fn wait(&self) -> Result<()> {
         match &self.backend {
-            Backend::Gpu(executable) => executable.wait(),
+            Backend::Gpu(executable) => executable.wait().await,
             Backend::Reference(_) => Ok(()),
         }
     }

@@ -1,7 +1,7 @@
 //! Runs that take many submissions.
 
 use super::{Plan, Residency, Runner};
-use crate::gpu::{Device, DeviceOptions};
+use crate::gpu::{Device, DeviceOptions, block_on};
 use crate::ops::{Attention, Conv2d, Conv2dGeometry, JoinedLinear, Linear, Mask, Padding, testing};
 use crate::tensor::{Caps, DType, KernelChoice, Op, Recorder};
 use crate::weights::Weights;
@@ -28,14 +28,14 @@ fn a_run_in_many_submissions_is_computed_in_order() {
     recorder.feed_back("x", sum);
     let plan = Plan::lower(recorder.finish().unwrap(), &device.caps()).unwrap();
     let residency = Arc::new(Residency::new(&device, &Weights::none()));
-    let runner = pollster::block_on(Runner::new(&device, plan, &residency)).unwrap();
+    let runner = block_on(Runner::new(&device, plan, &residency)).unwrap();
     let x: Vec<f32> = (0..LENGTH).map(|i| i as f32).collect();
     runner.write("x", &x).unwrap();
     runner.write("one", &[1.0]).unwrap();
     for _ in 0..RUNS {
-        runner.run().unwrap();
+        block_on(runner.run()).unwrap();
     }
-    let found = pollster::block_on(runner.read("y")).unwrap();
+    let found = block_on(runner.read("y")).unwrap();
     let wanted = x.iter().map(|x| x + f32::from(RUNS * SUMS));
     assert!(found.into_iter().eq(wanted), "the sums are not in order");
 }

@@ -1,7 +1,7 @@
 //! One operation by one kernel on one device, run to look at what comes out and how long it takes.
 
 use crate::error::Result;
-use crate::gpu::Device;
+use crate::gpu::{Device, block_on};
 use crate::ops::select::{Family, Product, reductions};
 use crate::ops::{
     Attention, Conv2d, Conv2dGeometry, LayerNorm, Linear, Mask, Padding, attention_table,
@@ -129,8 +129,8 @@ impl Trial {
     /// [`crate::Error::DeviceLost`], [`crate::Error::Gpu`] if the driver refuses them.
     pub(super) fn agrees(&self, device: &Device, choice: KernelChoice) -> Result<bool> {
         let runner = self.runner(device, choice)?;
-        runner.run()?;
-        let found = pollster::block_on(runner.read("y"))?;
+        block_on(runner.run())?;
+        let found = block_on(runner.read("y"))?;
         let arrays: Vec<Array> = self.arrays().collect();
         let expected = self.reference(&arrays.iter().collect::<Vec<_>>());
         let tolerance = match compute(device) {
@@ -159,8 +159,8 @@ impl Trial {
         let runner = self.runner(device, choice)?;
         let timed = || -> Result<Duration> {
             let start = Instant::now();
-            runner.run()?;
-            runner.wait()?;
+            block_on(runner.run())?;
+            block_on(runner.wait())?;
             Ok(start.elapsed())
         };
         timed()?; // compiles what the driver left for the first run
@@ -201,7 +201,7 @@ impl Trial {
         };
         let plan = Plan::lower(recorder.finish()?, &caps)?;
         let residency = Arc::new(Residency::new(device, &Weights::none()));
-        let runner = pollster::block_on(Runner::new(device, plan, &residency))?;
+        let runner = block_on(Runner::new(device, plan, &residency))?;
         for (place, array) in self.arrays().enumerate() {
             runner.write(&place.to_string(), array.data())?;
         }

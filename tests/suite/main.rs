@@ -6,6 +6,7 @@ mod api;
 mod bad_files;
 mod cli;
 mod device;
+mod embedding;
 mod goldens;
 #[cfg(feature = "pull")]
 mod hub;

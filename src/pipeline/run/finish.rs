@@ -2,6 +2,7 @@
 
 use super::Run;
 use crate::error::Result;
+use crate::gpu::block_on;
 use crate::image::{Image, PARAMETERS_KEYWORD, Parameters, REQUEST_KEYWORD};
 use crate::pipeline::latent::LatentShape;
 use crate::pipeline::progress::TileProgress;
@@ -17,6 +18,15 @@ impl Run {
         self.finish_with_progress(&mut |_| ())
     }
 
+    /// As [`Run::finish`], for any executor: [`crate::Pipeline::start_async`] says what it does to a
+    /// thread. Dropped, it cancels.
+    ///
+    /// # Errors
+    /// As [`Run::next_step`].
+    pub async fn finish_async(mut self) -> Result<Vec<Image>> {
+        self.pictures(&mut |_| ()).await
+    }
+
     /// As [`Run::finish`], and tells how far the decoding is, where it goes by tiles.
     ///
     /// # Errors
@@ -25,7 +35,7 @@ impl Run {
         mut self,
         progress: &mut dyn FnMut(TileProgress),
     ) -> Result<Vec<Image>> {
-        pollster::block_on(self.finish_async(progress))
+        block_on(self.pictures(progress))
     }
 
     /// As [`Run::finish`], with every intermediate of a run that was started traced.
@@ -33,13 +43,17 @@ impl Run {
     /// # Errors
     /// As [`Run::next_step`].
     pub fn finish_traced(mut self) -> Result<(Vec<Image>, Trace)> {
-        let images = pollster::block_on(self.finish_async(&mut |_| ()))?;
+        let images = block_on(self.pictures(&mut |_| ()))?;
         Ok((images, self.trace.take().unwrap_or_default()))
     }
 
-    async fn finish_async(&mut self, progress: &mut dyn FnMut(TileProgress)) -> Result<Vec<Image>> {
+    async fn pictures(
+        &mut self,
+        progress: &mut (impl FnMut(TileProgress) + ?Sized),
+    ) -> Result<Vec<Image>> {
         while self.next_step_async().await?.is_some() {}
-        let pictures = self.decode(progress).await?;
+        let canceller = self.canceller.clone();
+        let pictures = canceller.unless_cancelled(self.decode(progress)).await?;
         let images = match &mut self.painting {
             Some(painting) => {
                 painting.put_back(pictures)?;
@@ -61,7 +75,7 @@ impl Run {
     /// The pictures that the latents are now, `[H, W, 4]` each. The last ones are kept in the trace.
     pub(super) async fn decode(
         &mut self,
-        progress: &mut dyn FnMut(TileProgress),
+        progress: &mut (impl FnMut(TileProgress) + ?Sized),
     ) -> Result<Vec<Vec<u8>>> {
         let state = self.denoiser.leave().await?;
         let is_traced = self.trace.is_some() && self.rounds_left() == 1;

@@ -1,6 +1,6 @@
 //! Everything before the first step.
 
-use super::Run;
+use super::{Canceller, Run};
 use crate::error::{Error, Result};
 use crate::ops::STATE_SLOTS;
 use crate::pipeline::brownian::BrownianNoise;
@@ -103,7 +103,8 @@ impl Run {
             painting,
             warnings: Vec::new(),
             trace,
-            failed: false,
+            canceller: Canceller::default(),
+            is_over: false,
         };
         run.warnings = run.gathered_warnings()?;
         run.denoiser.begin(run.row, &state).await?;

@@ -1,7 +1,7 @@
 //! Overflow in f16, and what a run does about it; models without an encoder.
 
 use super::*;
-use crate::gpu::Device;
+use crate::gpu::{Device, block_on};
 use crate::image::Image;
 use crate::ops::testing;
 use crate::pipeline::vae::Encoder;
@@ -69,7 +69,7 @@ fn start_in_f16(pipeline: &Pipeline, residence: Residence) -> Run {
         vae_tile: None,
         wrap: Wrap::NONE,
     };
-    pollster::block_on(Run::start(pipeline, request, placement, None)).unwrap()
+    block_on(Run::start(pipeline, request, placement, None)).unwrap()
 }
 
 fn device() -> Option<&'static Device> {
@@ -168,7 +168,7 @@ fn encode(pipeline: &Pipeline, precision: Precision, residence: Residence) -> Re
         wrap: Wrap::NONE,
     };
     let picture: Vec<f32> = (0..64 * 64 * 3).map(|i| (i as f32).sin()).collect();
-    pollster::block_on(async {
+    block_on(async {
         let mut encoder = Encoder::take(pipeline, [8, 8], precision, placement).await?;
         encoder.begin().await?;
         Ok(encoder.encode(&picture).await?.mode())

@@ -1,7 +1,7 @@
 //! Upscaling networks against spandrel: `tests/golden/upscalers.py` wrote the results.
 
 use super::{UpscaleOptions, Upscaler, ends, plan};
-use crate::gpu::Device;
+use crate::gpu::{Device, block_on};
 use crate::image::Image;
 use crate::ops::testing;
 use crate::plan::Runner;
@@ -73,13 +73,13 @@ fn difference(device: &Device, path: &Path, case: &str, expected: &[f32]) -> f64
         .zip((0..3).cycle())
         .map(|(value, colour)| (value as f32 - input.mean[colour]) * input.factor);
     let plan = plan(&upscaler.network, size, DType::F32, &device.caps()).expect("it records");
-    let runner = pollster::block_on(Runner::new(device, plan, &upscaler.residency));
+    let runner = block_on(Runner::new(device, plan, &upscaler.residency));
     let runner = runner.expect("it compiles");
     runner
         .write(ends::PIXELS, &pixels.collect::<Vec<_>>())
         .expect("the input is there");
-    runner.run().expect("it runs");
-    let found = pollster::block_on(runner.read(ends::COLOURS)).expect("it is there");
+    block_on(runner.run()).expect("it runs");
+    let found = block_on(runner.read(ends::COLOURS)).expect("it is there");
     assert_eq!(found.len(), expected.len(), "{case}");
     let square = |value: f32| f64::from(value).powi(2);
     let error: f64 = found.iter().zip(expected).map(|(a, b)| square(a - b)).sum();

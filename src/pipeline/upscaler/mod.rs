@@ -6,7 +6,7 @@ mod tiles;
 
 use super::request::Precision;
 use crate::error::{Error, Result};
-use crate::gpu::Device;
+use crate::gpu::{Device, block_on};
 use crate::image::Image;
 use crate::lock::lock;
 use crate::networks;
@@ -144,7 +144,7 @@ impl Upscaler {
         options: &UpscaleOptions,
         progress: &mut dyn FnMut(UpscaleProgress) -> ControlFlow<()>,
     ) -> Result<Image> {
-        pollster::block_on(self.upscale_async(image, options, progress))
+        block_on(self.upscale_async(image, options, progress))
     }
 
     async fn upscale_async(
@@ -198,7 +198,7 @@ impl Upscaler {
     ) -> Result<Option<Vec<f32>>> {
         let runner = self.take_runner(size, compute).await?;
         runner.write(ends::PIXELS, pixels)?;
-        runner.run()?;
+        runner.run().await?;
         let counts = runner.read(ends::NONFINITE).await?;
         let is_finite = counts.iter().all(|&count| count == 0.0);
         let colours = match is_finite {

@@ -136,7 +136,7 @@ impl Decoder {
     pub(in crate::pipeline) async fn decode(
         &mut self,
         latents: &[&[f32]],
-        progress: &mut dyn FnMut(TileProgress),
+        progress: &mut (impl FnMut(TileProgress) + ?Sized),
     ) -> Result<Vec<Decoded>> {
         let mut decoded = Vec::with_capacity(latents.len());
         match &mut self.work {

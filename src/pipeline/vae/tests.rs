@@ -2,7 +2,7 @@
 
 use super::{Decoder, Encoder};
 use crate::error::Result;
-use crate::gpu::Device;
+use crate::gpu::{Device, block_on};
 use crate::ops::testing;
 use crate::pipeline::handle::Pipeline;
 use crate::pipeline::plans::Placement;
@@ -55,7 +55,7 @@ fn decode(pipeline: &Pipeline, placement: Placement, latent: &[f32]) -> (Vec<u8>
     let scaling_factor = pipeline.model().config.vae.scaling_factor;
     let latent: Vec<f32> = latent.iter().map(|value| value * scaling_factor).collect();
     let mut count = 0;
-    let decoded = pollster::block_on(async {
+    let decoded = block_on(async {
         let mut decoder = Decoder::take(pipeline, LATENT, Precision::F32, placement).await?;
         decoder
             .decode(&[&latent], &mut |tiles| count = tiles.count)
@@ -71,7 +71,7 @@ fn encode(pipeline: &Pipeline, placement: Placement, photo: &[u8]) -> Result<Vec
     let scaling_factor = pipeline.model().config.vae.scaling_factor;
     let pixels = photo.iter().map(|byte| f32::from(*byte) / 127.5 - 1.0);
     let pixels: Vec<f32> = pixels.collect();
-    pollster::block_on(async {
+    block_on(async {
         let mut encoder = Encoder::take(pipeline, LATENT, Precision::F32, placement).await?;
         encoder.begin().await?;
         let mode = encoder.encode(&pixels).await?.mode();

@@ -114,16 +114,19 @@ impl Source {
         if let Some(item) = items.iter().find(defines) {
             return (place, item.clone());
         }
-        let used = items.iter().filter_map(|item| match item {
+        let mut used = items.iter().filter_map(|item| match item {
             Item::Use(used) => leaves(&used.tree)
                 .into_iter()
-                .find(|(_, leaf)| leaf == name),
+                .find(|(_, leaf)| leaf == name)
+                .map(|(path, _)| (path, item)),
             _ => None,
         });
-        let mut used = used.map(|(path, _)| path);
-        let next = used
+        let (next, item) = used
             .next()
             .unwrap_or_else(|| panic!("no {name} in {place}"));
+        if next == [name.clone()] {
+            return (place, item.clone()); // another crate, handed on whole
+        }
         self.definition(&place, &next)
     }
 
