@@ -82,7 +82,14 @@ impl Paragraph {
             true => writeln!(f, "    kernels: not checked yet; the first use does")?,
             false => writeln!(f, "    kernels: {}", passed.join(", "))?,
         }
-        for kernel in &kernels.failed {
+        for kernel in &kernels.lost {
+            writeln!(
+                f,
+                "    warning: a check of {kernel} never ended here, and it is not used; \
+                 `aquatint tune` tries it again"
+            )?;
+        }
+        for kernel in kernels.failed.difference(&kernels.lost) {
             writeln!(
                 f,
                 "    warning: {kernel} computes wrong here and is not used; a newer driver may help"

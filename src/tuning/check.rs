@@ -1,6 +1,7 @@
 //! Whether kernels compute on this device what they should: a small run of each family against the
 //! plain-f32 definition, before the first picture.
 
+use super::attempt::Attempt;
 use super::store::{Finding, FoundOn, Store};
 use super::trial::{Trial, Work};
 use crate::error::{Error, Result};
@@ -54,13 +55,19 @@ pub(super) fn checks(device: &Device, store: Option<&Store>) -> Result<Checks> {
     Ok(found)
 }
 
-/// Kernels that lost the device when they were checked.
+/// Kernels that lost the device when they were checked, or whose check never ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Lost {
+pub(super) struct Lost {
     #[serde(flatten)]
     found_on: FoundOn,
     /// As in `linear/tiled`; `kernels` is a field of [`FoundOn`].
-    lost: BTreeSet<String>,
+    pub(super) lost: BTreeSet<String>,
+}
+
+impl Lost {
+    pub(super) fn new(found_on: FoundOn, lost: BTreeSet<String>) -> Self {
+        Self { found_on, lost }
+    }
 }
 
 impl Finding for Lost {
@@ -71,8 +78,8 @@ impl Finding for Lost {
     }
 }
 
-/// As [`make`], but a kernel that loses the device is remembered: the device is gone until the next
-/// start, and that gets on without the kernel.
+/// As [`make`], but a kernel that loses the device, or ends the process, is remembered: both are gone
+/// until the next start, and that gets on without the kernel.
 fn make_once_each(
     info: &AdapterInfo,
     caps: &Caps,
@@ -80,23 +87,37 @@ fn make_once_each(
     mut agrees: impl FnMut(&Trial, KernelChoice) -> Result<bool>,
 ) -> Result<Checks> {
     let kept = store.and_then(|store| store.read::<Lost>(info).ok().flatten());
-    let mut before = kept.unwrap_or_else(|| Lost {
-        found_on: FoundOn::now(info),
-        lost: BTreeSet::new(),
-    });
-    make(info, caps, |trial, choice| {
-        if !choice.passed.is_disjoint(&before.lost) {
+    let mut before = kept.unwrap_or_else(|| Lost::new(FoundOn::now(info), BTreeSet::new()));
+    let remember = |before: &mut Lost, kernels: BTreeSet<String>| {
+        before.lost.extend(kernels);
+        // A folder that cannot be written leaves the next start as ignorant as this one.
+        if let Some(store) = store {
+            drop(store.write(info, before));
+        }
+    };
+    let attempt = store.and_then(|store| Attempt::begin(store, info));
+    let (mut attempt, unended) = attempt.unzip();
+    if let Some(kernel) = unended.flatten() {
+        remember(&mut before, [kernel].into());
+    }
+    let made = make(info, caps, |trial, choice| {
+        let kernels = choice.passed.clone();
+        if !kernels.is_disjoint(&before.lost) {
             return Ok(false);
         }
-        let kernels = choice.passed.clone();
+        if let (Some(attempt), Some(kernel)) = (&mut attempt, kernels.first()) {
+            attempt.mark(kernel);
+        }
         let result = agrees(trial, choice);
-        if let (Err(Error::DeviceLost { .. }), Some(store)) = (&result, store) {
-            before.lost.extend(kernels);
-            // A folder that cannot be written leaves the next start as ignorant as this one.
-            drop(store.write(info, &before));
+        if let Err(Error::DeviceLost { .. }) = &result {
+            remember(&mut before, kernels);
         }
         result
-    })
+    });
+    if let Some(attempt) = attempt {
+        attempt.end();
+    }
+    made
 }
 
 /// Goes through the families of each operation, the best first, down to one that serves every shape.
@@ -276,6 +297,61 @@ mod tests {
         assert!(checks.failed.contains("conv2d/tiled"), "{checks:?}");
         assert!(checks.passed.contains("conv2d/plain"), "{checks:?}");
         assert_eq!(times, 1);
+    }
+
+    /// A process that ends in the middle of a check: nothing after the abort runs, so its mark stays.
+    #[test]
+    fn a_kernel_whose_check_ends_the_process_is_not_tried_again() {
+        const FOLDER: &str = "AQUATINT_TEST_CHECKS";
+        let caps = Caps::portable();
+        if let Some(folder) = std::env::var_os(FOLDER) {
+            let store = Store::in_folder(folder.into());
+            let crashes =
+                |_: &Trial, choice: KernelChoice| match choice.passed.contains("conv2d/tiled") {
+                    true => std::process::abort(),
+                    false => Ok(true),
+                };
+            make_once_each(&info(), &caps, Some(&store), crashes).expect("it does not get here");
+        }
+        let folder = tempfile::tempdir().expect("there is room");
+        let test = "tuning::check::tests::a_kernel_whose_check_ends_the_process_is_not_tried_again";
+        let program = std::env::current_exe().expect("it runs");
+        let mut child = std::process::Command::new(program);
+        child.args(["--exact", test]).env(FOLDER, folder.path());
+        let output = child.output().expect("it starts");
+        assert!(!output.status.success(), "{output:?}");
+
+        let store = Store::in_folder(folder.path().to_owned());
+        let mut tried = BTreeSet::new();
+        let checks = make_once_each(&info(), &caps, Some(&store), |_, choice| {
+            tried.extend(choice.passed);
+            Ok(true)
+        });
+        let checks = checks.expect("there is another kernel");
+        assert!(checks.failed.contains("conv2d/tiled"), "{checks:?}");
+        assert!(checks.passed.contains("conv2d/plain"), "{checks:?}");
+        assert!(!tried.contains("conv2d/tiled"), "{tried:?}");
+        let lost = store.read::<Lost>(&info()).expect("it holds");
+        assert_eq!(
+            lost.expect("it is kept").lost,
+            ["conv2d/tiled".into()].into()
+        );
+        let (_, unended) = Attempt::begin(&store, &info()).expect("nobody checks now");
+        assert_eq!(unended, None);
+    }
+
+    #[test]
+    fn checks_of_a_process_that_lives_are_not_taken_for_interrupted_ones() {
+        let folder = tempfile::tempdir().expect("there is room");
+        let store = Store::in_folder(folder.path().to_owned());
+        let (mut other, _) = Attempt::begin(&store, &info()).expect("nobody checks now");
+        other.mark("linear/tiled");
+        let checks = make_once_each(&info(), &Caps::portable(), Some(&store), |_, _| Ok(true));
+        let checks = checks.expect("all is right");
+        assert!(checks.passed.contains("linear/tiled"), "{checks:?}");
+        other.end();
+        let (_, unended) = Attempt::begin(&store, &info()).expect("nobody checks now");
+        assert_eq!(unended, None);
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! What is found out about kernels on the machine at hand: which compute right, and which tiles are
 //! fastest.
 
+mod attempt;
 mod check;
 mod search;
 mod store;
 mod trial;
 
-use self::check::{Checks, checks};
+use self::check::{Checks, Lost, checks};
 use self::store::Store;
 use crate::error::Result;
 use crate::gpu::{AdapterInfo, Device};
@@ -65,6 +66,9 @@ pub struct KernelReport {
     pub passed: BTreeSet<String>,
     /// Kernels that do not; others are used in their place.
     pub failed: BTreeSet<String>,
+    /// Of these, the ones that lost the device when they were checked, or whose check never ended:
+    /// [`tune`] tries them again.
+    pub lost: BTreeSet<String>,
     /// What [`tune`] found fastest, if it holds still.
     pub tuning: Option<Tuning>,
     /// What is kept and does not hold, with the reason.
@@ -81,6 +85,9 @@ fn report(info: &AdapterInfo, store: &Store) -> KernelReport {
     // Checks that do not hold are made again, and nobody need know.
     if let Ok(Some(Checks { passed, failed, .. })) = store.read(info) {
         report.passed = passed;
+        let lost = store.read(info).ok().flatten();
+        let lost = lost.map(|Lost { lost, .. }| lost).unwrap_or_default();
+        report.lost = lost.intersection(&failed).cloned().collect();
         report.failed = failed;
     }
     match store.read(info) {
@@ -90,12 +97,29 @@ fn report(info: &AdapterInfo, store: &Store) -> KernelReport {
     report
 }
 
-/// Forgets what [`tune`] found on an adapter; whether there was anything.
+/// Forgets what [`tune`] found on an adapter, and which kernels lost the device or ended the process
+/// there, so that the next use checks them again; whether there was anything.
 ///
 /// # Errors
-/// [`crate::Error::Io`] if the file cannot be removed.
+/// [`crate::Error::Io`] if a file cannot be removed.
 pub fn clear_tuning(info: &AdapterInfo) -> Result<bool> {
-    Store::open().map_or(Ok(false), |store| store.remove::<Tuning>(info))
+    let Some(store) = Store::open() else {
+        return Ok(false);
+    };
+    let was_lost = forget_lost(info, &store)?;
+    Ok(store.remove::<Tuning>(info)? || was_lost)
+}
+
+/// Lets kernels be tried again that lost the device or ended the process; whether there were any.
+///
+/// # Errors
+/// [`crate::Error::Io`] if a file cannot be removed.
+fn forget_lost(info: &AdapterInfo, store: &Store) -> Result<bool> {
+    let was_lost = store.remove::<Lost>(info)?;
+    if was_lost {
+        store.remove::<Checks>(info)?;
+    }
+    Ok(was_lost)
 }
 
 #[cfg(test)]
@@ -138,6 +162,26 @@ mod tests {
         assert_eq!(tuning().tiles()["linear/many"], "tiled/64x64");
         assert!(store.remove::<Tuning>(&info()).expect("it can be removed"));
         assert!(!store.remove::<Tuning>(&info()).expect("it is gone"));
+    }
+
+    #[test]
+    fn kernels_that_lost_the_device_are_told_until_they_may_be_tried_again() {
+        let (_folder, store) = store();
+        let found_on = FoundOn::now(&info());
+        let [wrong, lost] = ["linear/tiled", "conv2d/tiled"].map(str::to_owned);
+        let checks = Checks {
+            found_on: found_on.clone(),
+            passed: ["linear/plain".into()].into(),
+            failed: [wrong, lost.clone()].into(),
+        };
+        store.write(&info(), &checks).expect("it can be written");
+        assert!(!forget_lost(&info(), &store).expect("there is nothing"));
+        assert_eq!(report(&info(), &store).failed.len(), 2);
+        let lost = Lost::new(found_on, [lost].into());
+        store.write(&info(), &lost).expect("it can be written");
+        assert_eq!(report(&info(), &store).lost, lost.lost);
+        assert!(forget_lost(&info(), &store).expect("it can be removed"));
+        assert_eq!(report(&info(), &store), KernelReport::default());
     }
 
     #[test]

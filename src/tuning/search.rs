@@ -1,9 +1,9 @@
 //! A bounded search for the fastest tiles, by measuring.
 
 use super::check::{only, small_trial, unless_refused};
-use super::prepare;
 use super::store::{Finding, FoundOn, Store};
 use super::trial::{Trial, Work};
+use super::{forget_lost, prepare};
 use crate::error::{Error, Result};
 use crate::gpu::Device;
 use crate::tensor::{Caps, KernelChoice};
@@ -64,7 +64,8 @@ impl Tuning {
 const GAIN: f64 = 0.97;
 
 /// Measures the tiles of every kernel that may be used on the device, for about `time` at most, and
-/// keeps what is fastest for the next opening of the device. `tell` hears of each class as it is done.
+/// keeps what is fastest for the next opening of the device. Kernels that were passed over since they
+/// lost the device, or ended the process, are checked again, if this is its first use. `tell` hears of each class as it is done.
 ///
 /// # Errors
 /// [`Error::Unsupported`] for the interpreter, and for a device opened with checks or without its
@@ -79,6 +80,9 @@ pub fn tune(device: &Device, time: Duration, tell: &mut dyn FnMut(&TunedShape)) 
     }
     let store = Store::open();
     let store = store.ok_or_else(|| Error::Unsupported("there is no folder for caches".into()))?;
+    if !device.has_choice() {
+        forget_lost(device.info(), &store)?;
+    }
     prepare(device)?;
     let deadline = Instant::now() + time;
     let mut tuning = Tuning {

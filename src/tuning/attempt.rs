@@ -1,0 +1,88 @@
+//! A mark beside what is kept of kernels: which one is being checked. A driver may end the process in
+//! the middle of a check, and would do so at every start; whoever finds a mark without its process
+//! knows which kernel to pass over.
+
+use super::store::{Finding, FoundOn, Store};
+use crate::gpu::AdapterInfo;
+use serde::{Deserialize, Serialize};
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::PathBuf;
+
+/// A kernel under check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Mark {
+    #[serde(flatten)]
+    found_on: FoundOn,
+    /// As in `linear/tiled`.
+    checking: String,
+}
+
+impl Finding for Mark {
+    const NAME: &'static str = "checking";
+
+    fn found_on(&self) -> &FoundOn {
+        &self.found_on
+    }
+}
+
+/// A process's checks of an adapter's kernels. The mark is locked for as long as the process lives, so that
+/// nobody takes the checks of another process for interrupted ones.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    file: File,
+    path: PathBuf,
+    mark: Mark,
+}
+
+impl Attempt {
+    /// Begins checks, with the kernel whose check never ended, if an earlier process left its mark. `None` if
+    /// another process is checking now, or nothing can be written.
+    pub(super) fn begin(store: &Store, info: &AdapterInfo) -> Option<(Self, Option<String>)> {
+        let path = store.file::<Mark>(info);
+        std::fs::create_dir_all(path.parent()?).ok()?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let mut file = options.open(&path).ok()?;
+        file.try_lock().ok()?;
+        let mut text = String::new();
+        let read = Read::by_ref(&mut file)
+            .take(1 << 16)
+            .read_to_string(&mut text);
+        // What is damaged, or of another driver or version, tells nothing of these kernels.
+        let left = read.ok().and_then(|_| serde_json::from_str(&text).ok());
+        let now = FoundOn::now(info);
+        let left = left.filter(|mark: &Mark| mark.found_on == now);
+        let mark = Mark {
+            found_on: now,
+            checking: String::new(),
+        };
+        let attempt = Self { file, path, mark };
+        Some((attempt, left.map(|mark| mark.checking)))
+    }
+
+    /// Marks a kernel before it is checked.
+    pub(super) fn mark(&mut self, kernel: &str) {
+        if self.mark.checking != kernel {
+            kernel.clone_into(&mut self.mark.checking);
+            // What cannot be written leaves the next start as ignorant as this one.
+            drop(self.write());
+        }
+    }
+
+    fn write(&mut self) -> std::io::Result<()> {
+        let text = serde_json::to_string_pretty(&self.mark)?;
+        self.file.set_len(0)?;
+        self.file.seek(SeekFrom::Start(0))?;
+        self.file.write_all(text.as_bytes())?;
+        // A driver may take the whole machine with it.
+        self.file.sync_data()
+    }
+
+    /// Every check ended, whatever came of it.
+    pub(super) fn end(self) {
+        // A mark that stays costs a kernel, so it is emptied even where it cannot be removed.
+        drop(self.file.set_len(0));
+        drop(std::fs::remove_file(&self.path));
+    }
+}
