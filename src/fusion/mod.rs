@@ -9,6 +9,7 @@ mod geglu;
 mod graph;
 mod joined_projections;
 mod norm_in_load;
+mod norm_in_parts;
 mod silu_in_norm;
 #[cfg(test)]
 mod tests;
@@ -21,7 +22,7 @@ use crate::tensor::{Caps, Recording, Rule};
 type Apply = fn(&mut Graph, &Caps);
 
 /// Every rule of fusion, in the order in which they run.
-const RULES: [(Rule, Apply); 7] = [
+const RULES: [(Rule, Apply); 8] = [
     (Rule::JoinedProjections, joined_projections::apply),
     (Rule::SiluInNorm, silu_in_norm::apply),
     (Rule::UpsampleInConv, upsample_in_conv::apply),
@@ -30,6 +31,7 @@ const RULES: [(Rule, Apply); 7] = [
     // The inputs of loads come behind those of epilogues.
     (Rule::ConcatInPlace, concat_in_place::apply),
     (Rule::NormInLoad, norm_in_load::apply),
+    (Rule::NormInParts, norm_in_parts::apply),
 ];
 
 /// The recording after all rules that are on.

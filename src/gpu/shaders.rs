@@ -34,15 +34,7 @@ pub(super) static SHADERS: &[(&str, &str)] = &[
     ("embedding", include_str!("../../shaders/embedding.wgsl")),
     ("fma_peak", include_str!("../../shaders/fma_peak.wgsl")),
     ("geglu", include_str!("../../shaders/geglu.wgsl")),
-    (
-        "group_moments",
-        include_str!("../../shaders/group_moments.wgsl"),
-    ),
     ("group_norm", include_str!("../../shaders/group_norm.wgsl")),
-    (
-        "group_norm_shared",
-        include_str!("../../shaders/group_norm_shared.wgsl"),
-    ),
     ("keep_known", include_str!("../../shaders/keep_known.wgsl")),
     ("layer_norm", include_str!("../../shaders/layer_norm.wgsl")),
     ("leaky_relu", include_str!("../../shaders/leaky_relu.wgsl")),
@@ -87,7 +79,7 @@ pub(super) static SHADERS: &[(&str, &str)] = &[
 ];
 
 /// What shaders may share, named by a line `// import: a, b` in their head.
-static COMMON: [(&str, &str); 12] = [
+static COMMON: [(&str, &str); 13] = [
     (
         "activations",
         include_str!("../../shaders/common/activations.wgsl"),
@@ -104,6 +96,7 @@ static COMMON: [(&str, &str); 12] = [
         "epilogue",
         include_str!("../../shaders/common/epilogue.wgsl"),
     ),
+    ("moments", include_str!("../../shaders/common/moments.wgsl")),
     ("outer", include_str!("../../shaders/common/outer.wgsl")),
     ("reduce", include_str!("../../shaders/common/reduce.wgsl")),
     ("rows", include_str!("../../shaders/common/rows.wgsl")),

@@ -1,14 +1,15 @@
 //! Group normalisation, channels last.
 
+use super::norm_grid::{NormGrid, NormOperands, Outcome};
 use super::{Activation, Concat, arithmetic::narrow};
 use crate::tensor::{
-    Array, Caps, Checked, Const, DType, Dispatch, Io, Lanes, Op, Operand, Param, Shape, Tensor,
+    Array, Caps, Checked, Cost, DType, Dispatch, Io, Op, Param, Shape, Tensor, View,
 };
 
 /// x `[N, .., C]`, weight and bias `[C]` → the same shape. Wu & He 2018 (arXiv 1803.08494).
 ///
 /// Where there is a value beside x, `[N, .., B]`, weight and bias are `[C + B]` and the two are
-/// normalised side by side.
+/// normalised side by side. Where moments are known, `[N, parts, G, 2]`, they come last.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct GroupNorm {
     /// How many groups the channels make.
@@ -19,6 +20,8 @@ pub(crate) struct GroupNorm {
     pub(crate) activation: Option<Activation>,
     /// Whether there is a fourth input, beside x.
     pub(crate) beside: bool,
+    /// Whether the last input holds the moments of parts of the rows.
+    pub(crate) known: bool,
     /// What comes out.
     pub(crate) result: NormResult,
 }
@@ -39,12 +42,17 @@ impl Op for GroupNorm {
 
     fn shape(&self, inputs: &[Shape]) -> Checked<Shape> {
         let (weight, bias) = (inputs[1], inputs[2]);
-        let x = match inputs.get(3) {
-            Some(&beside) => Concat.shape(&[inputs[0], beside])?,
+        let x = match self.beside.then(|| inputs[3]) {
+            Some(beside) => Concat.shape(&[inputs[0], beside])?,
             None => inputs[0],
         };
         let fits = weight.dims() == [x.last()] && weight == bias && x.rank() >= 2;
-        if !fits || x.last() % self.num_groups != 0 || (inputs.len() == 4) != self.beside {
+        let moments = self.known.then(|| inputs[inputs.len() - 1]);
+        let is_known = |moments: Shape| {
+            let [n, groups] = [x.dim(0), self.num_groups];
+            moments.rank() == 4 && [n, moments.dim(1), groups, 2] == moments.dims()
+        };
+        if !fits || x.last() % self.num_groups != 0 || !moments.is_none_or(is_known) {
             let groups = self.num_groups;
             return Err(format!(
                 "x {x}, weight {weight} and bias {bias} do not make {groups} groups"
@@ -64,39 +72,32 @@ impl Op for GroupNorm {
     }
 
     fn lower(&self, io: &Io, caps: &Caps) -> Vec<Dispatch> {
-        let [x, weight, bias] = [io.inputs[0], io.inputs[1], io.inputs[2]];
-        let (channels, x_channels) = (weight.shape.last(), x.shape.last());
-        // GPUs join neighbours' loads, and one kernel serves groups of any width.
-        let lanes = match caps.simd {
-            Some(_) => Lanes::dividing(&[channels / self.num_groups, x_channels]),
-            None => Lanes::One,
+        let (x, beside) = (io.inputs[0], self.beside_channels(io));
+        // What reads x once more takes as many parts as have been measured, or more.
+        let parts = match (self.known, self.result) {
+            (true, NormResult::Normalised) => {
+                NormGrid::worthwhile_parts(x, beside, self.num_groups, caps)
+            }
+            _ => 1,
         };
-        let beside = io
-            .inputs
-            .get(3)
-            .map(|beside| (Operand::Input(3), beside.dtype));
-        let is_coefficients = self.result == NormResult::Coefficients;
-        let dispatch = Dispatch::new("group_norm", lanes)
-            .read("x", Operand::Input(0), x.dtype, lanes)
-            .read("weight", Operand::Input(1), weight.dtype, lanes)
-            .read("bias", Operand::Input(2), bias.dtype, lanes)
-            .write("y", io.output, lanes)
-            .read_if("beside", beside, lanes)
-            .constant("ACTIVATION", Const::U32(Activation::code(self.activation)))
-            .constant("COEFFICIENTS", Const::Bool(is_coefficients))
-            .param("batch", x.shape.dim(0))
-            .param("positions", x.shape.len() / x.shape.dim(0) / x_channels)
-            .param("channels", channels / lanes.count())
-            .param("x_channels", x_channels / lanes.count())
-            .param("num_groups", self.num_groups)
-            .param_f32("eps", self.eps)
-            .groups(x.shape.dim(0) * self.num_groups);
-        vec![dispatch]
+        let operands = NormOperands {
+            weight: Some(1),
+            bias: Some(2),
+            beside: self.beside.then_some(3),
+            moments: self.known.then_some(io.inputs.len() - 1),
+            given: None,
+        };
+        let outcome = match self.result {
+            NormResult::Normalised => Outcome::Normalised(self.activation),
+            NormResult::Coefficients => Outcome::Coefficients,
+        };
+        let grid = NormGrid::new(x, beside, self.num_groups, parts, caps);
+        vec![grid.dispatch(io, operands, outcome, self.eps)]
     }
 
     fn reference(&self, inputs: &[&Array]) -> Array {
         let (weight, bias) = (inputs[1], inputs[2]);
-        let mut y = match inputs.get(3) {
+        let mut y = match self.beside.then(|| inputs[3]) {
             Some(beside) => Concat.reference(&[inputs[0], beside]),
             None => inputs[0].clone(),
         };
@@ -105,19 +106,19 @@ impl Op for GroupNorm {
         let (samples, sample) = (y.shape().dim(0), y.shape().len() / y.shape().dim(0));
         let mut coefficients = Array::zeros([samples, 2, channels]);
         let of_samples = coefficients.data_mut().chunks_exact_mut(2 * channels);
-        for (y, coefficients) in y.data_mut().chunks_exact_mut(sample).zip(of_samples) {
+        let known = self.known.then(|| inputs[inputs.len() - 1]);
+        let of_samples = y.data_mut().chunks_exact_mut(sample).zip(of_samples);
+        for (n, (y, coefficients)) in of_samples.enumerate() {
             for first in (0..channels).step_by(width) {
                 let members = || {
                     (first..sample)
                         .step_by(channels)
                         .flat_map(|start| start..start + width)
                 };
-                let count = (sample / channels * width) as f64;
-                let mean = members().map(|i| f64::from(y[i])).sum::<f64>() / count;
-                let variance = members()
-                    .map(|i| (f64::from(y[i]) - mean).powi(2))
-                    .sum::<f64>()
-                    / count;
+                let [mean, variance] = match known {
+                    Some(known) => joined(known, sample / channels, n, first / width),
+                    None => moments_of(members().map(|i| y[i])),
+                };
                 let scale = 1.0 / (variance + f64::from(self.eps)).sqrt();
                 for i in members() {
                     let normal = narrow((f64::from(y[i]) - mean) * scale);
@@ -139,14 +140,53 @@ impl Op for GroupNorm {
     }
 
     fn flops(&self, io: &Io) -> u64 {
-        let beside = io.inputs.get(3).map_or(0, |beside| beside.shape.len());
-        let elements = (io.inputs[0].shape.len() + beside) as u64;
+        let x = io.inputs[0].shape;
+        let elements = (x.rows() * (x.last() + self.beside_channels(io))) as u64;
         // Two for the mean and variance each, three to normalise.
+        let measured = if self.known { 0 } else { 4 };
         match self.result {
-            NormResult::Normalised => elements * (7 + u64::from(self.activation.is_some())),
-            NormResult::Coefficients => elements * 4,
+            NormResult::Normalised => {
+                elements * (measured + 3 + u64::from(self.activation.is_some()))
+            }
+            NormResult::Coefficients => elements * measured,
         }
     }
+
+    fn cost(&self, io: &Io) -> Cost {
+        let of_x = |place: usize| place == 0 || (self.beside && place == 3);
+        let is_read = self.result == NormResult::Normalised || !self.known;
+        let read = io.inputs.iter().enumerate();
+        let read = read.filter(|(place, _)| is_read || !of_x(*place));
+        let moved = read.map(|(_, view)| view).chain([&io.output]);
+        Cost {
+            flops: self.flops(io),
+            bytes: moved.map(View::size_bytes).sum(),
+        }
+    }
+}
+
+/// Mean and variance of values.
+pub(super) fn moments_of(values: impl Iterator<Item = f32> + Clone) -> [f64; 2] {
+    let values = values.map(f64::from);
+    let count = values.clone().count() as f64;
+    let mean = values.clone().sum::<f64>() / count;
+    let squares = values.map(|value| (value - mean).powi(2));
+    [mean, squares.sum::<f64>() / count]
+}
+
+/// Mean and variance of group `group` of sample `n`, of moments `[N, parts, G, 2]` of so many rows.
+fn joined(moments: &Array, rows: usize, n: usize, group: usize) -> [f64; 2] {
+    let (parts, groups) = (moments.shape().dim(1), moments.shape().dim(2));
+    let part_rows = rows.div_ceil(parts);
+    let of_part = (0..parts).map(|part| {
+        let at = 2 * ((n * parts + part) * groups + group);
+        let [mean, variance] = [0, 1].map(|i| f64::from(moments.data()[at + i]));
+        let own = part_rows.min(rows - rows.min(part * part_rows));
+        (own as f64 / rows as f64, mean, variance)
+    });
+    let mean: f64 = of_part.clone().map(|(share, mean, _)| share * mean).sum();
+    let squares = of_part.map(|(share, own, variance)| share * (variance + (own - mean).powi(2)));
+    [mean, squares.sum()]
 }
 
 impl GroupNorm {
@@ -157,7 +197,17 @@ impl GroupNorm {
             eps,
             activation: None,
             beside: false,
+            known: false,
             result: NormResult::Normalised,
+        }
+    }
+
+    /// How many channels there are beside x.
+    fn beside_channels(&self, io: &Io) -> usize {
+        if self.beside {
+            io.inputs[3].shape.last()
+        } else {
+            0
         }
     }
 }
@@ -214,6 +264,53 @@ mod tests {
         [[1, 2, 2], [4], [4], [1, 2, 2]]
     ], f32 = 2e-5, f16 = 3e-3);
     op_test!(coefficients: [COEFFICIENTS], [[[2, 9, 13, 8], [8], [8]], [[2, 63, 48], [48], [48]]], f32 = 2e-5, f16 = 3e-3);
+
+    // Groups of 10 channels, as SD 1.5's; of 5 and 3, whose sets are of four lanes and of one; of more lanes than a
+    // workgroup has invocations; and a single row.
+    const THIRTY_TWO: GroupNorm = GroupNorm::plain(32, 1e-5);
+    const IN_ONE: GroupNorm = GroupNorm {
+        result: NormResult::Coefficients,
+        ..ONE
+    };
+    op_test!(widths: [THIRTY_TWO], [
+        [[2, 77, 320], [320], [320]],
+        [[1, 77, 160], [160], [160]],
+        [[3, 7, 96], [96], [96]],
+        [[1, 33, 1280], [1280], [1280]],
+        [[2, 1, 64], [64], [64]]
+    ], f32 = 2e-5, f16 = 3e-3);
+    op_test!(wide: [ONE, IN_ONE], [
+        [[1, 3, 1100], [1100], [1100]],
+        [[2, 2, 301], [301], [301]],
+        [[1, 1, 5000], [5000], [5000]]
+    ], f32 = 2e-5, f16 = 3e-3);
+
+    /// Moments that others measured, of parts of which the last is short or empty.
+    #[test]
+    fn known_moments_are_joined() {
+        let [of_one, coefficients] = [SILU, COEFFICIENTS].map(|op| GroupNorm { known: true, ..op });
+        let of_two = GroupNorm {
+            known: true,
+            ..OF_TWO
+        };
+        for (rows, parts) in [(1, 1), (77, 3), (9, 4), (23, 7), (400, 128)] {
+            let moments = crate::ops::testing::seeded([2, parts, 4, 2].into(), 9);
+            let moments = moments.map(|value| value.abs() + 0.1);
+            let channels = Shape::from([20]);
+            let array = |shape: Shape, seed| crate::ops::testing::seeded(shape, seed);
+            for (dtype, tolerance) in [(DType::F32, 2e-5), (DType::F16, 3e-3)] {
+                let x = |channels| (array([2, rows, channels].into(), 1), dtype);
+                let [weight, bias] = [2, 3].map(|seed| (array(channels, seed), dtype));
+                let moments = (moments.clone(), DType::F32);
+                let of_x = [x(20), weight.clone(), bias.clone(), moments.clone()];
+                for op in [of_one, coefficients] {
+                    crate::ops::testing::check_arrays(&op, &of_x, tolerance);
+                }
+                let beside = [x(12), weight, bias, x(8), moments];
+                crate::ops::testing::check_arrays(&of_two, &beside, tolerance);
+            }
+        }
+    }
 
     /// A mean of a thousand deviations: the square of the mean less the mean of squares would leave
     /// nothing of the variance.

@@ -2,12 +2,10 @@
 //! its tiles.
 
 use super::arithmetic::narrow;
-use super::elementwise;
-use crate::tensor::{
-    Array, Caps, Checked, DType, Dispatch, Io, Lanes, Op, Operand, Param, Shape, Tensor,
-};
+use super::norm_grid::{NormGrid, NormOperands, Outcome};
+use crate::tensor::{Array, Caps, Checked, DType, Dispatch, Io, Op, Param, Shape, Tensor};
 
-/// x `[N, .., C]`, own and given moments `[N, G, 2]`, weight and bias `[C]` → the shape of x. A given
+/// x `[N, .., C]`, own and given moments `[N, 1, G, 2]`, weight and bias `[C]` → the shape of x. A given
 /// variance below 0 asks for the own moments.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct GroupNormShared {
@@ -23,9 +21,9 @@ impl Op for GroupNormShared {
     fn shape(&self, inputs: &[Shape]) -> Checked<Shape> {
         let [x, own, given, weight, bias] = [inputs[0], inputs[1], inputs[2], inputs[3], inputs[4]];
         let moments_fit = own == given
-            && own.rank() == 3
-            && [own.dim(0), own.dim(2)] == [x.dim(0), 2]
-            && x.last().is_multiple_of(own.dim(1));
+            && own.rank() == 4
+            && [own.dim(0), own.dim(1), own.dim(3)] == [x.dim(0), 1, 2]
+            && x.last().is_multiple_of(own.dim(2));
         if moments_fit && weight.dims() == [x.last()] && weight == bias {
             Ok(x)
         } else {
@@ -35,27 +33,24 @@ impl Op for GroupNormShared {
         }
     }
 
-    fn lower(&self, io: &Io, _caps: &Caps) -> Vec<Dispatch> {
-        let [x, own, weight, bias] = [io.inputs[0], io.inputs[1], io.inputs[3], io.inputs[4]];
-        let groups = own.shape.dim(1);
-        let dispatch = elementwise("group_norm_shared", Lanes::One, x.shape.len())
-            .read("x", Operand::Input(0), x.dtype, Lanes::One)
-            .read("own", Operand::Input(1), DType::F32, Lanes::One)
-            .read("given", Operand::Input(2), DType::F32, Lanes::One)
-            .read("weight", Operand::Input(3), weight.dtype, Lanes::One)
-            .read("bias", Operand::Input(4), bias.dtype, Lanes::One)
-            .write("y", io.output, Lanes::One)
-            .param("sample", x.shape.len() / x.shape.dim(0))
-            .param("channels", x.shape.last())
-            .param("num_groups", groups)
-            .param_f32("eps", self.eps);
-        vec![dispatch]
+    fn lower(&self, io: &Io, caps: &Caps) -> Vec<Dispatch> {
+        let (x, num_groups) = (io.inputs[0], io.inputs[1].shape.dim(2));
+        let parts = NormGrid::worthwhile_parts(x, 0, num_groups, caps);
+        let operands = NormOperands {
+            moments: Some(1),
+            given: Some(2),
+            weight: Some(3),
+            bias: Some(4),
+            beside: None,
+        };
+        let grid = NormGrid::new(x, 0, num_groups, parts, caps);
+        vec![grid.dispatch(io, operands, Outcome::Normalised(None), self.eps)]
     }
 
     fn reference(&self, inputs: &[&Array]) -> Array {
         let [x, own, given] = [inputs[0], inputs[1], inputs[2]];
         let [weight, bias] = [inputs[3].data(), inputs[4].data()];
-        let (channels, groups) = (x.shape().last(), own.shape().dim(1));
+        let (channels, groups) = (x.shape().last(), own.shape().dim(2));
         let sample = x.shape().len() / x.shape().dim(0);
         let mut y = x.clone();
         for (i, y) in y.data_mut().iter_mut().enumerate() {
@@ -78,7 +73,7 @@ impl Op for GroupNormShared {
     }
 }
 
-/// The output that tells the moments of a plan's shared norm, by its number from 0: `[N, G, 2]`.
+/// The output that tells the moments of a plan's shared norm, by its number from 0: `[N, 1, G, 2]`.
 pub(crate) fn own_moments(norm: usize) -> String {
     format!("own_moments.{norm}")
 }
@@ -116,7 +111,7 @@ mod tests {
     fn given_moments_are_used_where_their_variance_is_not_negative() {
         let op = GroupNormShared { eps: 1e-5 };
         for (x, groups) in [(Shape::from([1, 2, 4]), 4), (Shape::from([2, 9, 13, 8]), 2)] {
-            let moments = |seed| seeded([x.dim(0), groups, 2].into(), seed);
+            let moments = |seed| seeded([x.dim(0), 1, groups, 2].into(), seed);
             let mut own = moments(2);
             // Any own variance, and of the given ones some below 0.
             own.data_mut()

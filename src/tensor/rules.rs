@@ -23,13 +23,15 @@ pub enum Rule {
     ConcatInPlace,
     /// A group norm is done where its result is loaded.
     NormInLoad,
+    /// A group norm of many rows is measured in parts, by a kernel of its own.
+    NormInParts,
     /// A picture that is enlarged for a convolution is enlarged by the convolution's addresses.
     UpsampleInConv,
 }
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Hoist,
         Self::SinkSelections,
         Self::BindSelections,
@@ -39,6 +41,7 @@ impl Rule {
         Self::SiluInNorm,
         Self::ConcatInPlace,
         Self::NormInLoad,
+        Self::NormInParts,
         Self::UpsampleInConv,
     ];
 }

@@ -47,8 +47,8 @@ const SD15: [Budget; 3] = [
         side: 512,
         evaluations: 1.0,
         torch_flops: 2_514_518_933_504.0,
-        dispatches: [73, 0],
-        bytes: 3_730 * MB,
+        dispatches: [92, 0],
+        bytes: 3_732 * MB,
         peak: 272 * MB,
     },
     Budget {
@@ -56,8 +56,8 @@ const SD15: [Budget; 3] = [
         side: 1024,
         evaluations: 1.0,
         torch_flops: 10_470_392_594_432.0,
-        dispatches: [73, 0],
-        bytes: 14_460 * MB,
+        dispatches: [103, 0],
+        bytes: 14_470 * MB,
         peak: 1_085 * MB,
     },
 ];
