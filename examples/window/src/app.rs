@@ -1,7 +1,7 @@
 //! What the window shows.
 
 use crate::studio::{News, Order, Studio};
-use aquatint::{Device, Image, Library, ModelKind, Request};
+use aquatint::{Canceller, Device, DeviceOptions, Image, Library, ModelKind, Request};
 use eframe::egui::{self, Color32, Key, Rect, TextureHandle, TextureOptions, Vec2};
 use std::path::PathBuf;
 
@@ -13,6 +13,8 @@ pub(crate) struct App {
     prompt: String,
     seed: u64,
     state: State,
+    /// Calls off the run under way.
+    canceller: Option<Canceller>,
     picture: Option<TextureHandle>,
 }
 
@@ -34,7 +36,10 @@ enum State {
 impl App {
     /// A window on the device that eframe opened.
     pub(crate) fn new(context: &eframe::CreationContext<'_>) -> aquatint::Result<Self> {
-        let device = Device::best()?;
+        let host = context.wgpu_render_state.as_ref();
+        let host = host.expect("the window is drawn with wgpu");
+        let options = DeviceOptions::default();
+        let device = Device::from_wgpu(&host.adapter, &host.device, &host.queue, &options)?;
         Ok(Self {
             studio: Studio::open(device, context.egui_ctx.clone()),
             models: models(),
@@ -42,6 +47,7 @@ impl App {
             prompt: String::new(),
             seed: 0,
             state: State::Idle(String::new()),
+            canceller: None,
             picture: None,
         })
     }
@@ -50,6 +56,7 @@ impl App {
         let request = Request::new(self.prompt.trim()).seed(self.seed);
         let model = self.models[self.chosen].path.clone();
         self.studio.order(Order { model, request });
+        self.canceller = None;
         self.state = State::Busy(0.0, "starting".into());
     }
 
@@ -60,6 +67,10 @@ impl App {
                 News::Loading(progress) => {
                     let share = progress.done_bytes as f32 / progress.total_bytes.max(1) as f32;
                     State::Busy(share, "loading the model".into())
+                }
+                News::Started(canceller) => {
+                    self.canceller = Some(canceller);
+                    State::Busy(0.0, "drawing".into())
                 }
                 News::Step(step) => {
                     let done = step.index + 1;
@@ -112,9 +123,11 @@ impl App {
             }
             State::Busy(share, doing) => {
                 ui.add(egui::ProgressBar::new(*share).text(doing.as_str()));
-                if ui.button("Cancel").clicked() || ui.input(|input| input.key_pressed(Key::Escape))
+                let is_escape = ui.input(|input| input.key_pressed(Key::Escape));
+                if let Some(canceller) = &self.canceller
+                    && (ui.button("Cancel").clicked() || is_escape)
                 {
-                    self.studio.cancel();
+                    canceller.cancel();
                 }
             }
         }

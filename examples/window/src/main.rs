@@ -8,7 +8,10 @@ mod app;
 mod studio;
 
 use app::App;
+use aquatint::Device;
 use eframe::egui;
+use eframe::egui_wgpu::{WgpuConfiguration, WgpuSetup, WgpuSetupCreateNew};
+use std::sync::Arc;
 
 fn main() -> eframe::Result {
     let options = eframe::NativeOptions {
@@ -16,6 +19,7 @@ fn main() -> eframe::Result {
         renderer: eframe::Renderer::Wgpu,
         // A picture is shown as it is.
         dithering: false,
+        wgpu_options: on_a_device_to_share(),
         ..eframe::NativeOptions::default()
     };
     eframe::run_native(
@@ -23,4 +27,15 @@ fn main() -> eframe::Result {
         options,
         Box::new(|context| Ok(Box::new(App::new(context)?))),
     )
+}
+
+/// Has eframe open its device with what aquatint can use.
+fn on_a_device_to_share() -> WgpuConfiguration {
+    WgpuConfiguration {
+        wgpu_setup: WgpuSetup::CreateNew(WgpuSetupCreateNew {
+            device_descriptor: Arc::new(Device::descriptor),
+            ..WgpuSetupCreateNew::without_display_handle()
+        }),
+        ..WgpuConfiguration::default()
+    }
 }

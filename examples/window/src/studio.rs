@@ -1,10 +1,10 @@
 //! The thread that makes pictures: it waits for the device, so that the window never has to.
 
-use aquatint::{Device, Image, LoadProgress, Model, Pipeline, Request, Result, Step};
+use aquatint::{
+    Canceller, Device, Error, Image, LoadProgress, Model, Pipeline, Request, Result, Step,
+};
 use eframe::egui;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
@@ -19,6 +19,8 @@ pub(crate) struct Order {
 pub(crate) enum News {
     /// Weights are on their way to the device.
     Loading(LoadProgress),
+    /// The run has begun, and can be called off.
+    Started(Canceller),
     /// A step is done.
     Step(Step),
     /// The picture is done.
@@ -31,7 +33,6 @@ pub(crate) enum News {
 pub(crate) struct Studio {
     orders: Sender<Order>,
     news: Receiver<News>,
-    is_cancelled: Arc<AtomicBool>,
 }
 
 impl Studio {
@@ -39,11 +40,9 @@ impl Studio {
     pub(crate) fn open(device: Device, window: egui::Context) -> Self {
         let (orders, received) = channel();
         let (told, news) = channel();
-        let is_cancelled = Arc::new(AtomicBool::new(false));
         let painter = Painter {
             device,
             pipeline: None,
-            is_cancelled: Arc::clone(&is_cancelled),
             tell: Box::new(move |news| {
                 // The window may be closed by now: then nobody is left to be told.
                 if told.send(news).is_ok() {
@@ -52,24 +51,14 @@ impl Studio {
             }),
         };
         thread::spawn(move || painter.work(&received));
-        Self {
-            orders,
-            news,
-            is_cancelled,
-        }
+        Self { orders, news }
     }
 
     /// Gives an order. It is begun when the one before is over.
     pub(crate) fn order(&self, order: Order) {
-        self.is_cancelled.store(false, Ordering::Relaxed);
         self.orders
             .send(order)
             .expect("the thread waits for orders");
-    }
-
-    /// Cancels the order under way, which is over when [`News::Cancelled`] comes.
-    pub(crate) fn cancel(&self) {
-        self.is_cancelled.store(true, Ordering::Relaxed);
     }
 
     /// What happened since it was asked last.
@@ -83,7 +72,6 @@ struct Painter {
     device: Device,
     /// The model that was used last.
     pipeline: Option<(Option<PathBuf>, Pipeline)>,
-    is_cancelled: Arc<AtomicBool>,
     tell: Box<dyn Fn(News) + Send>,
 }
 
@@ -92,24 +80,21 @@ impl Painter {
     fn work(mut self, orders: &Receiver<Order>) {
         while let Ok(order) = orders.recv() {
             let news = match self.paint(order) {
-                Ok(Some(picture)) => News::Done(picture),
-                Ok(None) => News::Cancelled,
+                Ok(picture) => News::Done(picture),
+                Err(Error::Cancelled) => News::Cancelled,
                 Err(error) => News::Failed(error.to_string()),
             };
             (self.tell)(news);
         }
     }
 
-    /// Makes a picture; none where it was cancelled.
-    fn paint(&mut self, order: Order) -> Result<Option<Image>> {
+    fn paint(&mut self, order: Order) -> Result<Image> {
         let mut run = self.load(order.model)?.start(&order.request)?;
+        (self.tell)(News::Started(run.canceller()));
         while let Some(step) = run.next_step()? {
             (self.tell)(News::Step(step));
-            if self.is_cancelled.load(Ordering::Relaxed) {
-                return Ok(None);
-            }
         }
-        Ok(Some(run.finish()?.remove(0)))
+        Ok(run.finish()?.remove(0))
     }
 
     /// The pipeline of a model: the one at hand, or a new one in its place.
