@@ -19,7 +19,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 readonly LIMIT_S=480
-readonly BENCHES=(ops unet_step picture vae_decode encode start load)
+readonly BENCHES=(ops unet_step picture vae_decode encode start frames load)
 readonly binaries=target/gpu
 
 # executable KIND ARGUMENTS…: what of that kind (lib, test, bench, bin) `cargo ARGUMENTS` builds.

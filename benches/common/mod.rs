@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "no bench needs all of it")]
 
 pub(crate) mod checkpoint;
+pub(crate) mod host;
 mod peaks;
 
 use aquatint::bench::Replay;

@@ -7,6 +7,7 @@ mod bad_files;
 mod cli;
 mod device;
 mod embedding;
+mod frames;
 mod goldens;
 #[cfg(feature = "pull")]
 mod hub;
