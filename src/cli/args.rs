@@ -77,8 +77,8 @@ pub(super) enum Verb {
     Transform(Box<TransformArgs>),
     /// Edit a picture as the prompt says, with a checkpoint that was trained for it
     Edit(Box<EditArgs>),
-    /// Enlarge a picture with an upscaling network
-    Upscale(UpscaleArgs),
+    /// Enlarge a picture with an upscaling network, a prompt, or both
+    Upscale(Box<UpscaleArgs>),
     /// Repaint a part of a picture
     Inpaint(Box<InpaintArgs>),
     /// Draw a picture on beyond its edges

@@ -9,8 +9,9 @@ use serde::Serialize;
 
 use super::drawing::DrawArgs;
 use super::failure::Outcome;
+use super::hires::HiresArgs;
 use super::interrupt::Interrupt;
-use super::output::{self, Facts};
+use super::output::{Facts, Pattern, check_trace};
 use super::progress::Progress;
 use super::{print, print_json};
 
@@ -22,23 +23,38 @@ pub(super) struct GenerateArgs {
     pub(super) prompt: String,
 
     #[command(flatten)]
+    pub(super) hires: HiresArgs,
+
+    #[command(flatten)]
     pub(super) draw: DrawArgs,
 }
 
 /// Draws from the prompt alone.
 pub(super) fn run(args: &GenerateArgs) -> Outcome {
-    fulfil(&args.draw, args.draw.request(&args.prompt))
+    let mut request = args.draw.request(&args.prompt);
+    request.hires = args.hires.hires();
+    fulfil(&args.draw, request)
 }
 
 /// Loads the model, draws what is asked for, and writes the files.
 pub(super) fn fulfil(args: &DrawArgs, request: Request) -> Outcome {
+    let interrupt = Interrupt::listen()?;
+    fulfil_into(args, &args.output, request, &interrupt)
+}
+
+/// As [`fulfil`], into files of another pattern.
+pub(super) fn fulfil_into(
+    args: &DrawArgs,
+    output: &Pattern,
+    request: Request,
+    interrupt: &Interrupt,
+) -> Outcome {
     let started = Instant::now();
     request.check()?;
-    args.output.check()?;
+    output.check()?;
     if let Some(path) = &args.trace {
-        output::check_trace(path, args.overwrite)?;
+        check_trace(path, args.overwrite)?;
     }
-    let interrupt = Interrupt::listen()?;
     let progress = Progress::new(args.verbosity());
 
     let model = args.model.open()?;
@@ -48,7 +64,7 @@ pub(super) fn fulfil(args: &DrawArgs, request: Request) -> Outcome {
     let device = args.device.open()?;
     let pipeline = args
         .device
-        .load(&device, model, refiner, &progress, &interrupt)?;
+        .load(&device, model, refiner, &progress, interrupt)?;
     let load_ms = milliseconds(started);
 
     let request = pipeline.resolve(&request)?;
@@ -68,9 +84,14 @@ pub(super) fn fulfil(args: &DrawArgs, request: Request) -> Outcome {
     }
 
     let trace = args.trace.as_deref();
-    let drawn = draw(&pipeline, &request, trace, &progress, &interrupt)?;
+    let drawn = draw(&pipeline, &request, trace, &progress, interrupt)?;
     let saving = Instant::now();
-    let images = save(args, &drawn.images, &request, &model_name)?;
+    let images = save(
+        (args.overwrite, output),
+        &drawn.images,
+        &request,
+        &model_name,
+    )?;
     let traced = match (&args.trace, &drawn.trace) {
         (Some(path), Some(trace)) if args.overwrite => trace.save_over(path),
         (Some(path), Some(trace)) => trace.save(path),
@@ -117,10 +138,14 @@ pub(super) fn settings(request: &Request, model: &str, device: &AdapterInfo) -> 
         count => format!(" · {count} pictures"),
     };
     let plural = if request.steps == Some(1) { "" } else { "s" };
+    let again = request.hires;
+    let again = again.map_or(String::new(), |hires| {
+        format!(", again at {}×", hires.scale)
+    });
     let refined = request.refiner_start;
     let refined = refined.map_or(String::new(), |start| format!(", refined from {start}"));
     format!(
-        "{model} · {}×{}{pictures} · {} step{plural} {}/{}{refined} · guidance {} · seed {} · \
+        "{model} · {}×{}{pictures} · {} step{plural} {}/{}{refined}{again} · guidance {} · seed {} · \
          {device_name}{software}",
         request.width.expect(RESOLVED),
         request.height.expect(RESOLVED),
@@ -197,7 +222,12 @@ struct Saved {
     height: usize,
 }
 
-fn save(args: &DrawArgs, images: &[Image], request: &Request, model: &str) -> Outcome<Vec<Saved>> {
+fn save(
+    (overwrite, output): (bool, &Pattern),
+    images: &[Image],
+    request: &Request,
+    model: &str,
+) -> Outcome<Vec<Saved>> {
     let mut paths = Vec::with_capacity(images.len());
     let mut saved = Vec::with_capacity(images.len());
     for (index, image) in images.iter().enumerate() {
@@ -213,10 +243,10 @@ fn save(args: &DrawArgs, images: &[Image], request: &Request, model: &str) -> Ou
             width,
             height,
         };
-        let path = if args.overwrite {
-            args.output.save_over(image, &facts, &paths)?
+        let path = if overwrite {
+            output.save_over(image, &facts, &paths)?
         } else {
-            args.output.save_new(image, &facts)?
+            output.save_new(image, &facts)?
         };
         paths.push(path.clone());
         saved.push(Saved {

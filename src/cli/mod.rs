@@ -10,6 +10,7 @@ mod edit;
 mod failure;
 mod families;
 mod generate;
+mod hires;
 mod inpaint;
 mod inspect;
 mod interrupt;

@@ -1,26 +1,35 @@
 //! `aquatint upscale`: a picture becomes a larger one.
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use aquatint::{Image, Library, ResizeMode, UpscaleOptions, Upscaler};
+use aquatint::{
+    Image, InputImage, Library, ResizeMode, Task, TileLatents, UpscaleOptions, Upscaler,
+};
 use clap::Args;
 
-use super::device::DeviceArgs;
+use super::drawing::DrawArgs;
 use super::failure::{Failure, Outcome};
+use super::generate::fulfil_into;
 use super::interrupt::Interrupt;
 use super::output::{Facts, Pattern};
 use super::print;
 use super::progress::Progress;
-use super::values::{PrecisionArg, Verbosity, finite_number, whole_number};
+use super::values::{finite_number, whole_number};
 
 const EXAMPLES: &str = "\
 Examples:
+  aquatint upscale photo.png \"a castle on a hill\" -m model.safetensors --scale 2
   aquatint upscale photo.png --upscaler RealESRGAN_x4plus
   aquatint upscale photo.png --upscaler models/4x-UltraSharp.safetensors --tile 128 -o large.png
 
 Upscalers are .safetensors files of ESRGAN, Real-ESRGAN (compact ones too) and SPAN networks. Those of
 .pth files can run code when they are opened; convert them with a program that you trust with that.";
+
+/// The factor where a prompt refines and nothing else is said.
+const REFINED_SCALE: f64 = 2.0;
+/// What sides are rounded to where a prompt refines: the latent factor of every family.
+const REFINED_MULTIPLE: f64 = 8.0;
 
 /// The arguments of `upscale`.
 #[derive(Debug, Args)]
@@ -30,59 +39,141 @@ pub(super) struct UpscaleArgs {
     #[arg(value_name = "IMAGE")]
     image: PathBuf,
 
-    /// Upscaling network: a .safetensors file, or a name that `aquatint models` lists
-    #[arg(short, long, visible_alias = "upscale-model", value_name = "MODEL")]
-    upscaler: PathBuf,
-
-    /// How many times as wide and high the picture becomes [default: what the network was made for]
+    /// What the picture shows: its details are drawn anew, in windows of the model's size that overlap
     ///
-    /// Where that is less than the network gives, its result is made smaller.
+    /// Without it, the network alone enlarges. --tile-latents and --tile-overlap say how large the windows
+    /// are; memory is one window's, however large the picture.
+    #[arg(value_name = "PROMPT", required_unless_present = "upscaler")]
+    prompt: Option<String>,
+
+    /// Upscaling network: a .safetensors file, or a name that `aquatint models` lists
+    ///
+    /// With a prompt, the picture is enlarged by a Lanczos filter where there is no network.
+    #[arg(short, long, visible_alias = "upscale-model", value_name = "MODEL")]
+    upscaler: Option<PathBuf>,
+
+    /// How many times as wide and high the picture becomes [default: what the network was made for; 2 with a prompt alone]
+    ///
+    /// Where that is less than the network gives, its result is made smaller. With a prompt, sides are
+    /// rounded to multiples of 8.
     #[arg(long, value_name = "FACTOR", value_parser = finite_number)]
     #[arg(allow_negative_numbers = true)]
     scale: Option<f64>,
 
-    /// Side of the tiles that the picture is enlarged in; smaller ones take less memory
-    #[arg(long, value_name = "PX", value_parser = whole_number)]
+    /// How much a prompt may change, over 0 and up to 1
+    #[arg(
+        long,
+        visible_alias = "denoising-strength",
+        value_name = "SHARE",
+        default_value = "0.35"
+    )]
+    #[arg(value_parser = finite_number, allow_negative_numbers = true)]
+    strength: f64,
+
+    /// Side of the tiles that the network enlarges in; smaller ones take less memory
+    #[arg(long, value_name = "PX", value_parser = whole_number, requires = "upscaler")]
     #[arg(allow_negative_numbers = true)]
     tile: Option<usize>,
 
-    /// How numbers are stored on the device
-    #[arg(long, value_name = "TYPE", value_enum, default_value_t)]
-    precision: PrecisionArg,
-
     #[command(flatten)]
-    device: DeviceArgs,
-
-    /// Where to write the picture [default: IMAGE's name with -4x or the like]
-    ///
-    /// A file that is there already is left alone, and the new one gets a number.
-    #[arg(short, long, value_name = "FILE", value_parser = Pattern::parse)]
-    output: Option<Pattern>,
-
-    /// Say nothing but errors and the name of the file
-    #[arg(short, long)]
-    quiet: bool,
+    draw: DrawArgs,
 }
 
-/// Loads the network, enlarges, and writes the file.
+/// Enlarges and writes the file; or enlarges, has the details drawn, and writes.
 pub(super) fn run(args: &UpscaleArgs) -> Outcome {
-    let mut options = UpscaleOptions::default();
-    options.precision = args.precision.into();
-    options.tile_px = args.tile.unwrap_or(options.tile_px);
-    let image = Image::open(&args.image)?;
-    if let Some(output) = &args.output {
-        output.check()?;
+    match &args.prompt {
+        Some(prompt) => refine(args, prompt),
+        None => enlarge(args),
     }
+}
+
+/// The picture's name with the factor, unless a name was given.
+fn output(args: &UpscaleArgs, scale: f64) -> Pattern {
+    let given = &args.draw.output;
+    match Pattern::parse(Pattern::DEFAULT) {
+        Ok(default) if *given == default => {
+            let stem = args.image.file_stem().unwrap_or_default().to_string_lossy();
+            Pattern::of_name(&format!("{stem}-{scale}x"))
+        }
+        _ => given.clone(),
+    }
+}
+
+/// By the network alone.
+fn enlarge(args: &UpscaleArgs) -> Outcome {
+    if let Some(flag) = args.drawing_flag() {
+        let reason =
+            format!("{flag}: nothing is drawn without a prompt; give one, or leave it out");
+        return Err(Failure::Usage(reason));
+    }
+    let image = Image::open(&args.image)?;
+    args.draw.output.check()?;
     let interrupt = Interrupt::listen()?;
-    let progress = Progress::new(match args.quiet {
-        true => Verbosity::Quiet,
-        false => Verbosity::Normal,
-    });
+    let progress = Progress::new(args.draw.verbosity());
     for warning in image.warnings() {
         progress.note(format_args!("warning: {warning}"));
     }
-    let path = Library::locate_upscaler(&args.upscaler)?;
-    let upscaler = Upscaler::open(&args.device.open()?, path)?;
+    let (enlarged, scale, name) = by_network(args, &image, &progress, &interrupt)?;
+    let facts = Facts {
+        seed: 0,
+        index: 0,
+        model: &name,
+        width: enlarged.width(),
+        height: enlarged.height(),
+    };
+    let output = output(args, scale);
+    let path = match args.draw.overwrite {
+        true => output.save_over(&enlarged, &facts, &[])?,
+        false => output.save_new(&enlarged, &facts)?,
+    };
+    print(path.display())
+}
+
+/// By the network, or a filter, and by a model that draws the details.
+fn refine(args: &UpscaleArgs, prompt: &str) -> Outcome {
+    let image = InputImage::open(&args.image)?;
+    let interrupt = Interrupt::listen()?;
+    let own = [image.width(), image.height()];
+    let (image, scale) = match &args.upscaler {
+        Some(_) => {
+            let progress = Progress::new(args.draw.verbosity());
+            let (enlarged, scale, _) = by_network(args, image.image()?, &progress, &interrupt)?;
+            (InputImage::from(enlarged), scale)
+        }
+        None => (image, args.scale.unwrap_or(REFINED_SCALE)),
+    };
+    if scale <= 0.0 {
+        return Err(Failure::Usage(format!(
+            "scale: must be over 0, not {scale}"
+        )));
+    }
+    let strength = args.strength;
+    let mut request = args
+        .draw
+        .request(prompt)
+        .task(Task::ImageToImage { image, strength });
+    let [width, height] = own.map(|side| {
+        let multiples = scaled(side, scale / REFINED_MULTIPLE);
+        multiples.saturating_mul(scaled(1, REFINED_MULTIPLE))
+    });
+    request.width = request.width.or(Some(width));
+    request.height = request.height.or(Some(height));
+    request.tile_latents = request.tile_latents.or(Some(TileLatents::default()));
+    fulfil_into(&args.draw, &output(args, scale), request, &interrupt)
+}
+
+/// The picture as the network enlarges it, to the factor asked for; that factor, and the network's name.
+fn by_network(
+    args: &UpscaleArgs,
+    image: &Image,
+    progress: &Progress,
+    interrupt: &Interrupt,
+) -> Outcome<(Image, f64, String)> {
+    let mut options = UpscaleOptions::default();
+    options.precision = args.draw.size.precision.into();
+    options.tile_px = args.tile.unwrap_or(options.tile_px);
+    let path = Library::locate_upscaler(args.upscaler.as_deref().unwrap_or(Path::new("")))?;
+    let upscaler = Upscaler::open(&args.draw.device.open()?, path)?;
     let scale = wanted_scale(args, &upscaler)?;
     let [width, height] = [image.width(), image.height()].map(|side| scaled(side, scale));
     progress.note(format_args!(
@@ -95,7 +186,7 @@ pub(super) fn run(args: &UpscaleArgs) -> Outcome {
         height
     ));
     let bar = progress.tiling();
-    let enlarged = upscaler.upscale(&image, &options, &mut |tile| {
+    let enlarged = upscaler.upscale(image, &options, &mut |tile| {
         bar.show(&tile);
         match interrupt.check() {
             Ok(()) => ControlFlow::Continue(()),
@@ -105,19 +196,28 @@ pub(super) fn run(args: &UpscaleArgs) -> Outcome {
     drop(bar);
     interrupt.check()?;
     let enlarged = enlarged?.resized(width, height, ResizeMode::Stretch)?;
-    let default = || {
-        let stem = args.image.file_stem().unwrap_or_default().to_string_lossy();
-        Pattern::of_name(&format!("{stem}-{scale}x"))
-    };
-    let output = args.output.clone().unwrap_or_else(default);
-    let facts = Facts {
-        seed: 0,
-        index: 0,
-        model: upscaler.name(),
-        width: enlarged.width(),
-        height: enlarged.height(),
-    };
-    print(output.save_new(&enlarged, &facts)?.display())
+    Ok((enlarged, scale, upscaler.name().to_owned()))
+}
+
+impl UpscaleArgs {
+    /// A flag that says something of drawing, if one was given.
+    fn drawing_flag(&self) -> Option<&'static str> {
+        let draw = &self.draw;
+        let given = [
+            ("model", draw.model.model.is_some()),
+            ("negative-prompt", !draw.negative_prompt.is_empty()),
+            ("steps", draw.steps.is_some()),
+            ("guidance-scale", draw.guidance_scale.is_some()),
+            ("sampler", draw.sampler.is_some()),
+            ("width", draw.size.width.is_some()),
+            ("height", draw.size.height.is_some()),
+            ("tile-latents", draw.size.tile_latents().is_some()),
+            ("trace", draw.trace.is_some()),
+            ("json", draw.json),
+        ];
+        let mut given = given.into_iter().filter(|(_, is_given)| *is_given);
+        given.next().map(|(flag, _)| flag)
+    }
 }
 
 /// The factor that was asked for, which the network can give.
@@ -137,7 +237,7 @@ fn wanted_scale(args: &UpscaleArgs, upscaler: &Upscaler) -> Outcome<f64> {
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "the factor is positive and not above the network's"
+    reason = "the factor is positive, and what is too large is refused later"
 )]
 fn scaled(side: usize, factor: f64) -> usize {
     ((side as f64 * factor).round() as usize).max(1)

@@ -40,10 +40,25 @@ pub struct Parameters<'a> {
     pub parts: &'a [(&'a str, String)],
     /// How much of a picture that it was made from could change, where it was.
     pub strength: Option<f64>,
+    /// The second pass at a larger size, where there was one.
+    pub hires: Option<HiresParameters<'a>>,
     /// How strongly a picture was kept that was edited by instruction.
     pub image_guidance_scale: Option<f64>,
     /// The name of the model that did the last steps, and after which share of the noise.
     pub refiner: Option<(&'a str, f64)>,
+}
+
+/// What went into a second pass at a larger size.
+#[derive(Clone, Copy, Debug)]
+pub struct HiresParameters<'a> {
+    /// How many times as wide and high the picture became.
+    pub scale: f64,
+    /// How much of it could change.
+    pub strength: f64,
+    /// The number of steps, where that was another than the first pass's.
+    pub steps: Option<usize>,
+    /// How it was enlarged, as A1111 calls it.
+    pub upscaler: &'a str,
 }
 
 impl fmt::Display for Parameters<'_> {
@@ -85,6 +100,22 @@ impl fmt::Display for Parameters<'_> {
         }
         if let Some(strength) = self.strength {
             write!(f, "Denoising strength: {strength}, ")?;
+        }
+        if let Some(hires) = self.hires {
+            let HiresParameters {
+                scale,
+                strength,
+                steps,
+                upscaler,
+            } = hires;
+            write!(
+                f,
+                "Denoising strength: {strength}, Hires upscale: {scale}, "
+            )?;
+            if let Some(steps) = steps {
+                write!(f, "Hires steps: {steps}, ")?;
+            }
+            write!(f, "Hires upscaler: {}, ", quoted(upscaler))?;
         }
         if let Some(scale) = self.image_guidance_scale {
             write!(f, "Image CFG scale: {scale}, ")?;
@@ -151,6 +182,7 @@ mod tests {
         model: "tiny-emoji-sd",
         parts: &[],
         strength: None,
+        hires: None,
         image_guidance_scale: None,
         refiner: None,
     };

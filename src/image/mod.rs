@@ -22,7 +22,7 @@ pub use info::PngInfo;
 pub(crate) use infotext::Infotext;
 pub use input::InputImage;
 pub(crate) use mask::Mask;
-pub use metadata::Parameters;
+pub use metadata::{HiresParameters, Parameters};
 pub use rect::Rect;
 pub use resize::ResizeMode;
 

@@ -186,6 +186,11 @@ impl Denoiser {
         Ok(state)
     }
 
+    /// Gives what it has on the device back: its rows are done.
+    pub(super) fn give_back(&mut self) {
+        self.step.give_back();
+    }
+
     /// One evaluation of the network and the update after it, `index` rows into the table; in f32 if
     /// f16 overflows and may. `noise` is in the device's order, or nothing.
     ///

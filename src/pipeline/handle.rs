@@ -1,5 +1,6 @@
 //! `Pipeline`: a model on a device.
 
+use super::hires::Pass;
 use super::memory::Memory;
 use super::model::Model;
 use super::plans::{Placement, Plans};
@@ -242,19 +243,33 @@ impl Pipeline {
             self.model().require_encoder()?;
         }
         request.to_json()?;
-        let (placement, memory) = self.fit(&request)?;
-        Ok((request, placement, memory))
+        let (placement, memory) = self.fit(&request, Pass::First)?;
+        let Some(second) = self.model().second_pass(&request)? else {
+            return Ok((request, placement, memory));
+        };
+        if self.refiner().is_some() {
+            let reason = "does not go with a refiner: use one of the two";
+            return Err(Error::request("hires", reason));
+        }
+        if Pass::Second.encodes(&second) {
+            self.model().require_encoder()?;
+        }
+        // What it takes is known now, and taken when its turn is.
+        let (_, larger) = self.fit(&second, Pass::Second)?;
+        let most = [memory, larger].into_iter();
+        let most = most.max_by_key(Memory::resident_bytes);
+        Ok((request, placement, most.expect("there are two")))
     }
 
-    /// How the parts of a resolved request are on the device, and what that takes. Software adapters
+    /// How the parts of a pass of a resolved request are on the device, and what that takes. Software adapters
     /// have small bindings: what is too large for one in f32 may fit in f16, as it may under a limit;
     /// and where it does not, the VAE works in tiles.
-    fn fit(&self, request: &Request) -> Result<(Placement, Memory)> {
+    pub(super) fn fit(&self, request: &Request, pass: Pass) -> Result<(Placement, Memory)> {
         let (caps, model) = (self.device().caps(), self.model());
-        let planned = self.planned(request)?;
+        let planned = self.planned(request, pass)?;
         let latent = model.latent_size(request.width(), request.height())?;
         let fit = |compute, vae_tile| {
-            let memory = self.cost(request, &planned, compute, vae_tile)?;
+            let memory = self.cost(request, pass, &planned, compute, vae_tile)?;
             let memory = memory.within(self.inner.vram_bytes)?;
             let placement = Placement {
                 compute,
@@ -288,6 +303,7 @@ impl Pipeline {
     fn cost(
         &self,
         request: &Request,
+        pass: Pass,
         planned: &Planned<'_>,
         compute: DType,
         vae_tile: Option<usize>,
@@ -295,7 +311,7 @@ impl Pipeline {
         let caps = self.device().caps();
         let own = self
             .model()
-            .memory(request, &planned.table, compute, &caps, vae_tile)?;
+            .memory(request, pass, &planned.table, compute, &caps, vae_tile)?;
         let Some(hand_over) = &planned.hand_over else {
             return Ok(own);
         };
@@ -304,7 +320,7 @@ impl Pipeline {
             ..hand_over.refiner.as_refiner(request)
         };
         let refiner = hand_over.refiner.model();
-        let refiner = refiner.memory(&request, &planned.table, compute, &caps, vae_tile)?;
+        let refiner = refiner.memory(&request, pass, &planned.table, compute, &caps, vae_tile)?;
         Ok(own.refined_by(refiner))
     }
 }

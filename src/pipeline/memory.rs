@@ -1,5 +1,6 @@
 //! What a picture costs, counted before anything runs.
 
+use super::hires::Pass;
 use super::model::Model;
 use super::prompts::Prompts;
 use super::recordings::{Guidance, StepShape, TextShape};
@@ -70,7 +71,7 @@ struct Planned {
     residence: Residence,
 }
 
-/// What a request takes on the device.
+/// What a request takes on the device; of two passes, the one that takes more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Memory {
@@ -301,10 +302,11 @@ impl Model {
         }
     }
 
-    /// What a resolved request takes at the rows of a table.
+    /// What a pass of a resolved request takes at the rows of a table.
     pub(super) fn memory(
         &self,
         request: &Request,
+        pass: Pass,
         table: &Table,
         compute: DType,
         caps: &Caps,
@@ -314,7 +316,7 @@ impl Model {
         let shape = StepShape::of(self, request, &prompts)?;
         let texts = TextShape::of(request, &prompts);
         let mut plans = self.plans(shape, texts, compute, caps, vae_tile)?;
-        if !request.task.images().is_empty() {
+        if pass.encodes(request) {
             let encoder = self.vae_encoder_plans(shape.latent, vae_tile, compute, caps)?;
             plans.splice(1..1, encoder);
         }

@@ -4,6 +4,7 @@ mod brownian;
 mod conditioning;
 mod denoiser;
 mod handle;
+mod hires;
 mod latent;
 mod memory;
 mod model;
@@ -31,6 +32,7 @@ pub use handle::Pipeline;
 #[cfg(test)]
 mod network_goldens;
 
+pub use hires::{Hires, HiresResize};
 pub use memory::{Memory, ModelReport, PartMemory, PlanOptions};
 pub use model::Model;
 pub use noise::{BatchNoise, StepNoise};

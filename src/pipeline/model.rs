@@ -1,5 +1,6 @@
 //! A checkpoint read and understood: configuration, networks and tokeniser, no device.
 
+use super::hires::Pass;
 use super::recipe::PART_LABELS;
 use super::request::Request;
 use super::text_encoder::TextEncoder;
@@ -263,12 +264,13 @@ impl Model {
     /// # Errors
     /// [`Error::Request`] if there are more steps than the model was trained on, or own sigmas or an
     /// eta that mean nothing to it.
-    pub(super) fn table(&self, request: &Request, stretch: [f64; 2]) -> Result<Table> {
+    pub(super) fn table(&self, request: &Request, pass: Pass, stretch: [f64; 2]) -> Result<Table> {
         let scheduler = &self.config.scheduler;
         let options = sampling::Options {
             steps_offset: scheduler.steps_offset,
             stretch,
-            strength: request.task.strength(),
+            strength: pass.strength(request),
+            does_all_steps: pass == Pass::Second,
             eta: request.eta,
             sigmas: request.sigmas.clone(),
             rules: request.sigma_rules.unwrap_or_default(),

@@ -211,6 +211,14 @@ impl Lease {
         }
     }
 
+    /// Gives the runner back before the lease ends: for what the run does with other parts after it.
+    pub(super) fn give_back(&mut self) {
+        self.end();
+        if let Some(runner) = self.runner.take() {
+            self.pipeline.plans().give_back(self.key, runner);
+        }
+    }
+
     /// The runner, between the beginning and the end of its turn.
     pub(super) fn runner(&self) -> &Runner {
         self.runner
@@ -272,10 +280,7 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.end();
-        if let Some(runner) = self.runner.take() {
-            self.pipeline.plans().give_back(self.key, runner);
-        }
+        self.give_back();
     }
 }
 

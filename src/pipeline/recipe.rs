@@ -3,6 +3,7 @@
 //! Pictures made here carry their whole request; those of A1111 and its descendants the
 //! `parameters` text, whose settings become a request as far as there is one.
 
+use super::hires::{Hires, HiresResize};
 use super::noise::StepNoise;
 use super::preset::Preset;
 use super::request::{Noise, Request};
@@ -214,12 +215,29 @@ impl<'a> Reading<'a> {
         request.refiner_start = self.read("Refiner switch at", |text| text.parse().ok());
         request.clip_skip = self.read("Clip skip", |text| text.parse().ok());
         (request.sampler, request.schedule) = self.sampler_and_schedule();
+        request.hires = self.hires();
         let sampler = request.sampler.as_deref().map(Sampler::find);
         // It is written for samplers that take none as well, and changes nothing there.
         let takes_eta = matches!(sampler, Some(Ok(Sampler { eta: Some(_), .. })));
         let eta = self.read("Eta", |text| text.parse().ok());
         request.eta = eta.filter(|_| takes_eta);
         request
+    }
+
+    /// The second pass at a larger size. What other networks or filters enlarge by is not known.
+    fn hires(&mut self) -> Option<Hires> {
+        let scale = self.read("Hires upscale", |text| text.parse().ok())?;
+        let own = Hires::default();
+        Some(Hires {
+            scale,
+            strength: self
+                .read("Denoising strength", |text| text.parse().ok())
+                .unwrap_or(own.strength),
+            steps: self.read("Hires steps", |text| text.parse().ok()),
+            resize: self
+                .read("Hires upscaler", HiresResize::of_a1111)
+                .unwrap_or(own.resize),
+        })
     }
 
     /// A setting's value, if it is there; noted where it cannot be read.

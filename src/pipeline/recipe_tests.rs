@@ -116,7 +116,7 @@ fn schedules_are_understood_as_each_version_meant_them() {
 fn what_cannot_be_followed_is_said() {
     let recipe = a1111(
         "a cat <lora:cats:0.8>\nSteps: many, Sampler: Sorcery, Schedule type: Moon, CFG scale: 7, \
-         Seed: -1, Size: 512, Token merging ratio: 7, Hires upscale: 2, \
+         Seed: -1, Size: 512, Token merging ratio: 7, Hires CFG Scale: 3, \
          Lora hashes: \"cats: 0123456789ab\", Version: v1.10.1",
     );
     let Request {
@@ -143,7 +143,7 @@ fn what_cannot_be_followed_is_said() {
     ] {
         assert!(unreadable.contains(name), "no {name} in {unreadable}");
     }
-    assert!(unknown.contains("Token merging ratio \"7\", Hires upscale \"2\""));
+    assert!(unknown.contains("Token merging ratio \"7\", Hires CFG Scale \"3\""));
     assert!(!unknown.contains("Lora hashes") && !unknown.contains("Version"));
     assert!(networks.contains("extra networks"));
 }
@@ -206,6 +206,7 @@ fn what_is_written_here_is_read_back_whole() {
         model: "odd, \"name\": x",
         parts: &[("VAE", "my, vae.safetensors".to_owned())],
         strength: None,
+        hires: None,
         image_guidance_scale: None,
         refiner: Some(("a refiner", 0.75)),
     }
@@ -253,6 +254,7 @@ fn every_sampler_and_schedule_is_known_by_the_name_that_is_written() {
                 model: "m",
                 parts: &[],
                 strength: None,
+                hires: None,
                 image_guidance_scale: None,
                 refiner: None,
             };

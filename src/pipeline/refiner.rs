@@ -2,6 +2,7 @@
 
 use super::denoiser::Share;
 use super::handle::Pipeline;
+use super::hires::Pass;
 use super::latent::LatentShape;
 use super::request::Request;
 use crate::error::{Error, Result};
@@ -89,18 +90,18 @@ impl Pipeline {
         request
     }
 
-    /// The rows of a resolved request.
+    /// The rows of a pass of a resolved request.
     ///
     /// # Errors
     /// As [`super::Model::table`], and [`Error::Request`] if the hand-over leaves one of the two
     /// without a step.
-    pub(super) fn planned(&self, request: &Request) -> Result<Planned<'_>> {
+    pub(super) fn planned(&self, request: &Request, pass: Pass) -> Result<Planned<'_>> {
         let Some((refiner, start)) = self.refiner().zip(request.refiner_start) else {
-            let table = self.model().table(request, [0.0, 1.0])?;
+            let table = self.model().table(request, pass, [0.0, 1.0])?;
             if table.rows.is_empty() {
                 let reason = format!(
                     "{} leaves none of the {} steps; use more of either",
-                    request.task.strength(),
+                    pass.strength(request),
                     request.steps.unwrap_or_default()
                 );
                 return Err(Error::request("strength", reason));
@@ -110,9 +111,9 @@ impl Pipeline {
                 hand_over: None,
             });
         };
-        let mut table = self.model().table(request, [0.0, start])?;
+        let mut table = self.model().table(request, pass, [0.0, start])?;
         let rest = refiner.as_refiner(request);
-        let rest = refiner.model().table(&rest, [start, 1.0])?;
+        let rest = refiner.model().table(&rest, pass, [start, 1.0])?;
         let row = table.rows.len();
         for (rows, whose) in [(&table.rows, "the model"), (&rest.rows, "the refiner")] {
             if rows.is_empty() {

@@ -1,5 +1,6 @@
 //! What a user asks for, as plain data.
 
+use super::hires::Hires;
 use super::noise::{BatchNoise, StepNoise};
 use super::preset::Preset;
 use super::tasks::Task;
@@ -196,6 +197,10 @@ pub struct Request {
     /// side. The picture is decoded whole then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seamless: Option<Seamless>,
+    /// A second pass at a larger size, of a picture from the prompt alone. Width and height are the first
+    /// one's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hires: Option<Hires>,
 }
 
 impl Default for Request {
@@ -242,6 +247,7 @@ impl Default for Request {
             vae_tile: None,
             tile_latents: None,
             seamless: None,
+            hires: None,
         }
     }
 }

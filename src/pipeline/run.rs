@@ -4,6 +4,7 @@
 mod async_tests;
 mod cancel;
 mod finish;
+mod hires;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use self::start::state_of;
 use super::brownian::BrownianNoise;
 use super::denoiser::{After, Denoiser};
 use super::handle::Pipeline;
+use super::hires::Pass;
 use super::latent::LatentShape;
 use super::noise::RunNoise;
 use super::plans::Placement;
@@ -30,7 +32,14 @@ use crate::tensor::DType;
 #[derive(Debug)]
 pub struct Run {
     pipeline: Pipeline,
+    /// What was asked for.
+    asked: Request,
+    /// The same in the size and steps of the pass that is under way.
     request: Request,
+    pass: Pass,
+    /// The steps of the passes before this one, and of those after it.
+    steps_done: usize,
+    steps_to_come: usize,
     table: Table,
     /// The next row of the table.
     row: usize,
@@ -95,6 +104,9 @@ impl Run {
     async fn run_step(&mut self) -> Result<Option<Step>> {
         if self.row == self.table.rows.len() {
             self.next_round().await?;
+        }
+        if self.row == self.table.rows.len() {
+            self.next_pass().await?;
         }
         let Some(&first) = self.table.rows.get(self.row) else {
             return Ok(None);
@@ -185,15 +197,17 @@ impl Run {
         painting.map_or(1, |painting| painting.round_count() - painting.done())
     }
 
-    /// The steps of the rounds that are done.
+    /// The steps of the rounds and passes that are done.
     fn steps_before(&self) -> usize {
-        self.step_count() - self.rounds_left() * self.table.step_count()
+        let left = self.rounds_left() * self.table.step_count();
+        self.step_count() - self.steps_to_come - left
     }
 
-    /// How many steps there are, in all rounds of a task that has several.
+    /// How many steps there are, in all rounds of a task that has several, and in both passes where there
+    /// are two.
     pub fn step_count(&self) -> usize {
         let rounds = self.painting.as_ref().map_or(1, Painting::round_count);
-        rounds * self.table.step_count()
+        self.steps_done + rounds * self.table.step_count() + self.steps_to_come
     }
 
     /// The noise of a row in the device's order, kept in the trace.
@@ -218,8 +232,12 @@ impl Run {
     }
 
     /// The request with every default filled in.
+    #[expect(
+        clippy::misnamed_getters,
+        reason = "a pass's own request is nobody's business"
+    )]
     pub fn request(&self) -> &Request {
-        &self.request
+        &self.asked
     }
 
     /// Whether the network's activations are stored in f16 now. A run that overflowed goes on in

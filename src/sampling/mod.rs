@@ -72,6 +72,9 @@ pub struct Options {
     /// it is fewer steps, or steps of a finer schedule, as the rules have it. Own sigmas say
     /// themselves where a run begins.
     pub strength: f64,
+    /// Whether as many steps are done as there are at any strength, over that share of the noise; else the
+    /// rules decide.
+    pub does_all_steps: bool,
     /// Between which shares of the steps there is guidance: 0 and 1 for all.
     pub guidance_interval: [f64; 2],
     /// How much of the conditional prediction's spread is restored after guidance, 0 to 1.
@@ -94,6 +97,7 @@ impl Default for Options {
             sigmas: None,
             stretch: [0.0, 1.0],
             strength: 1.0,
+            does_all_steps: false,
             guidance_interval: [0.0, 1.0],
             guidance_rescale: 0.0,
             noise_path: None,
@@ -154,6 +158,10 @@ pub fn build(
 
     let [laid_steps, left_out] = match options.sigmas {
         Some(_) => [steps, 0],
+        // ComfyUI's are those that are done.
+        None if options.does_all_steps => {
+            SigmaRules::Comfy.portion(sampler.grid, steps, options.strength)
+        }
         None => options.rules.portion(sampler.grid, steps, options.strength),
     };
     check_steps(laid_steps, noise_model)?;

@@ -9,6 +9,7 @@ mod device;
 mod embedding;
 mod frames;
 mod goldens;
+mod hires;
 #[cfg(feature = "pull")]
 mod hub;
 #[cfg(unix)] // elsewhere files of zeros take their space

@@ -154,3 +154,68 @@ fn what_cannot_be_enlarged_is_refused_and_leaves_nothing() {
     }
     assert_eq!(files(folder.path()), before);
 }
+
+#[test]
+fn a_prompt_draws_details_in_windows_and_the_picture_comes_again() {
+    let folder = TempDir::new().unwrap();
+    picture(&folder.path().join("in.png"), 61, 44);
+    let quick = ["--steps", "6", "-s", "3", "--tile-latents=64", "-q"];
+    let model = ["-m", DEMO, "--scale", "2.5"];
+    let prompt = ["in.png", "a slice of pizza"];
+    let output = upscale(folder.path(), &[&prompt[..], &model, &quick].concat());
+    assert_eq!(stdout(&output).trim(), "in-2.5x.png", "{output:?}");
+    // 152.5×110, to multiples of 8.
+    let large = Image::open(folder.path().join("in-2.5x.png")).unwrap();
+    assert_eq!((large.width(), large.height()), (152, 112));
+    let mut replay = aquatint();
+    replay
+        .current_dir(folder.path())
+        .args(["replay", "in-2.5x.png", "--require-equal"]);
+    let replay = replay
+        .args(["--image", "in.png", "-m", DEMO])
+        .args(device());
+    let output = replay.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+
+    let network = nearest_neighbours(folder.path());
+    let network = ["-u", network.to_str().unwrap(), "-o", "both.png"];
+    let output = upscale(
+        folder.path(),
+        &[&prompt[..], &["-m", DEMO], &quick, &network].concat(),
+    );
+    assert_eq!(stdout(&output).trim(), "both.png", "{output:?}");
+    let large = Image::open(folder.path().join("both.png")).unwrap();
+    assert_eq!((large.width(), large.height()), (120, 88));
+}
+
+#[test]
+fn what_a_prompt_cannot_enlarge_is_refused() {
+    let folder = TempDir::new().unwrap();
+    picture(&folder.path().join("in.png"), 16, 16);
+    for (arguments, expected) in [
+        (
+            &["in.png", "a cat", "--scale", "0"][..],
+            "scale: must be over 0",
+        ),
+        (&["in.png", "a cat", "--scale", "nan"], "scale"),
+        (
+            &["in.png", "a cat", "--scale", "1e9"],
+            "must be 1 to 8192 pixels",
+        ),
+        (
+            &["in.png", "a cat", "--strength", "1.5"],
+            "strength: must be over 0",
+        ),
+        (
+            &["in.png", "a cat", "--tile-latents=32"],
+            "tile_latents: must be at least 64",
+        ),
+        (&["in.png"], "<PROMPT>"),
+        (
+            &["in.png", "-u", "x", "--steps", "3"],
+            "steps: nothing is drawn without a prompt",
+        ),
+    ] {
+        assert_refused(&upscale(folder.path(), arguments), 2, &[expected]);
+    }
+}

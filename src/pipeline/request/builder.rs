@@ -1,7 +1,7 @@
 //! A request from its defaults, one setting after the other.
 
 use super::{
-    BatchNoise, Noise, Precision, Preset, Request, ResizeMode, Seamless, StepNoise, Task,
+    BatchNoise, Hires, Noise, Precision, Preset, Request, ResizeMode, Seamless, StepNoise, Task,
     TileLatents,
 };
 use crate::sampling::{NoisePath, Prediction, SigmaRules};
@@ -229,6 +229,12 @@ impl Request {
     /// Sets which edges of the picture go on at the opposite one.
     pub fn seamless(mut self, seamless: Seamless) -> Self {
         self.seamless = Some(seamless);
+        self
+    }
+
+    /// Has a second pass at a larger size.
+    pub fn hires(mut self, hires: Hires) -> Self {
+        self.hires = Some(hires);
         self
     }
 

@@ -40,6 +40,7 @@ impl Request {
         }
         self.check_told_sizes()?;
         self.tile_latents.map_or(Ok(()), |tile| tile.check())?;
+        self.hires.map_or(Ok(()), |hires| hires.check(self))?;
         if self.clip_skip == Some(0) {
             let reason = "must be at least 1, the last layer, not 0";
             return Err(Error::request("clip_skip", reason));

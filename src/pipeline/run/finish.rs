@@ -3,7 +3,7 @@
 use super::Run;
 use crate::error::Result;
 use crate::gpu::block_on;
-use crate::image::{Image, PARAMETERS_KEYWORD, Parameters, REQUEST_KEYWORD};
+use crate::image::{HiresParameters, Image, PARAMETERS_KEYWORD, Parameters, REQUEST_KEYWORD};
 use crate::pipeline::latent::LatentShape;
 use crate::pipeline::progress::TileProgress;
 use crate::pipeline::request::Noise;
@@ -78,7 +78,8 @@ impl Run {
         progress: &mut (impl FnMut(TileProgress) + ?Sized),
     ) -> Result<Vec<Vec<u8>>> {
         let state = self.denoiser.leave().await?;
-        let is_traced = self.trace.is_some() && self.rounds_left() == 1;
+        let is_last = self.rounds_left() == 1 && self.steps_to_come == 0;
+        let is_traced = self.trace.is_some() && is_last;
         let latents = state.chunks_exact(self.shape.picture_len());
         let latents: Vec<_> = latents.take(self.shape.batch).collect();
         let decoded = self.decoder.decode(&latents, progress).await?;
@@ -103,9 +104,12 @@ impl Run {
     /// A picture with the texts that make it again, alone. Recorded noise is named, not carried, and
     /// serves the whole batch.
     fn told(&self, picture: usize, image: Image) -> Result<Image> {
-        let request = self.request.alone(picture);
+        let request = self.asked.alone(picture);
         let seed = request.seed.unwrap_or_default();
-        let (width, height) = (image.width(), image.height());
+        let [width, height] = match request.hires {
+            None => [image.width(), image.height()],
+            Some(_) => [request.width(), request.height()], // A1111 tells the first pass's
+        };
         let refiner = self.pipeline.refiner();
         let parameters = Parameters {
             prompt: &request.prompt,
@@ -125,6 +129,12 @@ impl Run {
             model: self.pipeline.model().name(),
             parts: &self.pipeline.model().parts_apart(),
             strength: request.task.said_strength(),
+            hires: request.hires.map(|hires| HiresParameters {
+                scale: hires.scale,
+                strength: hires.strength,
+                steps: hires.steps,
+                upscaler: hires.resize.a1111_name(),
+            }),
             image_guidance_scale: request.task.image_guidance_scale(),
             refiner: refiner
                 .map(|refiner| refiner.model().name())

@@ -6,12 +6,13 @@ use crate::ops::STATE_SLOTS;
 use crate::pipeline::brownian::BrownianNoise;
 use crate::pipeline::denoiser::Share;
 use crate::pipeline::handle::Pipeline;
+use crate::pipeline::hires::Pass;
 use crate::pipeline::latent::LatentShape;
 use crate::pipeline::noise::RunNoise;
 use crate::pipeline::plans::Placement;
 use crate::pipeline::refiner::Planned;
 use crate::pipeline::request::{Noise, Request};
-use crate::pipeline::tasks::{First, Painting, Start};
+use crate::pipeline::tasks::{Enlarged, First, Painting, Start};
 use crate::pipeline::trace::Trace;
 use crate::pipeline::vae::{Decoder, Encoder};
 
@@ -22,15 +23,30 @@ impl Run {
         pipeline: &Pipeline,
         request: Request,
         placement: Placement,
-        mut trace: Option<Trace>,
+        trace: Option<Trace>,
     ) -> Result<Self> {
+        Self::start_pass(pipeline, request, placement, trace, None).await
+    }
+
+    /// As [`Run::start`], the second pass where there is something from a first.
+    pub(super) async fn start_pass(
+        pipeline: &Pipeline,
+        request: Request,
+        placement: Placement,
+        mut trace: Option<Trace>,
+        enlarged: Option<Enlarged>,
+    ) -> Result<Self> {
+        let pass = match enlarged {
+            None => Pass::First,
+            Some(_) => Pass::Second,
+        };
         let model = pipeline.model();
         let latent = model.latent_size(request.width(), request.height())?;
         let shape = LatentShape {
             batch: request.batch_size,
             chw: [model.config.vae.latent_channels, latent[0], latent[1]],
         };
-        let Planned { table, hand_over } = pipeline.planned(&request)?;
+        let Planned { table, hand_over } = pipeline.planned(&request, pass)?;
         let painting = Painting::of(model, &request)?;
         if let (Some(Noise::Recorded(_)), Some(2..)) =
             (&request.noise, painting.as_ref().map(Painting::round_count))
@@ -44,7 +60,7 @@ impl Run {
         let share = Share::of(pipeline, &request, &table, shape)?;
         let refining = hand_over.map(|hand_over| hand_over.share(&request, &table, shape));
         let refining = refining.transpose()?;
-        let has_images = !request.task.images().is_empty();
+        let has_images = pass.encodes(&request);
         let mut vae = Decoder::parts(latent, placement);
         if has_images {
             vae.extend(Encoder::parts(latent, placement));
@@ -64,7 +80,11 @@ impl Run {
             true => Some(Encoder::take(pipeline, latent, request.precision, placement).await?),
             false => None,
         };
-        let mut denoiser = reserved.condition("", trace.as_mut()).await?;
+        let scope = match pass {
+            Pass::First => "",
+            Pass::Second => "hires.",
+        };
+        let mut denoiser = reserved.condition(scope, trace.as_mut()).await?;
         let refiner = match refining {
             Some((row, reserved)) => {
                 Some((row, reserved.condition("refiner.", trace.as_mut()).await?))
@@ -79,17 +99,37 @@ impl Run {
             noise: &mut noise,
         };
         let task = &request.task;
-        let mut first = task.prepare(start, painting.as_ref(), encoder).await?;
+        let mut first = match enlarged {
+            None => task.prepare(start, painting.as_ref(), encoder).await?,
+            Some(enlarged) => enlarged.prepare(start, encoder).await?,
+        };
         denoiser.give(&mut first);
         if let Some(trace) = &mut trace {
-            trace.add("latents_init", &shape.nchw(), &first.unit_normal);
+            let init = format!("{scope}latents_init");
+            trace.add(init, &shape.nchw(), &first.unit_normal);
             for (i, normal) in first.encoder_noise.iter().enumerate() {
-                trace.add(format!("encoder_noise.{i:03}"), &shape.nchw(), normal);
+                trace.add(
+                    format!("{scope}encoder_noise.{i:03}"),
+                    &shape.nchw(),
+                    normal,
+                );
             }
         }
         let state = state_of(shape, &first);
+        let second = match pass {
+            Pass::First => model.second_pass(&request)?,
+            Pass::Second => None,
+        };
+        let steps_to_come = match second {
+            Some(second) => pipeline.planned(&second, Pass::Second)?.table.step_count(),
+            None => 0,
+        };
         let mut run = Self {
             pipeline: pipeline.clone(),
+            asked: request.clone(),
+            pass,
+            steps_done: 0,
+            steps_to_come,
             request,
             table,
             row: 0,

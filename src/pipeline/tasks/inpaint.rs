@@ -110,7 +110,7 @@ impl Inpaint {
                 return Err(Error::request(field, reason));
             }
         }
-        check_strength(self.strength)
+        check_strength("strength", self.strength)
     }
 
     /// Which pixels may change, and how much.

@@ -1,5 +1,6 @@
 //! What is asked for, and what each task does before the first step: one file a task.
 
+mod enlarged;
 mod image_to_image;
 mod inpaint;
 mod instruct;
@@ -9,6 +10,7 @@ mod size;
 mod text_to_image;
 mod windows;
 
+pub(super) use enlarged::Enlarged;
 pub use inpaint::{Fill, Inpaint};
 pub use outpaint::Outpaint;
 pub(super) use painting::Painting;
@@ -101,7 +103,7 @@ impl Task {
     pub(super) fn check(&self) -> Result<()> {
         match self {
             Self::TextToImage => Ok(()),
-            Self::ImageToImage { strength, .. } => check_strength(*strength),
+            Self::ImageToImage { strength, .. } => check_strength("strength", *strength),
             Self::Inpaint(inpaint) => inpaint.check(),
             Self::Outpaint(outpaint) => outpaint.check(),
             Self::Instruct {
@@ -294,10 +296,11 @@ impl Start<'_> {
     }
 }
 
-fn check_strength(strength: f64) -> Result<()> {
+/// That a strength is in range, which the field of that name holds.
+pub(super) fn check_strength(field: &'static str, strength: f64) -> Result<()> {
     if strength > 0.0 && strength <= 1.0 {
         return Ok(());
     }
     let reason = format!("must be over 0 and at most 1, not {strength}");
-    Err(Error::request("strength", reason))
+    Err(Error::request(field, reason))
 }

@@ -74,7 +74,7 @@ impl Outpaint {
             let reason = "must be blur, noise or a colour: beyond the edges there is no original";
             return Err(Error::request("fill", reason));
         }
-        check_strength(self.strength)
+        check_strength("strength", self.strength)
     }
 
     /// The new picture's width and height.

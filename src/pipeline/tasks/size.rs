@@ -78,7 +78,7 @@ impl Model {
     }
 
     /// The nearest multiple of the latent factor.
-    fn nearest_side(&self, side: f64) -> usize {
+    pub(in crate::pipeline) fn nearest_side(&self, side: f64) -> usize {
         self.multiple((side / self.config.vae_scale_factor as f64).round())
     }
 

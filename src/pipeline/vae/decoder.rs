@@ -119,6 +119,17 @@ impl Decoder {
         }
     }
 
+    /// Gives what it has on the device back: it decodes nothing more.
+    pub(in crate::pipeline) fn give_back(&mut self) {
+        match &mut self.work {
+            Work::Whole(lease) => lease.give_back(),
+            Work::Tiled { inner, outer, .. } => {
+                inner.give_back();
+                outer.give_back();
+            }
+        }
+    }
+
     /// The most latents on a side of what it has at once, where it works in tiles.
     pub(in crate::pipeline) fn vae_tile(&self) -> Option<usize> {
         match &self.work {

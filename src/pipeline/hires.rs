@@ -1,0 +1,152 @@
+//! A second pass at a larger size: what AUTOMATIC1111 calls the hires fix.
+
+use super::model::Model;
+use super::request::{MAX_SIDE_PX, Noise, Request};
+use super::tasks::{Task, check_strength};
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// The most times that a side may grow.
+const MAX_SCALE: f64 = 8.0;
+
+/// That a picture is drawn, enlarged, and drawn again from that: large ones keep the composition that the
+/// model has at the size which it was made for.
+///
+/// The second pass has the same seed, whose noise is drawn anew at the larger size, as in A1111.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Hires {
+    /// How many times as wide and high the picture becomes, over 1 and up to 8; to the nearest multiple of
+    /// the model's latent factor.
+    pub scale: f64,
+    /// How much the second pass may change, over 0 and up to 1: the share of the noise that it begins with.
+    pub strength: f64,
+    /// The steps that the second pass does; as many as the first where `None`.
+    pub steps: Option<usize>,
+    /// How the picture is enlarged between the passes.
+    pub resize: HiresResize,
+}
+
+/// How a picture is enlarged between two passes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum HiresResize {
+    /// Its latent, each value between its neighbours: no decoding, but blurred, so that it takes a strength
+    /// over 0.5 to become sharp. A1111's "Latent".
+    #[default]
+    Latent,
+    /// Its pixels, by a Lanczos filter of three lobes: stays nearer to the first pass at a low strength.
+    Lanczos,
+}
+
+impl HiresResize {
+    /// What A1111 calls it.
+    pub(super) fn a1111_name(self) -> &'static str {
+        match self {
+            Self::Latent => "Latent",
+            Self::Lanczos => "Lanczos",
+        }
+    }
+
+    /// The one that A1111 calls so.
+    pub(super) fn of_a1111(name: &str) -> Option<Self> {
+        let mut all = [Self::Latent, Self::Lanczos].into_iter();
+        all.find(|resize| resize.a1111_name() == name)
+    }
+}
+
+impl Default for Hires {
+    /// Twice the size, at A1111's strength.
+    fn default() -> Self {
+        Self {
+            scale: 2.0,
+            strength: 0.7,
+            steps: None,
+            resize: HiresResize::default(),
+        }
+    }
+}
+
+/// Which pass over a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pass {
+    /// The one that every request has.
+    First,
+    /// The one at a larger size.
+    Second,
+}
+
+impl Pass {
+    /// The share of the noise that it begins with.
+    pub(super) fn strength(self, request: &Request) -> f64 {
+        match (self, &request.hires) {
+            (Self::Second, Some(hires)) => hires.strength,
+            _ => request.task.strength(),
+        }
+    }
+
+    /// Whether it begins with pictures that are encoded.
+    pub(super) fn encodes(self, request: &Request) -> bool {
+        match (self, &request.hires) {
+            (Self::Second, Some(hires)) => hires.resize == HiresResize::Lanczos,
+            _ => !request.task.images().is_empty(),
+        }
+    }
+}
+
+impl Hires {
+    /// That the numbers are in range, and that there is but this to be done.
+    ///
+    /// # Errors
+    /// [`Error::Request`] with the field, what is allowed and what was given.
+    pub(super) fn check(&self, request: &Request) -> Result<()> {
+        if !(self.scale > 1.0 && self.scale <= MAX_SCALE) {
+            let reason = format!("must be over 1 and at most {MAX_SCALE}, not {}", self.scale);
+            return Err(Error::request("hires", reason));
+        }
+        check_strength("hires_strength", self.strength)?;
+        if self.steps == Some(0) {
+            return Err(Error::request("hires_steps", "must be at least 1, not 0"));
+        }
+        let other = if request.task != Task::TextToImage {
+            "a task that starts from a picture: give it a larger size"
+        } else if request.sigmas.is_some() {
+            "sigmas of its own, which say nothing of a second pass"
+        } else if matches!(request.noise, Some(Noise::Recorded(_))) {
+            "recorded noise, which has one size"
+        } else if request.refiner_start.is_some() {
+            "a refiner: use one of the two"
+        } else {
+            return Ok(());
+        };
+        Err(Error::request("hires", format!("does not go with {other}")))
+    }
+}
+
+impl Model {
+    /// The second pass of a resolved request, if it has one.
+    ///
+    /// # Errors
+    /// [`Error::Request`] if a side becomes too long.
+    pub(super) fn second_pass(&self, request: &Request) -> Result<Option<Request>> {
+        let Some(hires) = request.hires else {
+            return Ok(None);
+        };
+        let [width, height] = [request.width(), request.height()]
+            .map(|side| self.nearest_side(side as f64 * hires.scale));
+        if width.max(height) > MAX_SIDE_PX {
+            let reason = format!(
+                "makes the picture {width}×{height}, where a side has at most {MAX_SIDE_PX} pixels; use a \
+                 smaller one"
+            );
+            return Err(Error::request("hires", reason));
+        }
+        Ok(Some(Request {
+            width: Some(width),
+            height: Some(height),
+            steps: hires.steps.or(request.steps),
+            ..request.clone()
+        }))
+    }
+}
