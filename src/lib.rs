@@ -86,16 +86,17 @@ pub use gpu::{AdapterInfo, Device, DeviceOptions};
 #[cfg(feature = "pull")]
 pub use hub::{Hub, Pull, PullProgress, Pulled};
 pub use image::{
-    Difference, HiresParameters, Image, InputImage, PARAMETERS_KEYWORD, Parameters, PngInfo,
-    REQUEST_KEYWORD, Rect, ResizeMode,
+    Difference, Grid, GridLabels, HiresParameters, Image, InputImage, PARAMETERS_KEYWORD,
+    Parameters, PngInfo, REQUEST_KEYWORD, Rect, ResizeMode,
 };
 pub use library::{Library, LibraryFile, LibraryModel, ModelKind, Place, PlaceOrigin};
 pub use pipeline::{
     BatchNoise, Canceller, Fill, Hires, HiresResize, Inpaint, LoadOptions, LoadProgress,
-    MAX_BATCH_SIZE, MAX_SIDE_PX, MIN_LATENT_TILE_PX, MIN_UPSCALE_TILE_PX, Memory, Model,
-    ModelReport, Noise, Outpaint, PartMemory, Pipeline, PlanOptions, Precision, Preset, Program,
-    Recipe, Request, Residence, Run, Seamless, Step, StepNoise, Summary, Task, TensorSummary,
-    TileLatents, TileProgress, Trace, UpscaleOptions, UpscaleProgress, Upscaler,
+    MAX_BATCH_SIZE, MAX_SIDE_PX, MAX_SWEEP_AXES, MAX_SWEEP_CELLS, MIN_LATENT_TILE_PX,
+    MIN_UPSCALE_TILE_PX, Memory, Model, ModelReport, Noise, Outpaint, PartMemory, Pipeline,
+    PlanOptions, Precision, Preset, Program, Recipe, Request, Residence, Run, Seamless, Step,
+    StepNoise, Summary, Sweep, SweepAxis, SweepCell, Task, TensorSummary, TileLatents,
+    TileProgress, Trace, UpscaleOptions, UpscaleProgress, Upscaler,
 };
 pub use plan::{DispatchReport, Phase, PhaseReport, PlanReport};
 pub use tensor::{Rule, Rules};

@@ -11,6 +11,7 @@ use super::args::SizeArgs;
 use super::device::DeviceArgs;
 use super::model::{ModelArgs, RefinerArgs};
 use super::output::Pattern;
+use super::sweep::SweepArgs;
 use super::values::{
     NoisePathArg, PromptStyleArg, SeamlessArg, Seed, SigmaRulesArg, Sigmas, Verbosity, corner,
     finite_number, noise, prediction, preset, seed, sigmas, size, whole_number,
@@ -170,6 +171,9 @@ pub(super) struct DrawArgs {
 
     #[command(flatten)]
     pub(super) variation: VariationArgs,
+
+    #[command(flatten)]
+    pub(super) sweep: SweepArgs,
 
     /// Make what another program would make: a1111, comfyui or diffusers
     ///

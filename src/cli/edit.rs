@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::drawing::DrawArgs;
 use super::failure::Outcome;
-use super::generate::fulfil;
+use super::fulfil::fulfil;
 use super::values::{ResizeModeArg, finite_number};
 
 /// The arguments of `edit`.

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::drawing::DrawArgs;
 use super::failure::Outcome;
-use super::generate::fulfil;
+use super::fulfil::fulfil;
 use super::values::{fill, finite_number, rect, whole_number};
 
 /// The arguments of `inpaint`.

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::drawing::DrawArgs;
 use super::failure::{Failure, Outcome};
-use super::generate::fulfil;
+use super::fulfil::fulfil;
 use super::values::{fill, finite_number, size, whole_number};
 
 /// The arguments of `outpaint`.

@@ -90,6 +90,13 @@ impl Pattern {
         }
     }
 
+    /// The same with an ending before the extension: for a picture that goes with others.
+    pub(super) fn with_ending(&self, ending: &str) -> Self {
+        let mut pattern = self.clone();
+        pattern.stem.push(Piece::Text(ending.to_owned()));
+        pattern
+    }
+
     fn in_folder(folder: &Path, name: &str) -> Result<Self, String> {
         let folder_text = folder.to_string_lossy();
         if Piece::PLACEHOLDERS

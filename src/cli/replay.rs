@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::device::DeviceArgs;
 use super::failure::{Failure, Outcome};
-use super::generate::{draw, settings};
+use super::fulfil::{draw, settings};
 use super::interrupt::Interrupt;
 use super::model::{self, PartArgs, RefinerArgs};
 use super::output::{Facts, Pattern};

@@ -10,7 +10,7 @@ use clap::Args;
 
 use super::drawing::DrawArgs;
 use super::failure::{Failure, Outcome};
-use super::generate::fulfil_into;
+use super::fulfil::fulfil_into;
 use super::interrupt::Interrupt;
 use super::output::{Facts, Pattern};
 use super::print;

@@ -4,6 +4,7 @@
 mod blend;
 mod compare;
 mod file;
+mod grid;
 mod info;
 mod infotext;
 mod input;
@@ -18,6 +19,7 @@ mod resize;
 mod testing;
 
 pub use compare::Difference;
+pub use grid::{Grid, GridLabels};
 pub use info::PngInfo;
 pub(crate) use infotext::Infotext;
 pub use input::InputImage;

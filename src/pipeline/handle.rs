@@ -6,7 +6,7 @@ use super::model::Model;
 use super::plans::{Placement, Plans};
 use super::progress::LoadProgress;
 use super::refiner::{self, Planned};
-use super::request::{Precision, Request, Seamless};
+use super::request::{Noise, Precision, Request, Seamless};
 use super::residence::LoadOptions;
 use super::run::Run;
 use super::tasks::Task;
@@ -183,12 +183,39 @@ impl Pipeline {
         block_on(Run::start(self, request, placement, Some(trace)))
     }
 
-    /// Makes the pictures of a request.
+    /// Makes the pictures of a request, one after another where they do not fit at once.
     ///
     /// # Errors
     /// As [`Pipeline::start`], and [`Error::NotFinite`].
     pub fn generate(&self, request: &Request) -> Result<Vec<Image>> {
-        self.start(request)?.finish()
+        let mut images = Vec::new();
+        for request in self.in_turn(request)? {
+            images.extend(self.start(&request)?.finish()?);
+        }
+        Ok(images)
+    }
+
+    /// The request as [`Pipeline::resolve`] has it; or where its pictures do not fit at once, or not
+    /// without making them otherwise than one alone, a request for each: those make the same pictures.
+    ///
+    /// # Errors
+    /// As [`Pipeline::resolve`], of one picture alone.
+    pub fn in_turn(&self, request: &Request) -> Result<Vec<Request>> {
+        let filled = self.filled(request)?;
+        let count = filled.batch_size;
+        let together = self.fit(&filled);
+        // Recorded noise is that of all.
+        if count == 1 || matches!(filled.noise, Some(Noise::Recorded(_))) {
+            return together.map(|_| vec![filled]);
+        }
+        let (one, _) = self.fit(&filled.alone(0))?;
+        match together {
+            Ok((all, _)) if (all.compute, all.vae_tile) == (one.compute, one.vae_tile) => {
+                Ok(vec![filled])
+            }
+            Err(refusal) if !is_too_large(&refusal) => Err(refusal),
+            _ => Ok((0..count).map(|picture| filled.alone(picture)).collect()),
+        }
     }
 
     /// As [`Pipeline::generate`], for any executor: [`Pipeline::start_async`] says what it does to a
@@ -217,6 +244,13 @@ impl Pipeline {
     /// A request checked and filled in, how its parts are on the device, and what that takes: all
     /// that is known before a run.
     fn prepare(&self, request: &Request) -> Result<(Request, Placement, Memory)> {
+        let request = self.filled(request)?;
+        let (placement, memory) = self.fit(&request)?;
+        Ok((request, placement, memory))
+    }
+
+    /// A request checked and filled in.
+    fn filled(&self, request: &Request) -> Result<Request> {
         request.check()?;
         let mut request = self.model().sized(request)?.resolved(self.defaults())?;
         match (self.refiner(), request.refiner_start) {
@@ -243,9 +277,15 @@ impl Pipeline {
             self.model().require_encoder()?;
         }
         request.to_json()?;
-        let (placement, memory) = self.fit(&request, Pass::First)?;
-        let Some(second) = self.model().second_pass(&request)? else {
-            return Ok((request, placement, memory));
+        Ok(request)
+    }
+
+    /// How the parts of a resolved request are on the device, and what that takes at most, in one pass
+    /// or two.
+    fn fit(&self, request: &Request) -> Result<(Placement, Memory)> {
+        let (placement, memory) = self.fit_pass(request, Pass::First)?;
+        let Some(second) = self.model().second_pass(request)? else {
+            return Ok((placement, memory));
         };
         if self.refiner().is_some() {
             let reason = "does not go with a refiner: use one of the two";
@@ -255,16 +295,15 @@ impl Pipeline {
             self.model().require_encoder()?;
         }
         // What it takes is known now, and taken when its turn is.
-        let (_, larger) = self.fit(&second, Pass::Second)?;
+        let (_, larger) = self.fit_pass(&second, Pass::Second)?;
         let most = [memory, larger].into_iter();
         let most = most.max_by_key(Memory::resident_bytes);
-        Ok((request, placement, most.expect("there are two")))
+        Ok((placement, most.expect("there are two")))
     }
 
-    /// How the parts of a pass of a resolved request are on the device, and what that takes. Software adapters
-    /// have small bindings: what is too large for one in f32 may fit in f16, as it may under a limit;
+    /// As [`Pipeline::fit`], of one pass. Software adapters have small bindings: what is too large for one in f32 may fit in f16, as it may under a limit;
     /// and where it does not, the VAE works in tiles.
-    pub(super) fn fit(&self, request: &Request, pass: Pass) -> Result<(Placement, Memory)> {
+    pub(super) fn fit_pass(&self, request: &Request, pass: Pass) -> Result<(Placement, Memory)> {
         let (caps, model) = (self.device().caps(), self.model());
         let planned = self.planned(request, pass)?;
         let latent = model.latent_size(request.width(), request.height())?;

@@ -20,6 +20,7 @@ mod request;
 mod residence;
 mod run;
 mod summary;
+mod sweep;
 mod tasks;
 mod text_encoder;
 mod tiled;
@@ -44,6 +45,7 @@ pub use request::{MAX_BATCH_SIZE, MAX_SIDE_PX, Noise, Precision, Request, Seamle
 pub use residence::{LoadOptions, Residence};
 pub use run::{Canceller, Run};
 pub use summary::{Summary, TensorSummary};
+pub use sweep::{MAX_SWEEP_AXES, MAX_SWEEP_CELLS, Sweep, SweepAxis, SweepCell};
 pub use tasks::{Fill, Inpaint, Outpaint, Task};
 pub use tiled::{MIN_LATENT_TILE_PX, TileLatents};
 pub use trace::Trace;

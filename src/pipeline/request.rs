@@ -343,7 +343,7 @@ impl Request {
 }
 
 /// A seed that nobody chose, in the 32 bits that every generator and user interface takes.
-fn drawn_seed() -> u64 {
+pub(super) fn drawn_seed() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     // The standard library seeds each of these from the system's entropy.
     std::collections::hash_map::RandomState::new()

@@ -38,7 +38,7 @@ impl Run {
         };
         self.denoiser.give_back();
         self.decoder.give_back();
-        let (placement, _) = pipeline.fit(&second, Pass::Second)?;
+        let (placement, _) = pipeline.fit_pass(&second, Pass::Second)?;
         let trace = self.trace.take();
         let mut next =
             Self::start_pass(&pipeline, second, placement, trace, Some(enlarged)).await?;
