@@ -49,7 +49,8 @@ pub struct AquatintMemory {
     pub resident_bytes: u64,
 }
 
-/// Hears how far the loading is, on the thread that loads. May be null.
+/// Hears how far the loading is, on the thread that loads. May be null. It must return: no exception and
+/// no longjmp may leave it.
 pub type AquatintLoadCallback =
     Option<unsafe extern "C" fn(progress: *const AquatintLoadProgress, user_data: *mut c_void)>;
 

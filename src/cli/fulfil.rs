@@ -46,11 +46,15 @@ pub(super) fn fulfil_into(
 
     let queue = Queue::of(&pipeline, &request, &sweep, &args.sweep)?;
     let first = queue.jobs[0].request.clone();
-    progress.note(settings(&first, &model_name, device.info()));
+    let memory = pipeline.memory(&first)?;
+    let mut asked = first;
+    if sweep.is_empty() {
+        asked.batch_size = request.batch_size;
+    }
+    progress.note(settings(&asked, &model_name, device.info()));
     if queue.jobs.len() > 1 && sweep.is_empty() {
         check_in_turn(args, queue.jobs.len(), &progress)?;
     }
-    let memory = pipeline.memory(&first)?;
     tell_device(device.info(), &memory, &progress);
 
     let mut kept = Kept::new(args, output, &model_name, queue);
@@ -65,7 +69,7 @@ pub(super) fn fulfil_into(
         _ => Ok(()),
     };
     let report = Report {
-        request: &first,
+        request: &asked,
         model: &model_name,
         device: device.info(),
         memory: &memory,
@@ -126,7 +130,10 @@ fn draw_all(
     let mut ended = Ok(());
     for job in 0..count {
         let current = &kept.queue.jobs[job];
-        let labels = current.labels.join(" · ");
+        let labels = match current.labels.is_empty() {
+            true => format!("seed {}", current.request.seed.unwrap_or_default()),
+            false => current.labels.join(" · "),
+        };
         if count > 1 {
             progress.note(format_args!("{} of {count}  {labels}", job + 1));
         }
@@ -203,7 +210,8 @@ pub(super) struct Drawn {
     pub(super) decode_ms: f64,
 }
 
-/// Runs all steps and decodes, keeping every intermediate for a trace's file; Ctrl-C drops the run after the step under way.
+/// Runs all steps and decodes, keeping every intermediate for a trace's file; Ctrl-C drops the run after
+/// the step under way.
 pub(super) fn draw(
     pipeline: &Pipeline,
     request: &Request,
@@ -216,8 +224,8 @@ pub(super) fn draw(
         Some(_) => pipeline.start_traced(request)?,
         None => pipeline.start(request)?,
     };
-    let warnings = run.warnings().to_vec();
-    for warning in &warnings {
+    let told = run.warnings().len();
+    for warning in run.warnings() {
         progress.note(format_args!("warning: {warning}"));
     }
     let bar = progress.stepping();
@@ -227,6 +235,11 @@ pub(super) fn draw(
         bar.show(&step);
     }
     let steps_ms = milliseconds(stepping);
+    // A second pass may have more to say.
+    let warnings = run.warnings().to_vec();
+    for warning in &warnings[told..] {
+        progress.note(format_args!("warning: {warning}"));
+    }
 
     let decoding = Instant::now();
     bar.decoding();

@@ -60,10 +60,13 @@ impl<'a> Kept<'a> {
     /// Writes the pictures of a run and puts them into the grid.
     pub(super) fn keep(&mut self, drawn: Drawn, job: usize) -> Outcome {
         let saving = Instant::now();
-        for image in &drawn.images {
-            self.queue.show(image, job, self.shown)?;
+        // Its place among all that are asked for, whatever became of those before it.
+        let before = self.queue.jobs[..job].iter();
+        let before: usize = before.map(|job| job.request.batch_size).sum();
+        for (index, image) in (before..).zip(&drawn.images) {
+            self.queue.show(image, job, index)?;
             if self.args.sweep.writes_pictures() {
-                self.save(image, job)?;
+                self.save(image, job, index)?;
             }
             self.shown += 1;
         }
@@ -79,7 +82,7 @@ impl<'a> Kept<'a> {
         Ok(())
     }
 
-    fn save(&mut self, image: &Image, job: usize) -> Outcome {
+    fn save(&mut self, image: &Image, job: usize, index: usize) -> Outcome {
         let job = &self.queue.jobs[job];
         let (width, height) = (image.width(), image.height());
         let seed = image
@@ -88,7 +91,7 @@ impl<'a> Kept<'a> {
             .expect("a picture made here has a seed");
         let facts = Facts {
             seed,
-            index: self.shown,
+            index,
             model: self.model,
             width,
             height,

@@ -59,6 +59,11 @@ impl SweepArgs {
         Ok(sweep)
     }
 
+    /// Whether there is anything to do but the pictures asked for.
+    pub(super) fn is_given(&self) -> bool {
+        self.writes_grid()
+    }
+
     /// Whether each picture has a file of its own.
     pub(super) fn writes_pictures(&self) -> bool {
         self.grid != Some(GridArg::Only)

@@ -52,7 +52,8 @@ pub(super) struct UpscaleArgs {
     #[arg(short, long, visible_alias = "upscale-model", value_name = "MODEL")]
     upscaler: Option<PathBuf>,
 
-    /// How many times as wide and high the picture becomes [default: what the network was made for; 2 with a prompt alone]
+    /// How many times as wide and high the picture becomes
+    /// [default: what the network was made for; 2 with a prompt alone]
     ///
     /// Where that is less than the network gives, its result is made smaller. With a prompt, sides are
     /// rounded to multiples of 8.
@@ -132,6 +133,8 @@ fn enlarge(args: &UpscaleArgs) -> Outcome {
 /// By the network, or a filter, and by a model that draws the details.
 fn refine(args: &UpscaleArgs, prompt: &str) -> Outcome {
     let image = InputImage::open(&args.image)?;
+    // The factor is in the file's name alone.
+    output(args, args.scale.unwrap_or(REFINED_SCALE)).check()?;
     let interrupt = Interrupt::listen()?;
     let own = [image.width(), image.height()];
     let (image, scale) = match &args.upscaler {
@@ -206,6 +209,9 @@ impl UpscaleArgs {
         let given = [
             ("model", draw.model.model.is_some()),
             ("negative-prompt", !draw.negative_prompt.is_empty()),
+            ("preset", draw.preset.is_some()),
+            ("schedule", draw.schedule.is_some()),
+            ("sweep", draw.sweep.is_given()),
             ("steps", draw.steps.is_some()),
             ("guidance-scale", draw.guidance_scale.is_some()),
             ("sampler", draw.sampler.is_some()),

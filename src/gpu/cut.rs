@@ -9,7 +9,7 @@ const MAX_GROUPS_PER_AXIS: usize = 65_535;
 const MAX_PIECES: usize = 256;
 
 /// A dispatch cut into pieces of equally many workgroups, of which the last may have fewer. Together
-/// they compute what the dispatch does at once, since no workgroup asks how many there are.
+/// they compute what the dispatch does at once, since what a workgroup does depends on its number alone.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cut {
     work: u64,

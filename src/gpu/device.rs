@@ -42,8 +42,8 @@ pub struct DeviceOptions {
     /// [`DeviceOptions::DEFAULT_BUDGET`], except that a device of our own whose adapter is a CPU gets
     /// the work of a run at once.
     ///
-    /// The measure is that of earlier work, and a single dispatch is not cut, so on slow devices
-    /// and at large sizes some submissions take longer.
+    /// The measure is that of earlier work, and of what can be long only products, convolutions and
+    /// attention are cut, so on slow devices and at large sizes some submissions take longer.
     pub submission_budget: Option<Duration>,
 }
 

@@ -127,15 +127,23 @@ impl Gpu {
         is_gone && !is_out_of_memory
     }
 
-    /// Polls, and says whether what was waited for is done. wgpu panics where the device is lost while
+    /// Polls, and waits if it is asked to. wgpu panics where the device is lost while
     /// it is waited for, and calls a host's callbacks on this thread: neither is to end the process.
     ///
     /// # Errors
     /// [`Error::DeviceLost`] or [`Error::Gpu`].
-    pub(super) fn poll(&self, until: wgpu::PollType) -> Result<bool> {
+    pub(super) fn poll(&self, until: wgpu::PollType) -> Result<()> {
+        self.polled(until)?;
+        self.check()
+    }
+
+    /// As [`Gpu::poll`], but faults are left for whoever caused them to find.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`] or [`Error::Gpu`].
+    pub(super) fn polled(&self, until: wgpu::PollType) -> Result<()> {
         let failure = match catch_unwind(AssertUnwindSafe(|| self.device.poll(until))) {
-            Ok(Ok(_)) => return self.check().map(|()| true),
-            Ok(Err(wgpu::PollError::Timeout)) => return self.check().map(|()| false),
+            Ok(Ok(_)) => return Ok(()),
             Ok(Err(error)) => error.to_string(),
             Err(panic) => said(&*panic),
         };

@@ -47,7 +47,7 @@ impl Device {
     /// The host's handlers stay: neither its `on_uncaptured_error` nor its device-lost callback is
     /// replaced or hears of what goes wrong here, which is an [`Error`] of the call that met it. The
     /// host need not poll for aquatint, nor must it stop to; callbacks of its own may be called while
-    /// aquatint polls, on the thread that does.
+    /// aquatint polls or submits, on the thread that does.
     ///
     /// Of `options`, `adapter` says nothing here. No more work is on its way to the device at once than
     /// fits into [`DeviceOptions::submission_budget`], on adapters that are CPUs too.

@@ -6,7 +6,7 @@
 //! part of that time: few on fast devices, many on slow ones.
 
 use super::device::{DeviceOptions, Gpu};
-use super::wait::come_back;
+use super::wait::{Commands, come_back};
 use crate::error::Result;
 use crate::lock::lock;
 use crate::tensor::Cost;
@@ -50,7 +50,7 @@ struct State {
     target: Option<Duration>,
     in_flight: VecDeque<Flight>,
     /// What was submitted last, measured or not.
-    last: Option<wgpu::SubmissionIndex>,
+    last: Option<Commands>,
     /// How many were measured or are to be.
     count: u64,
 }
@@ -58,7 +58,7 @@ struct State {
 /// A submission under way.
 #[derive(Clone, Debug)]
 struct Flight {
-    commands: wgpu::SubmissionIndex,
+    commands: Commands,
     /// Its place among all.
     number: u64,
     work: u64,
@@ -100,7 +100,7 @@ impl Pace {
     }
 
     /// What was submitted last.
-    pub(super) fn last(&self) -> Option<wgpu::SubmissionIndex> {
+    pub(super) fn last(&self) -> Option<Commands> {
         lock(&self.0).last.clone()
     }
 
@@ -168,22 +168,22 @@ impl Gpu {
         // Drivers of CPUs do the work in the call, so that there is never anything to wait for.
         come_back().await;
         loop {
-            {
+            let has_room = lock(&self.pace.0).in_flight.len() < MAX_IN_FLIGHT;
+            if has_room {
+                let since = Instant::now();
+                // Not under the lock: wgpu calls callbacks while it submits, and a host's may come back here.
+                let commands = self.send(commands)?;
                 let mut state = lock(&self.pace.0);
-                if state.in_flight.len() < MAX_IN_FLIGHT {
-                    let since = Instant::now();
-                    let commands = self.guarded(|| self.queue.submit([commands]))?;
-                    state.count += 1;
-                    let flight = Flight {
-                        commands: commands.clone(),
-                        number: state.count,
-                        work,
-                        since,
-                    };
-                    state.in_flight.push_back(flight);
-                    state.last = Some(commands);
-                    return Ok(());
-                }
+                state.count += 1;
+                let flight = Flight {
+                    commands: commands.clone(),
+                    number: state.count,
+                    work,
+                    since,
+                };
+                state.in_flight.push_back(flight);
+                state.last = Some(commands);
+                return Ok(());
             }
             if let Some(flight) = self.pace.first_of(MAX_IN_FLIGHT) {
                 self.landing(&flight).await?;
@@ -195,13 +195,9 @@ impl Gpu {
     ///
     /// # Errors
     /// As [`Gpu::guarded`].
-    pub(super) fn submit_short(
-        &self,
-        commands: wgpu::CommandBuffer,
-    ) -> Result<wgpu::SubmissionIndex> {
-        let mut state = lock(&self.pace.0);
-        let commands = self.guarded(|| self.queue.submit([commands]))?;
-        state.last = Some(commands.clone());
+    pub(super) fn submit_short(&self, commands: wgpu::CommandBuffer) -> Result<Commands> {
+        let commands = self.send(commands)?;
+        lock(&self.pace.0).last = Some(commands.clone());
         Ok(commands)
     }
 

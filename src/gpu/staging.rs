@@ -4,6 +4,7 @@ use super::arrange::Arranged;
 use super::buffer::{Buffer, whole_words};
 use super::device::Gpu;
 use super::transfer::Mapping;
+use super::wait::Commands;
 use crate::error::{Error, Result};
 use crate::tensor::Param;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ struct Stage {
 
 /// The commands that read a stage, and the mapping that follows them.
 struct Sent {
-    commands: wgpu::SubmissionIndex,
+    commands: Commands,
     mapping: Mapping,
 }
 

@@ -1,25 +1,25 @@
 //! Waiting for the device without a runtime.
 //!
-//! On native backends nothing happens unless somebody polls. Who blocks polls for itself, a little at a
-//! time; for futures on somebody else's executor a thread does, which is there only while one of them
-//! waits. Either way the waiting comes back now and then, so that what waits can be dropped.
+//! On native backends nothing happens unless somebody polls. Who blocks polls for itself, for one
+//! submission at a time; for futures on somebody else's executor a thread does, which is there only
+//! while one of them waits. Either way the waiting comes back now and then, so that what waits can be
+//! dropped.
 
 use super::device::Gpu;
 use crate::error::Result;
 use crate::lock::lock;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// How long a device of our own is waited for at a stretch.
-const OWN_STRETCH: Duration = Duration::from_millis(10);
-/// The same for a host's. While it is waited for, wgpu holds a lock that the host's frames need to let
-/// resources go.
-const SHARED_STRETCH: Duration = Duration::from_millis(1);
+/// How long there is between two looks at a device that is not waited for inside wgpu.
+const STRETCH: Duration = Duration::from_micros(200);
 
 thread_local! {
     /// Whether this thread has nothing better to do than to wait.
@@ -39,12 +39,35 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     pollster::block_on(future)
 }
 
+/// Commands that were submitted.
+#[derive(Clone, Debug)]
+pub(super) struct Commands {
+    index: wgpu::SubmissionIndex,
+    is_done: Arc<AtomicBool>,
+}
+
 impl Gpu {
+    /// Submits commands.
+    ///
+    /// # Errors
+    /// As [`Gpu::guarded`].
+    pub(super) fn send(&self, commands: wgpu::CommandBuffer) -> Result<Commands> {
+        let is_done = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&is_done);
+        let index = self.guarded(|| {
+            let index = self.queue.submit([commands]);
+            let landed = move || flag.store(true, Ordering::Release);
+            self.queue.on_submitted_work_done(landed);
+            index
+        })?;
+        Ok(Commands { index, is_done })
+    }
+
     /// Waits until these commands are done, and those submitted before them.
     ///
     /// # Errors
     /// [`crate::Error::DeviceLost`] or [`crate::Error::Gpu`].
-    pub(super) async fn done(self: &Arc<Self>, commands: wgpu::SubmissionIndex) -> Result<()> {
+    pub(super) async fn done(self: &Arc<Self>, commands: Commands) -> Result<()> {
         Done {
             gpu: self,
             commands,
@@ -52,19 +75,35 @@ impl Gpu {
         .await
     }
 
-    /// Whether these commands are done after so long at most.
-    fn is_done_within(&self, commands: &wgpu::SubmissionIndex, timeout: Duration) -> Result<bool> {
-        self.poll(wgpu::PollType::Wait {
-            submission_index: Some(commands.clone()),
-            timeout: Some(timeout),
-        })
+    /// Whether these commands are done. wgpu is not asked to wait for a while: where another thread sees
+    /// to the same commands when that while is over, it panics (wgpu-core 30.0.1, `Device::maintain`).
+    ///
+    /// # Errors
+    /// As [`Gpu::poll`].
+    fn is_done(&self, commands: &Commands) -> Result<bool> {
+        self.poll(wgpu::PollType::Poll)?;
+        Ok(commands.is_done.load(Ordering::Acquire))
     }
 
-    fn stretch(&self) -> Duration {
-        match self.is_shared {
-            true => SHARED_STRETCH,
-            false => OWN_STRETCH,
+    /// Whether these commands are neither done nor past hope. Faults are left for whoever waits.
+    fn is_under_way(&self, commands: &Commands) -> bool {
+        self.polled(wgpu::PollType::Poll).is_ok() && !commands.is_done.load(Ordering::Acquire)
+    }
+
+    /// Blocks until these commands are done, or for a moment: while a device is waited for, wgpu holds a
+    /// lock that a host's frames need to let resources go.
+    ///
+    /// # Errors
+    /// As [`Gpu::poll`].
+    fn block_for(&self, commands: &Commands) -> Result<()> {
+        if self.is_shared {
+            thread::sleep(STRETCH);
+            return Ok(());
         }
+        self.poll(wgpu::PollType::Wait {
+            submission_index: Some(commands.index.clone()),
+            timeout: None,
+        })
     }
 }
 
@@ -85,7 +124,7 @@ pub(super) async fn come_back() {
 /// Commands that are waited for.
 struct Done<'a> {
     gpu: &'a Arc<Gpu>,
-    commands: wgpu::SubmissionIndex,
+    commands: Commands,
 }
 
 impl Future for Done<'_> {
@@ -93,13 +132,13 @@ impl Future for Done<'_> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { gpu, commands } = &*self;
-        match gpu.is_done_within(commands, Duration::ZERO) {
+        match gpu.is_done(commands) {
             Ok(true) => return Poll::Ready(Ok(())),
             Ok(false) => (),
             Err(error) => return Poll::Ready(Err(error)),
         }
         if BLOCKS.get() {
-            if let Err(error) = gpu.is_done_within(commands, gpu.stretch()) {
+            if let Err(error) = gpu.block_for(commands) {
                 return Poll::Ready(Err(error));
             }
             // Done or not, whoever stands above may have had enough meanwhile.
@@ -119,14 +158,14 @@ pub(super) struct Watcher {
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: Vec<(wgpu::SubmissionIndex, Waker)>,
+    waiting: Vec<(Commands, Waker)>,
     /// The thread; it ends itself when nobody waits.
     thread: Option<JoinHandle<()>>,
 }
 
 impl Watcher {
     /// Wakes whoever waits for these commands once they are done, or something is wrong.
-    fn wake_after(&self, gpu: &Arc<Gpu>, commands: &wgpu::SubmissionIndex, waker: &Waker) {
+    fn wake_after(&self, gpu: &Arc<Gpu>, commands: &Commands, waker: &Waker) {
         let mut state = lock(&self.state);
         if state.thread.is_none() {
             let (gpu, watched) = (Arc::downgrade(gpu), Arc::clone(&self.state));
@@ -157,12 +196,15 @@ fn watch(gpu: &Weak<Gpu>, state: &Mutex<State>) {
         };
         // Nobody waits for a device that is gone.
         let Some(gpu) = gpu.upgrade() else { return };
-        let mut stretch = gpu.stretch();
-        let (later, over): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|(commands, _)| {
-            let stretch = std::mem::replace(&mut stretch, Duration::ZERO);
-            matches!(gpu.is_done_within(commands, stretch), Ok(false))
-        });
+        let (later, over): (Vec<_>, Vec<_>) = waiting
+            .into_iter()
+            .partition(|(commands, _)| gpu.is_under_way(commands));
         lock(state).waiting.extend(later);
-        over.into_iter().for_each(|(_, waker)| waker.wake());
+        for (_, waker) in over {
+            // An executor that panics is no reason to leave the others asleep.
+            drop(catch_unwind(AssertUnwindSafe(|| waker.wake())));
+        }
+        drop(gpu);
+        thread::sleep(STRETCH);
     }
 }

@@ -4,7 +4,7 @@ mod text;
 
 use super::read::MAX_PIXELS;
 use super::{Image, ResizeMode};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use text::Lettering;
 
 /// Pixels between pictures, and around them.
@@ -52,18 +52,25 @@ impl Grid {
     /// picture that is read here may have.
     ///
     /// # Errors
-    /// [`crate::Error::Request`] if there are no places.
+    /// [`Error::Request`] if there are no places, or more than such a picture has pixels for.
     pub fn new(
         shape: [usize; 3],
         labels: &GridLabels,
         [width, height]: [usize; 2],
     ) -> Result<Self> {
+        let refused = |reason: String| Err(Error::request("grid", reason));
+        if shape.contains(&0) {
+            return refused(format!("has no places: {shape:?}"));
+        }
         let mut cell = [width.max(1), height.max(1)];
         loop {
             let layout = Layout::of(shape, labels, cell);
             let [wide, high] = layout.size;
-            if wide.saturating_mul(high) <= MOST_PIXELS || cell == [1, 1] {
+            if wide.saturating_mul(high) <= MOST_PIXELS {
                 return layout.drawn(labels);
+            }
+            if cell == [1, 1] {
+                return refused(format!("has too many places for one picture: {shape:?}"));
             }
             // A little less each time, since labels shrink with the pictures.
             cell = cell.map(|side| (side - side.div_ceil(16)).max(1));
@@ -73,11 +80,11 @@ impl Grid {
     /// Draws a picture at its column, row and block, shrunk or enlarged to fit.
     ///
     /// # Errors
-    /// [`crate::Error::Request`] if the grid has no such place.
+    /// [`Error::Request`] if the grid has no such place.
     pub fn put(&mut self, image: &Image, place: [usize; 3]) -> Result<()> {
         if place.iter().zip(self.shape).any(|(at, count)| *at >= count) {
             let reason = format!("has {:?} places, and none at {place:?}", self.shape);
-            return Err(crate::Error::request("grid", reason));
+            return Err(Error::request("grid", reason));
         }
         let [width, height] = self.cell;
         let (own_width, own_height) = (image.width(), image.height());
@@ -126,7 +133,7 @@ struct Layout {
 
 impl Layout {
     fn of(shape: [usize; 3], labels: &GridLabels, cell: [usize; 2]) -> Self {
-        let [columns, rows, blocks] = shape.map(|count| count.max(1));
+        let [columns, rows, blocks] = shape;
         let lettering = Lettering::scaled(cell[0] / LETTER_WIDTH_OF);
         let longest = labels.rows.iter().map(|label| label.chars().count()).max();
         let row_letters = longest.map_or(0, |letters| letters.min(ROW_LETTERS));
@@ -134,7 +141,7 @@ impl Layout {
             0 => GAP,
             letters => lettering.width(letters) + 2 * GAP,
         };
-        let wide = columns * (cell[0] + GAP);
+        let wide = columns.saturating_mul(cell[0] + GAP);
         let lines = |labels: &[String], width: usize| {
             let lines = labels
                 .iter()
@@ -145,7 +152,8 @@ impl Layout {
             }
         };
         let heads = [lines(&labels.blocks, wide), lines(&labels.columns, cell[0])];
-        let block_height = heads[0] + heads[1] + rows * (cell[1] + GAP);
+        let block_height = rows.saturating_mul(cell[1] + GAP);
+        let block_height = block_height.saturating_add(heads[0] + heads[1]);
         Self {
             shape: [columns, rows, blocks],
             cell,
@@ -153,7 +161,10 @@ impl Layout {
             left,
             heads,
             block_height,
-            size: [left + wide, GAP + blocks * block_height],
+            size: [
+                wide.saturating_add(left),
+                blocks.saturating_mul(block_height).saturating_add(GAP),
+            ],
         }
     }
 

@@ -208,11 +208,9 @@ impl Pipeline {
         if count == 1 || matches!(filled.noise, Some(Noise::Recorded(_))) {
             return together.map(|_| vec![filled]);
         }
-        let (one, _) = self.fit(&filled.alone(0))?;
+        let one = self.fit(&filled.alone(0))?;
         match together {
-            Ok((all, _)) if (all.compute, all.vae_tile) == (one.compute, one.vae_tile) => {
-                Ok(vec![filled])
-            }
+            Ok(all) if all.draws_as(&one) => Ok(vec![filled]),
             Err(refusal) if !is_too_large(&refusal) => Err(refusal),
             _ => Ok((0..count).map(|picture| filled.alone(picture)).collect()),
         }
@@ -224,7 +222,11 @@ impl Pipeline {
     /// # Errors
     /// As [`Pipeline::generate`].
     pub async fn generate_async(&self, request: &Request) -> Result<Vec<Image>> {
-        self.start_async(request).await?.finish_async().await
+        let mut images = Vec::new();
+        for request in self.in_turn(request)? {
+            images.extend(self.start_async(&request).await?.finish_async().await?);
+        }
+        Ok(images)
     }
 
     /// What does the last steps, if anything else does.
@@ -245,7 +247,10 @@ impl Pipeline {
     /// that is known before a run.
     fn prepare(&self, request: &Request) -> Result<(Request, Placement, Memory)> {
         let request = self.filled(request)?;
-        let (placement, memory) = self.fit(&request)?;
+        let Fit {
+            placements: [placement, _],
+            memory,
+        } = self.fit(&request)?;
         Ok((request, placement, memory))
     }
 
@@ -282,10 +287,13 @@ impl Pipeline {
 
     /// How the parts of a resolved request are on the device, and what that takes at most, in one pass
     /// or two.
-    fn fit(&self, request: &Request) -> Result<(Placement, Memory)> {
+    fn fit(&self, request: &Request) -> Result<Fit> {
         let (placement, memory) = self.fit_pass(request, Pass::First)?;
         let Some(second) = self.model().second_pass(request)? else {
-            return Ok((placement, memory));
+            return Ok(Fit {
+                placements: [placement; 2],
+                memory,
+            });
         };
         if self.refiner().is_some() {
             let reason = "does not go with a refiner: use one of the two";
@@ -295,10 +303,13 @@ impl Pipeline {
             self.model().require_encoder()?;
         }
         // What it takes is known now, and taken when its turn is.
-        let (_, larger) = self.fit_pass(&second, Pass::Second)?;
+        let (larger_placement, larger) = self.fit_pass(&second, Pass::Second)?;
         let most = [memory, larger].into_iter();
         let most = most.max_by_key(Memory::resident_bytes);
-        Ok((placement, most.expect("there are two")))
+        Ok(Fit {
+            placements: [placement, larger_placement],
+            memory: most.expect("there are two"),
+        })
     }
 
     /// As [`Pipeline::fit`], of one pass. Software adapters have small bindings: what is too large for one in f32 may fit in f16, as it may under a limit;
@@ -361,6 +372,24 @@ impl Pipeline {
         let refiner = hand_over.refiner.model();
         let refiner = refiner.memory(&request, pass, &planned.table, compute, &caps, vae_tile)?;
         Ok(own.refined_by(refiner))
+    }
+}
+
+/// How a request's parts are on the device in its first and last pass, and what that takes at most.
+#[derive(Debug)]
+struct Fit {
+    placements: [Placement; 2],
+    memory: Memory,
+}
+
+impl Fit {
+    /// Whether both draw the same picture: with the same precision and tiles.
+    fn draws_as(&self, other: &Self) -> bool {
+        let what = |fit: &Self| {
+            fit.placements
+                .map(|placement| (placement.compute, placement.vae_tile))
+        };
+        what(self) == what(other)
     }
 }
 

@@ -86,6 +86,14 @@ impl Pass {
         }
     }
 
+    /// What that is called in a request.
+    pub(super) fn strength_field(self) -> &'static str {
+        match self {
+            Self::First => "strength",
+            Self::Second => "hires_strength",
+        }
+    }
+
     /// Whether it begins with pictures that are encoded.
     pub(super) fn encodes(self, request: &Request) -> bool {
         match (self, &request.hires) {

@@ -104,7 +104,7 @@ impl Pipeline {
                     pass.strength(request),
                     request.steps.unwrap_or_default()
                 );
-                return Err(Error::request("strength", reason));
+                return Err(Error::request(pass.strength_field(), reason));
             }
             return Ok(Planned {
                 table,

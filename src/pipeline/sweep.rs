@@ -112,7 +112,7 @@ impl Sweep {
                           of asking for several at once";
             return Err(Error::request("sweep", reason));
         }
-        let request = with_seeds(request);
+        let request = self.with_seeds(request);
         let [columns, rows, blocks] = self.shape();
         let mut cells = Vec::with_capacity(columns * rows * blocks);
         for at in 0..columns * rows * blocks {
@@ -139,16 +139,18 @@ impl Sweep {
         });
         Ok(cells)
     }
-}
 
-/// The request with what would otherwise be drawn anew for every combination.
-fn with_seeds(request: &Request) -> Request {
-    let mut request = request.clone();
-    request.seed = request.seed.or_else(|| Some(drawn_seed()));
-    if request.variation_strength.is_some() {
-        request.variation_seed = request.variation_seed.or_else(|| Some(drawn_seed()));
+    /// The request with what would otherwise be drawn anew for every combination.
+    fn with_seeds(&self, request: &Request) -> Request {
+        let mut request = request.clone();
+        request.seed = request.seed.or_else(|| Some(drawn_seed()));
+        let mut fields = self.axes.iter().map(SweepAxis::field);
+        if request.variation_strength.is_some() || fields.any(|field| field == "variation_strength")
+        {
+            request.variation_seed = request.variation_seed.or_else(|| Some(drawn_seed()));
+        }
+        request
     }
-    request
 }
 
 #[cfg(test)]

@@ -86,6 +86,10 @@ impl Model {
             );
             return Err(Error::request("tile_latents", reason));
         }
+        if overlap >= side {
+            let reason = format!("must be less than a tile's {side} pixels, not {overlap}");
+            return Err(Error::request("tile_overlap", reason));
+        }
         let side = side / factor;
         let windows = Windows {
             whole,

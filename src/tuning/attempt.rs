@@ -1,13 +1,16 @@
 //! A mark beside what is kept of kernels: which one is being checked. A driver may end the process in
 //! the middle of a check, and would do so at every start; whoever finds a mark without its process
-//! knows which kernel to pass over.
+//! knows which kernel to suspect.
 
 use super::store::{Finding, FoundOn, Store};
 use crate::gpu::AdapterInfo;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::path::PathBuf;
+
+/// In how many starts a kernel's check has not ended before the kernel is to blame: one may have been
+/// interrupted by Ctrl-C, or by the end of the machine.
+const UNENDED: u32 = 2;
 
 /// A kernel under check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +19,8 @@ struct Mark {
     found_on: FoundOn,
     /// As in `linear/tiled`.
     checking: String,
+    /// The starts that came as far as this check and, but for the last, did not end it.
+    starts: u32,
 }
 
 impl Finding for Mark {
@@ -31,12 +36,13 @@ impl Finding for Mark {
 #[derive(Debug)]
 pub(super) struct Attempt {
     file: File,
-    path: PathBuf,
     mark: Mark,
+    /// What an earlier process left.
+    left: Option<Mark>,
 }
 
 impl Attempt {
-    /// Begins checks, with the kernel whose check never ended, if an earlier process left its mark. `None` if
+    /// Begins checks, with the kernel whose check did not end in two starts, if they left its mark. `None` if
     /// another process is checking now, or nothing can be written.
     pub(super) fn begin(store: &Store, info: &AdapterInfo) -> Option<(Self, Option<String>)> {
         let path = store.file::<Mark>(info);
@@ -56,15 +62,19 @@ impl Attempt {
         let mark = Mark {
             found_on: now,
             checking: String::new(),
+            starts: 0,
         };
-        let attempt = Self { file, path, mark };
-        Some((attempt, left.map(|mark| mark.checking)))
+        let unended = left.clone().filter(|mark| mark.starts >= UNENDED);
+        let attempt = Self { file, mark, left };
+        Some((attempt, unended.map(|mark| mark.checking)))
     }
 
     /// Marks a kernel before it is checked.
     pub(super) fn mark(&mut self, kernel: &str) {
         if self.mark.checking != kernel {
             kernel.clone_into(&mut self.mark.checking);
+            let left = self.left.as_ref().filter(|left| left.checking == kernel);
+            self.mark.starts = left.map_or(1, |left| left.starts.saturating_add(1));
             // What cannot be written leaves the next start as ignorant as this one.
             drop(self.write());
         }
@@ -81,8 +91,7 @@ impl Attempt {
 
     /// Every check ended, whatever came of it.
     pub(super) fn end(self) {
-        // A mark that stays costs a kernel, so it is emptied even where it cannot be removed.
+        // Emptied, not removed: another process may have it open, waiting for the lock.
         drop(self.file.set_len(0));
-        drop(std::fs::remove_file(&self.path));
     }
 }

@@ -27,6 +27,7 @@ mod prompts;
 #[cfg(feature = "pull")]
 mod pull;
 mod replay;
+mod sweeps;
 mod tasks;
 mod tasks_program;
 #[cfg(target_os = "linux")] // where the place of the cache can be told

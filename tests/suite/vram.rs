@@ -256,3 +256,27 @@ fn the_program_draws_within_a_limit_and_says_what_is_too_low() {
     );
     assert!(output.exists());
 }
+
+#[test]
+fn a_batch_that_does_not_fit_is_made_one_picture_after_another() {
+    let device = device::best();
+    let free = Pipeline::new(device, Model::demo().unwrap()).unwrap();
+    let request = request().size(96, 96).batch_size(3);
+    let one = free.memory(&request.clone().batch_size(1)).unwrap();
+    let limited = limited(device, largest_part(&one));
+    assert!(matches!(
+        limited.start(&request),
+        Err(Error::OutOfMemory { .. })
+    ));
+    assert_eq!(limited.in_turn(&request).unwrap().len(), 3);
+    let (found, expected) = (limited.generate(&request), free.generate(&request));
+    let (found, expected) = (found.unwrap(), expected.unwrap());
+    assert!(pixels(&found) == pixels(&expected), "the pictures differ");
+    for (found, expected) in found.iter().zip(&expected) {
+        assert_eq!(found.seed(), expected.seed());
+    }
+
+    let too_large = request.size(512, 512);
+    let refusal = limited.generate(&too_large).unwrap_err();
+    assert!(matches!(refusal, Error::OutOfMemory { .. }), "{refusal}");
+}

@@ -124,10 +124,7 @@ mod tests {
     #[test]
     fn lines_break_at_spaces_and_long_texts_end_in_dots() {
         assert_eq!(lines("a red fox", 20), ["a red fox"]);
-        assert_eq!(
-            lines("a red fox on a hill", 9),
-            ["a red fox", "on a", "hill"]
-        );
+        assert_eq!(lines("a red fox on a hill", 9), ["a red fox", "on a hill"]);
         assert_eq!(lines("abcdefghij", 4), ["abcd", "efgh", "ij"]);
         assert_eq!(lines("abcdefghijklmn", 4), ["abcd", "efgh", "i..."]);
         assert_eq!(lines(&"word ".repeat(2000), 9).len(), 3);

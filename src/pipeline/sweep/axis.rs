@@ -120,8 +120,8 @@ impl SweepAxis {
             task: Task::TextToImage,
             ..request.clone()
         };
-        let fields: Map<String, Value> = serde_json::to_string(&bare)
-            .and_then(|json| serde_json::from_str(&json))
+        let fields: Map<String, Value> = serde_json::to_value(&bare)
+            .and_then(serde_json::from_value)
             .map_err(|error| Error::request(self.field, error.to_string()))?;
         let mut refusal = String::new();
         for meant in meanings(value) {
