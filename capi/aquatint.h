@@ -121,7 +121,8 @@ typedef struct AquatintTile {
     size_t count;
 } AquatintTile;
 
-// Hears how far the loading is, on the thread that loads. May be null.
+// Hears how far the loading is, on the thread that loads. May be null. It must return: no exception and
+// no longjmp may leave it.
 typedef void (*AquatintLoadCallback)(const AquatintLoadProgress *progress, void *user_data);
 
 // Hears of a step that is done, on the thread that generates. Anything but 0 cancels. May be null. It
