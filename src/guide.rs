@@ -52,23 +52,25 @@
 //!
 //! # Progress and cancelling
 //!
-//! A [`Run`](crate::Run) is a loop of yours: between two steps you draw a bar, look at a button, or stop by
-//! dropping it. Nothing is left behind, and the pipeline makes the next picture.
+//! A [`Run`](crate::Run) is a loop of yours: between two steps you draw a bar, or stop by dropping it. Nothing
+//! is left behind, and the pipeline makes the next picture. What is to stop it from another thread, even
+//! in the middle of a step, takes its [`Canceller`](crate::Canceller).
 //!
 //! ```no_run
-//! use aquatint::{Error, Image, Pipeline, Request, Result};
-//! use std::sync::atomic::{AtomicBool, Ordering};
+//! use aquatint::{Canceller, Image, Pipeline, Request, Result};
 //!
-//! fn draw(pipeline: &Pipeline, request: &Request, stop: &AtomicBool) -> Result<Vec<Image>> {
+//! fn draw(
+//!     pipeline: &Pipeline,
+//!     request: &Request,
+//!     started: &mut dyn FnMut(Canceller), // to a button: canceller.cancel()
+//! ) -> Result<Vec<Image>> {
 //!     let mut run = pipeline.start(request)?;
+//!     started(run.canceller());
 //!     for warning in run.warnings() {
 //!         println!("{warning}"); // such as where the prompt was cut
 //!     }
-//!     while let Some(step) = run.next_step()? {
+//!     while let Some(step) = run.next_step()? { // Error::Cancelled, if it was called off
 //!         println!("{} of {}", step.index + 1, step.count);
-//!         if stop.load(Ordering::Relaxed) {
-//!             return Err(Error::Cancelled);
-//!         }
 //!     }
 //!     run.finish()
 //! }
@@ -94,6 +96,36 @@
 //! ```
 //!
 //! The folder `examples/window` is such an app as a whole.
+//!
+//! Where there is an executor already, [`start_async`](crate::Pipeline::start_async),
+//! [`generate_async`](crate::Pipeline::generate_async), [`Run::next_step_async`](crate::Run::next_step_async)
+//! and [`Run::finish_async`](crate::Run::finish_async) wait as futures on any; dropping one cancels. Loading
+//! blocks.
+//!
+//! # An app that draws with wgpu
+//!
+//! A host opens its device with what aquatint can use, and shares it. Its own frames go on meanwhile: no more
+//! is on its way to the device at once than takes the budget.
+//!
+//! ```no_run
+//! use aquatint::{Device, DeviceOptions, wgpu};
+//! use std::time::Duration;
+//!
+//! fn share(
+//!     adapter: &wgpu::Adapter,
+//!     device: &wgpu::Device, // opened with Device::required_features and Device::required_limits
+//!     queue: &wgpu::Queue,
+//! ) -> aquatint::Result<Device> {
+//!     let options = DeviceOptions {
+//!         submission_budget: Some(Duration::from_millis(50)),
+//!         ..DeviceOptions::default()
+//!     };
+//!     Device::from_wgpu(adapter, device, queue, &options)
+//! }
+//! ```
+//!
+//! [`Device::descriptor`](crate::Device::descriptor) says all at once what to ask an adapter for. The handlers
+//! of the host stay its own; what goes wrong in aquatint is an error of the call that met it.
 //!
 //! # Pixels
 //!

@@ -312,8 +312,8 @@ impl Pipeline {
         })
     }
 
-    /// As [`Pipeline::fit`], of one pass. Software adapters have small bindings: what is too large for one in f32 may fit in f16, as it may under a limit;
-    /// and where it does not, the VAE works in tiles.
+    /// As [`Pipeline::fit`], of one pass. Software adapters have small bindings: what is too large for one
+    /// in f32 may fit in f16, as it may under a limit; and where it does not, the VAE works in tiles.
     pub(super) fn fit_pass(&self, request: &Request, pass: Pass) -> Result<(Placement, Memory)> {
         let (caps, model) = (self.device().caps(), self.model());
         let planned = self.planned(request, pass)?;
