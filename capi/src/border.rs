@@ -39,13 +39,15 @@ pub(crate) unsafe fn give_text(
     out: *mut *mut c_char,
     work: impl FnOnce() -> Outcome<String>,
 ) -> *mut AquatintError {
-    let work = || {
-        let text = CString::new(work()?);
-        let text = text.map_err(|_| AquatintError::argument("the text", "holds a zero"))?;
-        Ok(text.into_raw())
-    };
     // SAFETY: as the caller promises.
-    unsafe { put(out, ptr::null_mut(), work) }
+    unsafe { put(out, ptr::null_mut(), || owned(work()?)) }
+}
+
+/// A text that becomes the caller's.
+pub(crate) fn owned(text: impl Into<Vec<u8>>) -> Outcome<*mut c_char> {
+    let text = CString::new(text);
+    let text = text.map_err(|_| AquatintError::argument("the text", "holds a zero"))?;
+    Ok(text.into_raw())
 }
 
 /// As [`guard`], with a value that goes to `out`; `nothing` goes there on failure.

@@ -1,6 +1,6 @@
 //! Pictures.
 
-use crate::border::{self, Outcome, give, guard, handle, put, text};
+use crate::border::{self, Outcome, give, guard, handle, owned, put, text};
 use crate::error::AquatintError;
 use aquatint::Image;
 use std::ffi::{CString, c_char};
@@ -179,12 +179,7 @@ pub unsafe extern "C" fn aquatint_image_text(
     let work = || {
         // SAFETY: as the caller promises.
         let (image, keyword) = unsafe { (handle("image", image)?, text("keyword", keyword)?) };
-        let Some(text) = image.0.text(keyword) else {
-            return Ok(ptr::null_mut());
-        };
-        let text = CString::new(text);
-        let text = text.map_err(|_| AquatintError::argument("the text", "holds a zero"))?;
-        Ok(text.into_raw())
+        image.0.text(keyword).map_or(Ok(ptr::null_mut()), owned)
     };
     // SAFETY: as the caller promises.
     unsafe { put(value, ptr::null_mut(), work) }

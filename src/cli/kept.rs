@@ -89,6 +89,7 @@ impl<'a> Kept<'a> {
             .seed()
             .or(job.request.seed)
             .expect("a picture made here has a seed");
+        let taken = self.args.overwrite.then_some(self.paths.as_slice());
         let facts = Facts {
             seed,
             index,
@@ -96,11 +97,7 @@ impl<'a> Kept<'a> {
             width,
             height,
         };
-        let path = if self.args.overwrite {
-            self.output.save_over(image, &facts, &self.paths)?
-        } else {
-            self.output.save_new(image, &facts)?
-        };
+        let path = self.output.save(image, &facts, taken)?;
         self.paths.push(path.clone());
         self.saved.push(Saved {
             path,

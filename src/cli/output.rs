@@ -164,13 +164,22 @@ impl Pattern {
         }
     }
 
-    /// Writes a picture in the place of any file but those of `taken`, and returns its name.
-    pub(super) fn save_over(
+    /// Writes a picture to a new file; or in the place of any but those that are `taken`, where files may
+    /// be replaced.
+    pub(super) fn save(
         &self,
         image: &Image,
         facts: &Facts<'_>,
-        taken: &[PathBuf],
+        taken: Option<&[PathBuf]>,
     ) -> Outcome<PathBuf> {
+        match taken {
+            Some(taken) => self.save_over(image, facts, taken),
+            None => self.save_new(image, facts),
+        }
+    }
+
+    /// Writes a picture in the place of any file but those of `taken`, and returns its name.
+    fn save_over(&self, image: &Image, facts: &Facts<'_>, taken: &[PathBuf]) -> Outcome<PathBuf> {
         let mut attempt = 0;
         while taken.contains(&self.path(facts, attempt)) {
             attempt += 1;

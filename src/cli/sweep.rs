@@ -59,17 +59,13 @@ impl SweepArgs {
         Ok(sweep)
     }
 
-    /// Whether there is anything to do but the pictures asked for.
-    pub(super) fn is_given(&self) -> bool {
-        self.writes_grid()
-    }
-
     /// Whether each picture has a file of its own.
     pub(super) fn writes_pictures(&self) -> bool {
         self.grid != Some(GridArg::Only)
     }
 
-    fn writes_grid(&self) -> bool {
+    /// Whether there is a picture of all pictures.
+    pub(super) fn writes_grid(&self) -> bool {
         self.grid.is_some() || !self.sweep.is_empty()
     }
 }
@@ -141,12 +137,7 @@ impl Queue {
         ];
         let labels = |at: usize| {
             let axis = sweep.axes().get(at);
-            axis.map_or_else(Vec::new, |axis| {
-                let values = axis.values().iter();
-                values
-                    .map(|value| format!("{}: {value}", axis.field()))
-                    .collect()
-            })
+            axis.map_or_else(Vec::new, SweepAxis::labels)
         };
         let mut shape = sweep.shape();
         if sweep.is_empty() {
@@ -193,10 +184,6 @@ impl Queue {
             .into_image()?
             .with_text(GRID_KEYWORD, &self.description);
         let pattern = pattern.with_ending("-grid");
-        let path = match overwrite {
-            Some(taken) => pattern.save_over(&image, facts, taken)?,
-            None => pattern.save_new(&image, facts)?,
-        };
-        Ok(Some(path))
+        Ok(Some(pattern.save(&image, facts, overwrite)?))
     }
 }

@@ -123,10 +123,8 @@ fn enlarge(args: &UpscaleArgs) -> Outcome {
         height: enlarged.height(),
     };
     let output = output(args, scale);
-    let path = match args.draw.overwrite {
-        true => output.save_over(&enlarged, &facts, &[])?,
-        false => output.save_new(&enlarged, &facts)?,
-    };
+    let taken = args.draw.overwrite.then_some(&[][..]);
+    let path = output.save(&enlarged, &facts, taken)?;
     print(path.display())
 }
 
@@ -211,7 +209,7 @@ impl UpscaleArgs {
             ("negative-prompt", !draw.negative_prompt.is_empty()),
             ("preset", draw.preset.is_some()),
             ("schedule", draw.schedule.is_some()),
-            ("sweep", draw.sweep.is_given()),
+            ("sweep or grid", draw.sweep.writes_grid()),
             ("steps", draw.steps.is_some()),
             ("guidance-scale", draw.guidance_scale.is_some()),
             ("sampler", draw.sampler.is_some()),

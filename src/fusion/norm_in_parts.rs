@@ -53,5 +53,5 @@ fn of_many(graph: &Graph, id: NodeId, caps: &Caps) -> Option<(GroupNorm, Vec<Nod
         Some(_) => elements >= LARGE,
         None => elements >= MANY && !norm.beside,
     };
-    (is_worth && !norm.known).then(|| (norm, inputs.to_vec()))
+    is_worth.then(|| (norm, inputs.to_vec()))
 }

@@ -214,30 +214,34 @@ impl Gpu {
         let (device, queue) = opened.map_err(|error| {
             Error::NoAdapter(format!("{} could not be opened: {error}", info.name))
         })?;
-        let faults = Arc::new(Faults::default());
-        faults.watch(&device);
         let opened = Opened {
             adapter: &adapter,
             device,
             queue,
             is_shared: false,
         };
-        Ok(Self::new(info, opened, faults, options))
+        Self::new(info, opened, options)
     }
 
-    /// All but the faults of an open device, of ours or of a host's.
+    /// All of an open device, of ours or of a host's.
+    ///
+    /// # Errors
+    /// As [`Gpu::guarded`].
     pub(super) fn new(
         info: AdapterInfo,
         opened: Opened<'_>,
-        faults: Arc<Faults>,
         options: &DeviceOptions,
-    ) -> Self {
+    ) -> Result<Self> {
         let Opened {
             adapter,
             device,
             queue,
             is_shared,
         } = opened;
+        let faults = Arc::new(Faults::default());
+        if !is_shared {
+            faults.watch(&device);
+        }
         let mut features = device.features();
         if options.portable {
             features = features - adapter::optional_features();
@@ -245,14 +249,14 @@ impl Gpu {
         let limits = device.limits();
         let has_all = adapter::has_all(adapter, features, &limits);
         let is_cpu = adapter.get_info().device_type == wgpu::DeviceType::Cpu;
-        Self {
+        let mut gpu = Self {
             caps: Caps {
                 rules: options.rules,
                 ..adapter::caps(adapter, features, &limits)
             },
             info,
             limits,
-            cache: DriverCache::open(&device, &adapter.get_info()),
+            cache: None,
             device,
             queue,
             is_shared,
@@ -264,7 +268,9 @@ impl Gpu {
             pace: Pace::new(options.submission_budget, is_cpu, is_shared),
             faults,
             watcher: Watcher::default(),
-        }
+        };
+        gpu.cache = gpu.guarded(|| DriverCache::open(&gpu.device, &adapter.get_info()))?;
+        Ok(gpu)
     }
 
     /// Waits until everything that was submitted here is done.

@@ -8,6 +8,7 @@ use super::device::Gpu;
 use crate::error::{Error, Result};
 use crate::lock::lock;
 use std::any::Any;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -47,18 +48,22 @@ impl Gpu {
     /// # Errors
     /// [`Error::OutOfMemory`], [`Error::Gpu`], or [`Error::DeviceLost`] where that is the reason.
     pub(super) fn guarded<T>(&self, calls: impl FnOnce() -> T) -> Result<T> {
+        match self.caught(calls) {
+            (result, None) => Ok(result),
+            (_, Some(error)) => Err(self.cause(fault(error))),
+        }
+    }
+
+    /// Makes calls, and what the driver says of them; of several errors, that memory is lacking.
+    fn caught<T>(&self, calls: impl FnOnce() -> T) -> (T, Option<wgpu::Error>) {
         use wgpu::ErrorFilter::{Internal, OutOfMemory, Validation};
         let scopes = [Validation, Internal, OutOfMemory];
         let scopes = scopes.map(|filter| self.device.push_error_scope(filter));
         let result = calls();
+        // All are popped, the last pushed first.
         let errors = scopes.into_iter().rev();
-        let errors: Vec<_> = errors
-            .filter_map(|scope| pollster::block_on(scope.pop()))
-            .collect();
-        match errors.into_iter().next() {
-            None => Ok(result),
-            Some(error) => Err(self.cause(fault(error))),
-        }
+        let errors = errors.filter_map(|scope| pollster::block_on(scope.pop()));
+        (result, errors.collect::<Vec<_>>().into_iter().next())
     }
 
     /// The first fault that the driver reported since the last check.
@@ -101,30 +106,30 @@ impl Gpu {
         self.check_alive().err().unwrap_or(error)
     }
 
+    /// The same of what the driver said where a call could not be made.
+    pub(super) fn failure(&self, said: &impl fmt::Display) -> Error {
+        self.cause(Error::Gpu(one_line(&said.to_string())))
+    }
+
     /// Whether the device refuses to map a buffer, which a lost one does at once, and no other does.
     fn is_gone(&self) -> bool {
-        let scopes = [
-            wgpu::ErrorFilter::Validation,
-            wgpu::ErrorFilter::OutOfMemory,
-        ];
-        let scopes = scopes.map(|filter| self.device.push_error_scope(filter));
-        let probe = self.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("a probe"),
-            size: 4,
-            usage: wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC,
-            mapped_at_creation: false,
+        let (is_refused, error) = self.caught(|| {
+            let probe = self.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("a probe"),
+                size: 4,
+                usage: wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC,
+                mapped_at_creation: false,
+            });
+            let refused = Arc::new(AtomicBool::new(false));
+            let answer = Arc::clone(&refused);
+            probe.map_async(wgpu::MapMode::Write, .., move |result| {
+                answer.store(result.is_err(), Ordering::Relaxed);
+            });
+            // While the probe is there: dropping it refuses too.
+            refused.load(Ordering::Relaxed)
         });
-        let refused = Arc::new(AtomicBool::new(false));
-        let answer = Arc::clone(&refused);
-        probe.map_async(wgpu::MapMode::Write, .., move |result| {
-            answer.store(result.is_err(), Ordering::Relaxed);
-        });
-        let is_gone = refused.load(Ordering::Relaxed);
-        let errors = scopes.into_iter().rev();
-        let is_out_of_memory = errors
-            .filter_map(|scope| pollster::block_on(scope.pop()))
-            .any(|error| matches!(error, wgpu::Error::OutOfMemory { .. }));
-        is_gone && !is_out_of_memory
+        let is_out_of_memory = matches!(error, Some(wgpu::Error::OutOfMemory { .. }));
+        is_refused && !is_out_of_memory
     }
 
     /// Polls, and waits if it is asked to. wgpu panics where the device is lost while
@@ -147,7 +152,7 @@ impl Gpu {
             Ok(Err(error)) => error.to_string(),
             Err(panic) => said(&*panic),
         };
-        Err(self.cause(Error::Gpu(one_line(&failure))))
+        Err(self.failure(&failure))
     }
 }
 
@@ -159,7 +164,7 @@ fn said(panic: &(dyn Any + Send)) -> String {
 }
 
 /// What the driver reported, as an error of ours.
-pub(super) fn fault(error: wgpu::Error) -> Error {
+fn fault(error: wgpu::Error) -> Error {
     match error {
         wgpu::Error::OutOfMemory { .. } => Error::OutOfMemory {
             what: "running commands".into(),

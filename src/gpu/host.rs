@@ -2,16 +2,19 @@
 
 use super::adapter::{self, AdapterInfo, EXPERIMENTAL};
 use super::device::{self, Backend, Device, DeviceOptions, Gpu, Opened};
-use super::faults::Faults;
 use crate::error::{Error, Result};
 use std::sync::Arc;
 
-/// What every device can do by WebGPU's default limits, and kernels count on.
-const LEAST_BUFFERS: u64 = 8;
-const LEAST_WORKGROUP_BYTES: u64 = 16_384;
-const LEAST_INVOCATIONS: u64 = 256;
-const LEAST_WORKGROUPS: u64 = 65_535;
-const LEAST_BINDING_BYTES: u64 = 128 << 20;
+/// The limits that kernels count on, at WebGPU's defaults.
+const NEEDED_LIMITS: [&str; 7] = [
+    "max_storage_buffers_per_shader_stage",
+    "max_compute_workgroup_storage_size",
+    "max_compute_invocations_per_workgroup",
+    "max_compute_workgroup_size_x",
+    "max_compute_workgroups_per_dimension",
+    "max_storage_buffer_binding_size",
+    "max_buffer_size",
+];
 
 impl Device {
     /// What a host asks of this adapter, beside what it needs itself, to share its device with
@@ -70,7 +73,7 @@ impl Device {
             queue: queue.clone(),
             is_shared: true,
         };
-        let gpu = Gpu::new(info, opened, Arc::new(Faults::default()), options);
+        let gpu = Gpu::new(info, opened, options)?;
         gpu.check_alive()?;
         Ok(Self {
             backend: Backend::Gpu(Arc::new(gpu)),
@@ -80,44 +83,18 @@ impl Device {
 
 /// That kernels can count on what WebGPU promises.
 fn check_limits(limits: &wgpu::Limits) -> Result<()> {
-    let needed = [
-        (
-            "max_storage_buffers_per_shader_stage",
-            u64::from(limits.max_storage_buffers_per_shader_stage),
-            LEAST_BUFFERS,
-        ),
-        (
-            "max_compute_workgroup_storage_size",
-            u64::from(limits.max_compute_workgroup_storage_size),
-            LEAST_WORKGROUP_BYTES,
-        ),
-        (
-            "max_compute_invocations_per_workgroup",
-            u64::from(limits.max_compute_invocations_per_workgroup),
-            LEAST_INVOCATIONS,
-        ),
-        (
-            "max_compute_workgroup_size_x",
-            u64::from(limits.max_compute_workgroup_size_x),
-            LEAST_INVOCATIONS,
-        ),
-        (
-            "max_compute_workgroups_per_dimension",
-            u64::from(limits.max_compute_workgroups_per_dimension),
-            LEAST_WORKGROUPS,
-        ),
-        (
-            "max_storage_buffer_binding_size",
-            limits.max_storage_buffer_binding_size,
-            LEAST_BINDING_BYTES,
-        ),
-        (
-            "max_buffer_size",
-            limits.max_buffer_size,
-            LEAST_BINDING_BYTES,
-        ),
-    ];
-    match needed.into_iter().find(|(_, found, least)| found < least) {
+    let defaults = wgpu::Limits::default();
+    let least = wgpu::Limits {
+        max_buffer_size: defaults.max_storage_buffer_binding_size, // no buffer need be larger
+        ..defaults
+    };
+    let mut short = None;
+    least.check_limits_with_fail_fn(limits, false, |limit, least, found| {
+        if NEEDED_LIMITS.contains(&limit) {
+            short.get_or_insert((limit, found, least));
+        }
+    });
+    match short {
         None => Ok(()),
         Some((limit, found, least)) => Err(Error::Unsupported(format!(
             "a device that was opened with {limit} {found}; it takes {least} at least: open it with \

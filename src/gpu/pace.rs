@@ -167,28 +167,23 @@ impl Gpu {
     ) -> Result<()> {
         // Drivers of CPUs do the work in the call, so that there is never anything to wait for.
         come_back().await;
-        loop {
-            let has_room = lock(&self.pace.0).in_flight.len() < MAX_IN_FLIGHT;
-            if has_room {
-                let since = Instant::now();
-                // Not under the lock: wgpu calls callbacks while it submits, and a host's may come back here.
-                let commands = self.send(commands)?;
-                let mut state = lock(&self.pace.0);
-                state.count += 1;
-                let flight = Flight {
-                    commands: commands.clone(),
-                    number: state.count,
-                    work,
-                    since,
-                };
-                state.in_flight.push_back(flight);
-                state.last = Some(commands);
-                return Ok(());
-            }
-            if let Some(flight) = self.pace.first_of(MAX_IN_FLIGHT) {
-                self.landing(&flight).await?;
-            }
+        while let Some(flight) = self.pace.first_of(MAX_IN_FLIGHT) {
+            self.landing(&flight).await?;
         }
+        let since = Instant::now();
+        // Not under the lock: wgpu calls callbacks while it submits, and a host's may come back here.
+        let commands = self.send(commands)?;
+        let mut state = lock(&self.pace.0);
+        state.count += 1;
+        let flight = Flight {
+            commands: commands.clone(),
+            number: state.count,
+            work,
+            since,
+        };
+        state.in_flight.push_back(flight);
+        state.last = Some(commands);
+        Ok(())
     }
 
     /// Submits commands that are too short to be measured.

@@ -102,7 +102,7 @@ impl<'a> StagingRing<'a> {
                 .inner
                 .slice(self.filled..self.filled + padded)
                 .get_mapped_range_mut()
-                .map_err(|error| self.gpu.cause(Error::Gpu(error.to_string())))?;
+                .map_err(|error| self.gpu.failure(&error))?;
             bytes.write(part.clone(), &mut self.scratch, |at, piece| {
                 range.slice(at..at + piece.len()).copy_from_slice(piece);
             });

@@ -2,7 +2,7 @@
 
 use super::buffer::{Buffer, decode, encode, whole_words};
 use super::device::Gpu;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::lock::lock;
 use crate::tensor::View;
 use std::future::Future;
@@ -42,7 +42,7 @@ impl Gpu {
         self.done(commands).await?;
         mapping.done(self).await?;
         let range = staging.inner.slice(..).get_mapped_range();
-        let range = range.map_err(|error| self.cause(Error::Gpu(error.to_string())))?;
+        let range = range.map_err(|error| self.failure(&error))?;
         Ok(decode(&range, view.dtype, view.shape.len()))
     }
 }
@@ -74,8 +74,7 @@ impl Mapping {
     /// # Errors
     /// [`Error::DeviceLost`], or [`Error::Gpu`] with the driver's reason.
     pub(super) async fn done(self, gpu: &Gpu) -> Result<()> {
-        self.await
-            .map_err(|error| gpu.cause(Error::Gpu(error.to_string())))
+        self.await.map_err(|error| gpu.failure(&error))
     }
 
     fn resolve(&self, result: std::result::Result<(), wgpu::BufferAsyncError>) {

@@ -15,7 +15,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
 /// How long there is between two looks at a device that is not waited for inside wgpu.
@@ -159,24 +159,24 @@ pub(super) struct Watcher {
 #[derive(Debug, Default)]
 struct State {
     waiting: Vec<(Commands, Waker)>,
-    /// The thread; it ends itself when nobody waits.
-    thread: Option<JoinHandle<()>>,
+    /// Whether the thread is there; it ends itself when nobody waits.
+    is_watched: bool,
 }
 
 impl Watcher {
     /// Wakes whoever waits for these commands once they are done, or something is wrong.
     fn wake_after(&self, gpu: &Arc<Gpu>, commands: &Commands, waker: &Waker) {
         let mut state = lock(&self.state);
-        if state.thread.is_none() {
+        if !state.is_watched {
             let (gpu, watched) = (Arc::downgrade(gpu), Arc::clone(&self.state));
             let thread = thread::Builder::new().name("aquatint device".into());
-            let Ok(thread) = thread.spawn(move || watch(&gpu, &watched)) else {
+            if thread.spawn(move || watch(&gpu, &watched)).is_err() {
                 drop(state);
                 // No thread to be had: the executor comes back at once, and asks again.
                 waker.wake_by_ref();
                 return;
-            };
-            state.thread = Some(thread);
+            }
+            state.is_watched = true;
         }
         state.waiting.push((commands.clone(), waker.clone()));
     }
@@ -189,7 +189,7 @@ fn watch(gpu: &Weak<Gpu>, state: &Mutex<State>) {
         let waiting = {
             let mut state = lock(state);
             if state.waiting.is_empty() {
-                state.thread = None;
+                state.is_watched = false;
                 return;
             }
             std::mem::take(&mut state.waiting)

@@ -1,5 +1,6 @@
 //! Dynamic thresholding: the model's picture pulled into −1..1 by its own spread.
 
+use super::sampler_step::guided;
 use super::{MAX_BRANCHES, RowField, STATE_SLOTS};
 use crate::tensor::{
     Array, Caps, Checked, Const, DType, Dispatch, Io, Lanes, Op, Operand, Shape, Tensor,
@@ -72,14 +73,7 @@ impl Op for DynamicThreshold {
         let shape = shape.expect("shapes were checked when recording");
         let (latent, picture) = (shape.len(), shape.len() / shape.dim(0));
         let (skip, out) = (field(RowField::CSkip), field(RowField::COut));
-        let denoised = |i: usize| {
-            let first = output.data()[i];
-            let guided = (1..output.data().len() / latent).map(|branch| {
-                let weight = row.data()[RowField::Guidance as usize + branch - 1];
-                weight * (output.data()[branch * latent + i] - first)
-            });
-            skip * state.data()[i] + out * (first + guided.sum::<f32>())
-        };
+        let denoised = |i: usize| skip * state.data()[i] + out * guided(output, row, latent, i);
         let mut data = Vec::with_capacity(latent);
         for start in (0..latent).step_by(picture) {
             let values: Vec<f32> = (start..start + picture).map(denoised).collect();

@@ -82,6 +82,17 @@ impl RowField {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SamplerStep;
 
+/// What the branches of an output F `[branches·N, H, W, C]` of so many `latent` values each say together of
+/// value `i`: `F_0 + Σ w_b·(F_b − F_0)`, weighed as a row `[R]` has it.
+pub(super) fn guided(output: &Array, row: &Array, latent: usize, i: usize) -> f32 {
+    let first = output.data()[i];
+    let others = (1..output.data().len() / latent).map(|branch| {
+        let weight = row.data()[RowField::Guidance as usize + branch - 1];
+        weight * (output.data()[branch * latent + i] - first)
+    });
+    first + others.sum::<f32>()
+}
+
 impl Op for SamplerStep {
     fn name(&self) -> &'static str {
         "sampler_step"
@@ -134,17 +145,11 @@ impl Op for SamplerStep {
         let [state, output, noise, row] = [inputs[0], inputs[1], inputs[2], inputs[3]];
         let field = |field: RowField| row.data()[field as usize];
         let latent = noise.data().len();
-        let branches = output.data().len() / latent;
         let mut next = state.clone();
         for i in 0..latent {
             let slot = |slot: usize| state.data()[slot * latent + i];
             let (x, past) = (slot(StateSlot::X as usize), StateSlot::Past as usize);
-            let first = output.data()[i];
-            let guided = (1..branches).map(|branch| {
-                let weight = row.data()[RowField::Guidance as usize + branch - 1];
-                weight * (output.data()[branch * latent + i] - first)
-            });
-            let model = first + guided.sum::<f32>();
+            let model = guided(output, row, latent, i);
             let denoised = field(RowField::CSkip) * x + field(RowField::COut) * model;
             let entry = field(RowField::EntryX) * x + field(RowField::EntryDenoised) * denoised;
             let terms = [

@@ -188,11 +188,7 @@ impl Pipeline {
     /// # Errors
     /// As [`Pipeline::start`], and [`Error::NotFinite`].
     pub fn generate(&self, request: &Request) -> Result<Vec<Image>> {
-        let mut images = Vec::new();
-        for request in self.in_turn(request)? {
-            images.extend(self.start(&request)?.finish()?);
-        }
-        Ok(images)
+        block_on(self.generate_async(request))
     }
 
     /// The request as [`Pipeline::resolve`] has it; or where its pictures do not fit at once, or not
@@ -201,18 +197,26 @@ impl Pipeline {
     /// # Errors
     /// As [`Pipeline::resolve`], of one picture alone.
     pub fn in_turn(&self, request: &Request) -> Result<Vec<Request>> {
+        Ok(self.turns(request)?.0)
+    }
+
+    /// As [`Pipeline::in_turn`], and how the parts of each are on the device.
+    fn turns(&self, request: &Request) -> Result<(Vec<Request>, Placement)> {
         let filled = self.filled(request)?;
         let count = filled.batch_size;
         let together = self.fit(&filled);
         // Recorded noise is that of all.
         if count == 1 || matches!(filled.noise, Some(Noise::Recorded(_))) {
-            return together.map(|_| vec![filled]);
+            return together.map(|all| (vec![filled], all.placements[0]));
         }
         let one = self.fit(&filled.alone(0))?;
         match together {
-            Ok(all) if all.draws_as(&one) => Ok(vec![filled]),
+            Ok(all) if all.draws_as(&one) => Ok((vec![filled], all.placements[0])),
             Err(refusal) if !is_too_large(&refusal) => Err(refusal),
-            _ => Ok((0..count).map(|picture| filled.alone(picture)).collect()),
+            _ => {
+                let alone = (0..count).map(|picture| filled.alone(picture));
+                Ok((alone.collect(), one.placements[0]))
+            }
         }
     }
 
@@ -222,9 +226,11 @@ impl Pipeline {
     /// # Errors
     /// As [`Pipeline::generate`].
     pub async fn generate_async(&self, request: &Request) -> Result<Vec<Image>> {
+        let (turns, placement) = self.turns(request)?;
         let mut images = Vec::new();
-        for request in self.in_turn(request)? {
-            images.extend(self.start_async(&request).await?.finish_async().await?);
+        for request in turns {
+            let run = Run::start(self, request, placement, None).await?;
+            images.extend(run.finish_async().await?);
         }
         Ok(images)
     }
@@ -267,6 +273,10 @@ impl Pipeline {
             }
             _ => (),
         }
+        // Again, since what was filled in may not go with it.
+        request
+            .hires
+            .map_or(Ok(()), |hires| hires.check(&request))?;
         for pipeline in [self].into_iter().chain(self.refiner()) {
             let model = pipeline.model();
             model.check_clip_skip(&request)?;
@@ -295,10 +305,6 @@ impl Pipeline {
                 memory,
             });
         };
-        if self.refiner().is_some() {
-            let reason = "does not go with a refiner: use one of the two";
-            return Err(Error::request("hires", reason));
-        }
         if Pass::Second.encodes(&second) {
             self.model().require_encoder()?;
         }

@@ -74,14 +74,15 @@ impl Sharing {
     /// How the pictures of a resolved request share generators.
     pub(super) fn of(request: &Request) -> Self {
         let batch = request.batch_size;
+        let is_varied = request.variation().is_some();
         let (generators, pictures, wanted) = match request.batch_noise.unwrap_or_default() {
-            BatchNoise::Together if !request.is_varied() => (1, batch, 0..batch),
+            BatchNoise::Together if !is_varied => (1, batch, 0..batch),
             BatchNoise::Each | BatchNoise::Together => (batch, 1, 0..1),
             BatchNoise::PictureOf { index, count } => (batch, count, index..index + 1),
         };
         Self {
             seed: request.seed.unwrap_or_default(),
-            stride: u64::from(!request.is_varied()),
+            stride: u64::from(!is_varied),
             generators: generators as u64,
             pictures,
             wanted,
@@ -129,8 +130,7 @@ struct Variation {
 
 impl Variation {
     fn of(request: &Request, source: NoiseSource) -> Option<Self> {
-        let strength = request.variation_strength.filter(|_| request.is_varied())?;
-        let first = request.variation_seed.unwrap_or_default();
+        let (first, strength) = request.variation()?;
         let seeds = (0..request.batch_size as u64).map(|i| first.wrapping_add(i));
         Some(Self {
             strength,

@@ -253,10 +253,10 @@ impl Default for Request {
 }
 
 impl Request {
-    /// Whether the pictures are variations of one.
-    pub(super) fn is_varied(&self) -> bool {
-        self.variation_strength
-            .is_some_and(|strength| strength > 0.0)
+    /// The first picture's variation seed and the strength, where the pictures are variations of one.
+    pub(super) fn variation(&self) -> Option<(u64, f64)> {
+        let strength = self.variation_strength.filter(|strength| *strength > 0.0)?;
+        Some((self.variation_seed.unwrap_or_default(), strength))
     }
 
     /// Ratio and largest threshold of dynamic thresholding, where there is one.
@@ -277,8 +277,7 @@ impl Request {
 
     /// The request for one picture of the batch alone.
     pub(super) fn alone(&self, picture: usize) -> Self {
-        if self.is_varied() {
-            let seed = self.variation_seed.unwrap_or_default();
+        if let Some((seed, _)) = self.variation() {
             return Self {
                 variation_seed: Some(seed.wrapping_add(picture as u64)),
                 batch_size: 1,
@@ -329,9 +328,7 @@ impl Request {
                 .variation_seed
                 .or_else(|| self.variation_strength.map(|_| drawn_seed())),
             preset: None,
-            tile_latents: self
-                .tile_latents
-                .map(|tile| tile.resolved(defaults.width.min(defaults.height))),
+            tile_latents: self.tile_latents.map(|tile| tile.resolved(defaults)),
             prompt_style: Some(said.prompt_style.unwrap_or_default()),
             sigma_rules: Some(said.sigma_rules.unwrap_or_default()),
             noise: Some(said.noise.unwrap_or_default()),

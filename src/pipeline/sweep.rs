@@ -113,6 +113,7 @@ impl Sweep {
             return Err(Error::request("sweep", reason));
         }
         let request = self.with_seeds(request);
+        let labels: Vec<_> = self.axes.iter().map(SweepAxis::labels).collect();
         let [columns, rows, blocks] = self.shape();
         let mut cells = Vec::with_capacity(columns * rows * blocks);
         for at in 0..columns * rows * blocks {
@@ -122,10 +123,9 @@ impl Sweep {
                 place,
                 labels: Vec::new(),
             };
-            for (axis, at) in self.axes.iter().zip(place) {
-                let value = &axis.values()[at];
-                cell.request = axis.applied(&cell.request, value)?;
-                cell.labels.push(format!("{}: {value}", axis.field()));
+            for ((axis, labels), at) in self.axes.iter().zip(&labels).zip(place) {
+                cell.request = axis.applied(&cell.request, &axis.values()[at])?;
+                cell.labels.push(labels[at].clone());
             }
             cell.request.check()?;
             cells.push(cell);

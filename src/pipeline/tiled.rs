@@ -6,6 +6,7 @@ use super::model::Model;
 use super::request::Request;
 use super::tiling::{corners, starts, weights};
 use crate::error::{Error, Result};
+use crate::families::Defaults;
 use crate::ops::WindowField;
 use serde::{Deserialize, Serialize};
 
@@ -54,9 +55,10 @@ impl TileLatents {
         }
     }
 
-    /// The same with everything filled in, `own_px` being the model's own side.
-    pub(super) fn resolved(self, own_px: usize) -> Self {
-        let size = self.size_px.unwrap_or(own_px.max(MIN_LATENT_TILE_PX));
+    /// The same with everything filled in, for a model with these defaults.
+    pub(super) fn resolved(self, defaults: &Defaults) -> Self {
+        let own = defaults.width.min(defaults.height);
+        let size = self.size_px.unwrap_or(own.max(MIN_LATENT_TILE_PX));
         Self {
             size_px: Some(size),
             overlap_px: Some(self.overlap_px.unwrap_or(size / 4)),
@@ -69,13 +71,14 @@ impl Model {
     /// none are asked for.
     ///
     /// # Errors
-    /// [`Error::Request`] if a window's side is no multiple of the latent factor.
+    /// As [`TileLatents::check`], and [`Error::Request`] if a window's side is no multiple of the latent
+    /// factor.
     pub(super) fn windows(&self, request: &Request, whole: [usize; 2]) -> Result<Option<Windows>> {
         let Some(tile) = request.tile_latents else {
             return Ok(None);
         };
-        let own = self.defaults().width.min(self.defaults().height);
-        let tile = tile.resolved(own);
+        let tile = tile.resolved(self.defaults());
+        tile.check()?;
         let factor = self.config.vae_scale_factor;
         let [side, overlap] = [tile.size_px, tile.overlap_px].map(Option::unwrap_or_default);
         if !side.is_multiple_of(factor) {
@@ -85,10 +88,6 @@ impl Model {
                 below + factor
             );
             return Err(Error::request("tile_latents", reason));
-        }
-        if overlap >= side {
-            let reason = format!("must be less than a tile's {side} pixels, not {overlap}");
-            return Err(Error::request("tile_overlap", reason));
         }
         let side = side / factor;
         let windows = Windows {

@@ -2,11 +2,11 @@
 //! the middle of a check, and would do so at every start; whoever finds a mark without its process
 //! knows which kernel to suspect.
 
-use super::store::{Finding, FoundOn, Store};
+use super::store::{Finding, FoundOn, Store, read_small};
 use crate::gpu::AdapterInfo;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Seek, SeekFrom, Write};
 
 /// In how many starts a kernel's check has not ended before the kernel is to blame: one may have been
 /// interrupted by Ctrl-C, or by the end of the machine.
@@ -49,14 +49,12 @@ impl Attempt {
         std::fs::create_dir_all(path.parent()?).ok()?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
-        let mut file = options.open(&path).ok()?;
+        let file = options.open(&path).ok()?;
         file.try_lock().ok()?;
-        let mut text = String::new();
-        let read = Read::by_ref(&mut file)
-            .take(1 << 16)
-            .read_to_string(&mut text);
         // What is damaged, or of another driver or version, tells nothing of these kernels.
-        let left = read.ok().and_then(|_| serde_json::from_str(&text).ok());
+        let left = read_small(&file)
+            .ok()
+            .and_then(|text| serde_json::from_str(&text).ok());
         let now = FoundOn::now(info);
         let left = left.filter(|mark: &Mark| mark.found_on == now);
         let mark = Mark {

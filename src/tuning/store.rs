@@ -5,7 +5,7 @@ use crate::gpu::{AdapterInfo, cache_folder, fingerprint};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::io::{ErrorKind, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A longer file is none of ours.
 const MAX_BYTES: u64 = 1 << 20;
@@ -84,7 +84,7 @@ impl Store {
     ) -> std::result::Result<Option<F>, String> {
         let file = self.file::<F>(info);
         let ignored = |why: String| format!("{} is ignored: {why}", file.display());
-        let text = match read_small(&file) {
+        let text = match std::fs::File::open(&file).and_then(read_small) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(ignored(error.to_string())),
@@ -129,10 +129,9 @@ impl Store {
     }
 }
 
-fn read_small(file: &Path) -> std::io::Result<String> {
+/// The text of a file, as far as a finding is long.
+pub(super) fn read_small(file: impl Read) -> std::io::Result<String> {
     let mut text = String::new();
-    std::fs::File::open(file)?
-        .take(MAX_BYTES)
-        .read_to_string(&mut text)?;
+    file.take(MAX_BYTES).read_to_string(&mut text)?;
     Ok(text)
 }

@@ -2,8 +2,8 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use aquatint::sampling::{SAMPLERS, SCHEDULES};
@@ -11,24 +11,7 @@ use aquatint::{Image, PARAMETERS_KEYWORD, REQUEST_KEYWORD};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::program::{QUICK, aquatint, assert_refused, device, files, run, stderr, stdout};
-
-/// A small picture in a folder, on the adapter or, where there is none, by the interpreter.
-fn draw(folder: &Path, arguments: &[&str]) -> Output {
-    let mut command = aquatint();
-    command
-        .current_dir(folder)
-        .args(["generate", "a slice of pizza"])
-        .args(QUICK)
-        .args(device());
-    command.args(arguments).output().unwrap()
-}
-
-/// Stdout as JSON, of a run that succeeded.
-fn json(output: &Output) -> Value {
-    assert!(output.status.success(), "{}", stderr(output));
-    serde_json::from_slice(&output.stdout).unwrap()
-}
+use crate::program::{aquatint, assert_refused, device, draw, files, json, run, stderr, stdout};
 
 #[test]
 fn the_version_says_verbosely_what_a_bug_report_needs() {

@@ -26,3 +26,13 @@ pub(crate) fn best() -> &'static Device {
         }
     })
 }
+
+/// The graphics device of the tests; `None` where they run on the interpreter.
+pub(crate) fn graphics() -> Option<&'static Device> {
+    let device = best();
+    let is_there = device.info().backend != "reference";
+    if !is_there {
+        eprintln!("skipped: no adapter");
+    }
+    is_there.then_some(device)
+}

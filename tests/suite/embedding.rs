@@ -10,6 +10,7 @@ mod minimal;
 #[path = "../../examples/own_device.rs"]
 mod own_device;
 
+use crate::device::graphics;
 use aquatint::wgpu;
 use aquatint::{Device, DeviceOptions, Error, Image, InputImage, Model, Pipeline, Request, Run};
 use std::future::Future;
@@ -19,16 +20,6 @@ use std::sync::{Arc, OnceLock, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
-
-/// The graphics device of the tests; `None` where they run on the interpreter.
-fn graphics() -> Option<&'static Device> {
-    let device = super::device::best();
-    let is_there = device.info().backend != "reference";
-    if !is_there {
-        eprintln!("skipped: no adapter");
-    }
-    is_there.then_some(device)
-}
 
 /// A device that a host opened; what its handlers heard.
 struct Host {
@@ -40,12 +31,13 @@ struct Host {
 }
 
 impl Host {
-    /// Opens the first adapter with what the descriptor says of it; `None` where there is none.
+    /// Opens the adapter of the tests with what the descriptor says of it; `None` where there is none.
     fn open(describe: impl Fn(&wgpu::Adapter) -> wgpu::DeviceDescriptor<'static>) -> Option<Self> {
-        graphics()?;
+        let name = &graphics()?.info().name;
         let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
         let adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
-        let adapter = adapters.into_iter().next().unwrap();
+        let mut adapters = adapters.into_iter();
+        let adapter = adapters.find(|one| one.get_info().name == *name).unwrap();
         let (device, queue) =
             pollster::block_on(adapter.request_device(&describe(&adapter))).unwrap();
         let (errors, losses) = <(Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
@@ -66,14 +58,13 @@ impl Host {
         })
     }
 
-    fn share(&self) -> Device {
+    fn share(&self) -> aquatint::Result<Device> {
         Device::from_wgpu(
             &self.adapter,
             &self.device,
             &self.queue,
             &DeviceOptions::default(),
         )
-        .unwrap()
     }
 }
 
@@ -99,7 +90,7 @@ fn a_hosts_device_draws_the_same_picture_and_keeps_its_handlers() {
     let Some(host) = Host::open(Device::descriptor) else {
         return;
     };
-    let device = host.share();
+    let device = host.share().unwrap();
     let pipeline = pipeline(&device);
     let picture = pipeline.generate(&request()).unwrap().remove(0);
     assert_eq!(picture.pixels(), expected().pixels());
@@ -119,12 +110,7 @@ fn a_hosts_device_draws_the_same_picture_and_keeps_its_handlers() {
     host.device.poll(wgpu::PollType::Poll).unwrap();
     assert_eq!(host.errors.load(Ordering::SeqCst), 1);
     assert_eq!(host.losses.load(Ordering::SeqCst), 1);
-    let again = Device::from_wgpu(
-        &host.adapter,
-        &host.device,
-        &host.queue,
-        &DeviceOptions::default(),
-    );
+    let again = host.share();
     assert!(matches!(again, Err(Error::DeviceLost { .. })));
 }
 
@@ -133,7 +119,7 @@ fn a_device_that_was_opened_with_less_draws_too() {
     let Some(host) = Host::open(|_| wgpu::DeviceDescriptor::default()) else {
         return;
     };
-    let device = host.share();
+    let device = host.share().unwrap();
     assert_eq!(device.info().features, Vec::<String>::new());
     let picture = pipeline(&device).generate(&request()).unwrap().remove(0);
     let distance = picture.difference(expected()).unwrap();
@@ -152,12 +138,7 @@ fn limits_that_are_too_small_are_named() {
     }) else {
         return;
     };
-    let error = Device::from_wgpu(
-        &host.adapter,
-        &host.device,
-        &host.queue,
-        &DeviceOptions::default(),
-    );
+    let error = host.share();
     let error = error.unwrap_err().to_string();
     assert!(
         error.contains("max_storage_buffers_per_shader_stage 4"),
@@ -170,19 +151,18 @@ fn limits_that_are_too_small_are_named() {
 /// it was done before.
 fn answer(run: Run, delay: Duration, work: impl FnOnce(Run) -> Option<Error>) -> Option<Duration> {
     let canceller = run.canceller();
-    let (sender, receiver) = mpsc::channel();
     let (started, start) = mpsc::channel();
     let killer = thread::spawn(move || {
         start.recv().unwrap();
         thread::sleep(delay);
-        sender.send(Instant::now()).unwrap();
+        let cancelled = Instant::now();
         canceller.cancel();
+        cancelled
     });
     started.send(()).unwrap();
     let error = work(run);
     let end = Instant::now();
-    killer.join().unwrap();
-    let cancelled = receiver.recv().unwrap();
+    let cancelled = killer.join().unwrap();
     let error = error.filter(|_| cancelled <= end)?;
     assert!(matches!(error, Error::Cancelled), "{error}");
     Some(end - cancelled)

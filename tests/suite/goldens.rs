@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 pub(crate) const F32_TOLERANCE: f64 = 1e-3;
 /// The least peak signal-to-noise ratio of the picture, in dB, with f32 and with f16 activations.
 pub(crate) const F32_PSNR: f64 = 40.0;
-pub(crate) const F16_PSNR: f64 = 30.0;
+const F16_PSNR: f64 = 30.0;
 
 pub(crate) fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -201,6 +201,23 @@ impl Golden {
             );
         }
     }
+
+    /// The pictures of a request whose activations are stored in f16, where the device can.
+    pub(crate) fn check_in_f16(&self, request: Request) {
+        let pipeline = self.pipeline(device::best());
+        match pipeline.generate(&request.precision(Precision::F16)) {
+            Ok(images) => self.check_images(&images, F16_PSNR),
+            Err(aquatint::Error::Request {
+                field: "precision", ..
+            }) => eprintln!("skipped: the device does not store f16"),
+            Err(error) => panic!("{}: {error}", self.name),
+        }
+    }
+}
+
+/// A model of the goldens on the tests' device.
+pub(crate) fn pipeline(name: &str) -> Pipeline {
+    Pipeline::new(device::best(), model(name)).expect("the weights fit")
 }
 
 /// A model of the goldens, or the one inside the program.
@@ -255,18 +272,7 @@ fn every_step_agrees_with_diffusers_in_f32() {
 #[test]
 fn pictures_agree_with_diffusers_in_f16() {
     for golden in Golden::all() {
-        let request = golden.request().precision(Precision::F16);
-        let pipeline = golden.pipeline(device::best());
-        match pipeline.generate(&request) {
-            Ok(images) => golden.check_images(&images, F16_PSNR),
-            Err(aquatint::Error::Request {
-                field: "precision", ..
-            }) => {
-                eprintln!("skipped: the device does not store f16");
-                return;
-            }
-            Err(error) => panic!("{}: {error}", golden.name),
-        }
+        golden.check_in_f16(golden.request());
     }
 }
 
@@ -360,9 +366,8 @@ fn sixteen_bit_weights_need_no_feature_of_the_device() {
 
 #[test]
 fn a_refiner_is_asked_for_in_full_or_not_at_all() {
-    let load = |name| Pipeline::new(device::best(), model(name)).expect("the weights fit");
     let request = Request::new("a pot").size(28, 28).steps(4).seed(1);
-    let alone = load("tiny_xl");
+    let alone = pipeline("tiny_xl");
     let refused = |pipeline: &Pipeline, request: &Request| {
         let error = pipeline.memory(request).expect_err("it cannot be done");
         error.to_string()
@@ -370,7 +375,7 @@ fn a_refiner_is_asked_for_in_full_or_not_at_all() {
     let error = refused(&alone, &request.clone().refiner_start(0.5));
     assert!(error.contains("there is no refiner"), "{error}");
 
-    let refined = alone.with_refiner(load("tiny_refiner")).unwrap();
+    let refined = alone.with_refiner(pipeline("tiny_refiner")).unwrap();
     let resolved = refined.resolve(&request).unwrap();
     assert_eq!(resolved.refiner_start, Some(0.8));
     for (start, whose) in [(1e-4, "the model none"), (0.9999, "the refiner none")] {
@@ -381,10 +386,10 @@ fn a_refiner_is_asked_for_in_full_or_not_at_all() {
     assert!(error.contains("between 0 and 1"), "{error}");
     let error = refused(&refined, &request.clone().sampler("restart"));
     assert!(error.contains("goes back"), "{error}");
-    let alone = load("tiny_xl").memory(&request).unwrap();
+    let alone = pipeline("tiny_xl").memory(&request).unwrap();
     assert!(refined.memory(&request).unwrap().weight_bytes > alone.weight_bytes);
 
-    let error = load("tiny_xl")
+    let error = pipeline("tiny_xl")
         .with_refiner(Pipeline::new(&Device::reference(), model("tiny_xl")).unwrap());
     assert!(error.unwrap_err().to_string().contains("another device"));
 }

@@ -2,10 +2,10 @@
 //! known before and told after.
 
 use crate::device;
-use crate::goldens::{F32_PSNR, Golden, model, traced};
+use crate::goldens::{F32_PSNR, Golden, pipeline, traced};
 use aquatint::{
-    Hires, HiresResize, Image, InputImage, PARAMETERS_KEYWORD, Pipeline, PngInfo, Precision,
-    Preset, REQUEST_KEYWORD, Recipe, Request, Task, TileLatents,
+    Error, Hires, HiresResize, Image, InputImage, PARAMETERS_KEYWORD, PngInfo, Precision, Preset,
+    REQUEST_KEYWORD, Recipe, Request, Task, TileLatents,
 };
 
 fn request() -> Request {
@@ -14,10 +14,6 @@ fn request() -> Request {
         .steps(3)
         .seed(4);
     request.precision(Precision::F32)
-}
-
-fn pipeline() -> Pipeline {
-    Pipeline::new(device::best(), model("tiny_bksdm")).expect("the weights fit")
 }
 
 #[test]
@@ -39,8 +35,20 @@ fn every_step_of_both_passes_agrees_with_torch() {
 }
 
 #[test]
+fn a_canceller_from_the_first_pass_calls_off_the_second() {
+    let pipeline = pipeline("tiny_bksdm");
+    let mut run = pipeline.start(&request().hires(Hires::default())).unwrap();
+    let canceller = run.canceller();
+    for _ in 0..4 {
+        run.next_step().unwrap().expect("the second pass has begun");
+    }
+    canceller.cancel();
+    assert!(matches!(run.next_step(), Err(Error::Cancelled)));
+}
+
+#[test]
 fn steps_and_memory_of_both_passes_are_known_before_the_first() {
-    let pipeline = pipeline();
+    let pipeline = pipeline("tiny_bksdm");
     for resize in [HiresResize::Latent, HiresResize::Lanczos] {
         let steps = Some(5);
         let hires = Hires {
@@ -67,7 +75,7 @@ fn steps_and_memory_of_both_passes_are_known_before_the_first() {
 
 #[test]
 fn a_picture_of_two_passes_is_told_and_comes_again() {
-    let pipeline = pipeline();
+    let pipeline = pipeline("tiny_bksdm");
     for (resize, upscaler) in [
         (HiresResize::Latent, "Latent"),
         (HiresResize::Lanczos, "Lanczos"),
@@ -118,7 +126,7 @@ fn a_picture_of_two_passes_is_told_and_comes_again() {
 
 #[test]
 fn every_programs_rules_and_windows_go_with_two_passes() {
-    let pipeline = pipeline();
+    let pipeline = pipeline("tiny_bksdm");
     for preset in [Preset::A1111, Preset::ComfyUi, Preset::Diffusers] {
         let request = request()
             .preset(preset)
@@ -137,7 +145,7 @@ fn every_programs_rules_and_windows_go_with_two_passes() {
 
 #[test]
 fn second_passes_that_cannot_be_are_refused_with_what_can() {
-    let pipeline = pipeline();
+    let pipeline = pipeline("tiny_bksdm");
     let hires = Hires::default();
     let with_scale = |scale| request().hires(Hires { scale, ..hires });
     let with_strength = |strength| request().hires(Hires { strength, ..hires });

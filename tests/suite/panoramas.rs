@@ -2,8 +2,8 @@
 //! same seen at once, and what is refused.
 
 use crate::device;
-use crate::goldens::{F16_PSNR, F32_PSNR, Golden, model, traced};
-use aquatint::{Device, Pipeline, PlanOptions, Precision, Request, Rules, TileLatents};
+use crate::goldens::{F32_PSNR, Golden, model, pipeline, traced};
+use aquatint::{Device, PlanOptions, Precision, Request, Rules, TileLatents};
 
 fn goldens() -> Vec<(Golden, Request)> {
     let all = Golden::all_of("panoramas", 3).into_iter();
@@ -44,17 +44,7 @@ fn the_interpreter_agrees_with_torch_in_windows() {
 #[test]
 fn windows_agree_with_torch_in_f16() {
     for (golden, request) in goldens() {
-        let pipeline = golden.pipeline(device::best());
-        match pipeline.generate(&request.precision(Precision::F16)) {
-            Ok(images) => golden.check_images(&images, F16_PSNR),
-            Err(aquatint::Error::Request {
-                field: "precision", ..
-            }) => {
-                eprintln!("skipped: the device does not store f16");
-                return;
-            }
-            Err(error) => panic!("{}: {error}", golden.name),
-        }
+        golden.check_in_f16(request);
     }
 }
 
@@ -65,7 +55,7 @@ fn request() -> Request {
 
 #[test]
 fn a_window_as_large_as_the_picture_changes_nothing() {
-    let pipeline = Pipeline::new(device::best(), model("tiny_bksdm")).unwrap();
+    let pipeline = pipeline("tiny_bksdm");
     let whole = pipeline.generate(&request()).unwrap();
     let windowed = pipeline
         .generate(&request().tile_latents(tile(128, 16)))
@@ -75,7 +65,7 @@ fn a_window_as_large_as_the_picture_changes_nothing() {
 
 #[test]
 fn memory_is_that_of_a_window() {
-    let pipeline = Pipeline::new(device::best(), model("tiny_bksdm")).unwrap();
+    let pipeline = pipeline("tiny_bksdm");
     let unet = |request: &Request| {
         let memory = pipeline.memory(request).unwrap();
         let parts = memory.parts.into_iter();
@@ -116,7 +106,7 @@ fn a_plan_says_how_many_windows_there_are() {
 
 #[test]
 fn windows_that_cannot_be_are_refused_with_what_can() {
-    let pipeline = Pipeline::new(device::best(), model("tiny_bksdm")).unwrap();
+    let pipeline = pipeline("tiny_bksdm");
     for (tile, expected) in [
         (
             tile(0, 0),

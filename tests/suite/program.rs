@@ -7,6 +7,8 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 /// The model inside the program, as a file.
 pub(crate) const DEMO: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -59,6 +61,23 @@ pub(crate) fn device() -> &'static [&'static str] {
         eprintln!("no adapter: the program is tested with the CPU interpreter");
         &["--device", "reference"]
     })
+}
+
+/// A small picture in a folder, on the adapter or, where there is none, by the interpreter.
+pub(crate) fn draw(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = aquatint();
+    command
+        .current_dir(folder)
+        .args(["generate", "a slice of pizza"])
+        .args(QUICK)
+        .args(device());
+    command.args(arguments).output().unwrap()
+}
+
+/// Stdout as JSON, of a run that succeeded.
+pub(crate) fn json(output: &Output) -> Value {
+    assert!(output.status.success(), "{}", stderr(output));
+    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// What the program said on stdout.

@@ -6,20 +6,14 @@ use aquatint::Image;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::program::{QUICK, aquatint, assert_refused, device, files, stderr, stdout};
+use crate::program::{self, assert_refused, files, json};
 
 /// Draws in a folder, with what is printed as JSON.
 fn draw(folder: &Path, arguments: &[&str]) -> Value {
-    let output = aquatint()
-        .current_dir(folder)
-        .args(["generate", "a slice of pizza", "-s", "7", "--json"])
-        .args(QUICK)
-        .args(device())
-        .args(arguments)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", stderr(&output));
-    serde_json::from_str(&stdout(&output)).unwrap()
+    json(&program::draw(
+        folder,
+        &[&["-s", "7", "--json"], arguments].concat(),
+    ))
 }
 
 #[test]
@@ -92,12 +86,7 @@ fn what_cannot_be_swept_is_refused_before_anything_is_drawn() {
         (&["--sweep", "steps=2,3", "-b", "2"], ["sweep", "one picture"]),
     ];
     for (arguments, words) in rows {
-        let mut command = aquatint();
-        command
-            .current_dir(folder.path())
-            .args(["generate", "a cat"]);
-        command.args(QUICK).args(device()).args(arguments);
-        assert_refused(&command.output().unwrap(), 2, &words);
+        assert_refused(&program::draw(folder.path(), arguments), 2, &words);
         assert_eq!(
             files(folder.path()),
             [""; 0],

@@ -1,10 +1,9 @@
 //! Tasks that start from a picture: against diffusers (`tests/golden/tasks.py`), and what they refuse.
 
 use crate::device;
-use crate::goldens::{F16_PSNR, F32_PSNR, Golden, model, traced};
+use crate::goldens::{F32_PSNR, Golden, pipeline, traced};
 use aquatint::{
-    Fill, Image, Inpaint, InputImage, Noise, Outpaint, Pipeline, Precision, Preset, Rect, Request,
-    Task,
+    Fill, Image, Inpaint, InputImage, Noise, Outpaint, Precision, Preset, Rect, Request, Task,
 };
 
 /// The task of a case, with its pictures.
@@ -74,18 +73,7 @@ fn every_step_of_filling_in_agrees_with_diffusers() {
 #[test]
 fn pictures_agree_with_diffusers_in_f16() {
     for golden in cases(&["transform", "edit"]) {
-        let request = golden.request().task(task(&golden));
-        let pipeline = golden.pipeline(device::best());
-        match pipeline.generate(&request.precision(Precision::F16)) {
-            Ok(images) => golden.check_images(&images, F16_PSNR),
-            Err(aquatint::Error::Request {
-                field: "precision", ..
-            }) => {
-                eprintln!("skipped: the device does not store f16");
-                return;
-            }
-            Err(error) => panic!("{}: {error}", golden.name),
-        }
+        golden.check_in_f16(golden.request().task(task(&golden)));
     }
 }
 
@@ -100,10 +88,6 @@ fn gradient(width: usize, height: usize) -> InputImage {
     Image::from_rgba(width, height, pixels.collect())
         .unwrap()
         .into()
-}
-
-fn pipeline(name: &str) -> Pipeline {
-    Pipeline::new(device::best(), model(name)).expect("the weights fit")
 }
 
 fn transform(image: InputImage, strength: f64) -> Request {

@@ -44,15 +44,14 @@ fn a_prompt_is_typed_and_its_picture_appears() -> Outcome {
 
     screen.type_keys(PROMPT.bytes().map(u32::from))?;
     screen.type_keys([RETURN])?;
-    let shot = wait(PATIENCE, "the picture", || {
+    let place = wait(PATIENCE, "the picture", || {
         window.check()?;
         let shot = screen.shot()?;
         shot.save_over(kept("window.png"))?;
-        Ok(place_of(&expected, &shot).is_some().then_some(shot))
+        Ok(place_of(&expected, &shot))
     });
     let seen = kept("window.png");
-    let shot = shot.map_err(|error| format!("{error}; the screen is in {}", seen.display()))?;
-    let place = place_of(&expected, &shot).unwrap();
+    let place = place.map_err(|error| format!("{error}; the screen is in {}", seen.display()))?;
     println!("the picture is at {place:?} of {}", seen.display());
     Ok(())
 }

@@ -60,7 +60,7 @@ impl Request {
             return Err(Error::request("batch_size", reason));
         }
         if let Some(BatchNoise::PictureOf { index, count }) = self.batch_noise
-            && !((self.batch_size == 1 || self.is_varied())
+            && !((self.batch_size == 1 || self.variation().is_some())
                 && index < count
                 && count <= MAX_BATCH_SIZE)
         {

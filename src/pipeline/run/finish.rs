@@ -119,9 +119,7 @@ impl Run {
             schedule: request.schedule.as_deref().unwrap_or_default(),
             guidance_scale: request.guidance_scale.unwrap_or_default(),
             seed,
-            variation: request
-                .variation_seed
-                .zip(request.variation_strength.filter(|_| request.is_varied())),
+            variation: request.variation(),
             clip_skip: request.clip_skip,
             rng: request.noise.as_ref().and_then(Noise::a1111_name),
             width,

@@ -107,6 +107,14 @@ impl SweepAxis {
         &self.values
     }
 
+    /// What pictures with each of the values are labelled, as in `steps: 20`.
+    pub fn labels(&self) -> Vec<String> {
+        let values = self.values.iter();
+        values
+            .map(|value| format!("{}: {value}", self.field))
+            .collect()
+    }
+
     /// A request with one of the values.
     ///
     /// # Errors

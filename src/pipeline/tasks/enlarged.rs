@@ -1,6 +1,5 @@
 //! A second pass over what a first one drew: from its latents or pictures, made larger.
 
-use super::image_to_image::noised;
 use super::{First, Start};
 use crate::error::Result;
 use crate::image::Image;
@@ -38,13 +37,6 @@ impl Enlarged {
             (Self::Latents(latents), _) => (latents, None),
             (Self::Pictures(_), None) => unreachable!("pictures are encoded where a pass has them"),
         };
-        let unit_normal = start.noise.initial(start.shape);
-        Ok(First {
-            latents: noised(&clean, &unit_normal, start.table.first),
-            unit_normal,
-            encoder_noise: encoder_noise.into_iter().collect(),
-            beside: Vec::new(),
-            known: None,
-        })
+        Ok(start.begin_with(&clean, encoder_noise))
     }
 }

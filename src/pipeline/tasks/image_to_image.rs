@@ -15,14 +15,7 @@ pub(super) async fn prepare(
 ) -> Result<First> {
     let moments = encode(&start, image, encoder).await?;
     let (clean, encoder_noise) = start.latents_of(&[moments])?;
-    let unit_normal = start.noise.initial(start.shape);
-    Ok(First {
-        latents: noised(&clean, &unit_normal, start.table.first),
-        unit_normal,
-        encoder_noise: encoder_noise.into_iter().collect(),
-        beside: Vec::new(),
-        known: None,
-    })
+    Ok(start.begin_with(&clean, encoder_noise))
 }
 
 /// What the VAE's encoder says of a picture in the request's size.
@@ -49,6 +42,19 @@ pub(super) fn noised(clean: &[f32], unit_normal: &[f32], level: Level) -> Vec<f3
 }
 
 impl Start<'_> {
+    /// What a run starts from that has these latents, `[N, C, h, w]`: they, with noise to where the steps
+    /// begin.
+    pub(super) fn begin_with(self, clean: &[f32], encoder_noise: Option<Vec<f32>>) -> First {
+        let unit_normal = self.noise.initial(self.shape);
+        First {
+            latents: noised(clean, &unit_normal, self.table.first),
+            unit_normal,
+            encoder_noise: encoder_noise.into_iter().collect(),
+            beside: Vec::new(),
+            known: None,
+        }
+    }
+
     /// Latents for every picture that is made, `[N, C, h, w]`, of one picture for all or of one each; and
     /// the unit normals that they were drawn from, where the rules draw them.
     ///
