@@ -45,6 +45,7 @@ const DEMO: &[Case] = &[
     case(Add, &[512, 64]),
     case(Concat { channels: 64 }, &[512, 64]),
     case(UpsampleNearest, &[2, 8, 8, 64]),
+    case(CountNonfinite, &[1, 16, 16, 4]),
 ];
 
 /// Stable Diffusion 1.5 at 512² (latents of 64²), level by level.
@@ -75,6 +76,7 @@ const SD15: &[Case] = &[
     case(Add, &[8192, 320]),
     case(Concat { channels: 320 }, &[8192, 640]),
     case(UpsampleNearest, &[2, 32, 32, 640]),
+    case(CountNonfinite, &[1, 64, 64, 4]),
 ];
 
 /// Stable Diffusion XL at 1024² (latents of 128²), level by level.
@@ -99,6 +101,7 @@ const SDXL: &[Case] = &[
     case(GroupNorm, &[2, 16_384, 320]),
     case(LayerNorm, &[2048, 1280]),
     case(Geglu, &[2048, 10240]),
+    case(CountNonfinite, &[1, 128, 128, 4]),
 ];
 
 /// Stable Diffusion's VAE decoder at 512²: its middle, and its last level; XL's at 1024².
@@ -109,6 +112,7 @@ const VAE: &[Case] = &[
     case(GroupNorm, &[1, 262_144, 128]),
     case(same(128), &[1, 1024, 1024, 128]),
     case(attention(16_384, 1), &[1, 16_384, 512]),
+    case(CountNonfinite, &[1, 512, 512, 3]),
 ];
 
 /// A product that fills any device: too much for a processor.

@@ -1,4 +1,5 @@
-//! One denoising step with guidance: scaling, two evaluations of the UNet, sampler, finite check.
+//! One denoising step with guidance: scaling, two evaluations of the UNet, sampler, finite check; and the
+//! same with the check's answer waited for each time, as runs do.
 
 mod common;
 
@@ -22,5 +23,7 @@ fn time(bench: &Bench, checkpoint: &Path, model: &str, side_px: usize) -> Outcom
     }
     let model = Model::open(checkpoint)?;
     let replay = Replay::of_step(&bench.device, &model, [side_px; 2], bench.precision())?;
-    bench.time("step", &size, &replay)
+    bench.time("step", &size, &replay)?;
+    let ask = || Ok(replay.is_finite().map(drop)?);
+    bench.time_with("step, then asked", &size, &replay, ask)
 }

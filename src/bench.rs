@@ -62,6 +62,8 @@ pub enum Operation {
     },
     /// `[N, H, W, C]` → `[N, 2H, 2W, C]`.
     UpsampleNearest,
+    /// Of any shape: the check that nothing has become NaN or infinite.
+    CountNonfinite,
     /// So many multiply-adds, and no memory to speak of: what arithmetic can do at most.
     Peak {
         /// Rounds of 192 operations on each element.
@@ -85,6 +87,7 @@ impl Operation {
             Self::Add => "add",
             Self::Concat { .. } => "concat",
             Self::UpsampleNearest => "upsample_nearest",
+            Self::CountNonfinite => "count_nonfinite",
             Self::Peak { .. } => "peak",
             Self::Copy => "copy",
         }
@@ -134,6 +137,7 @@ impl Operation {
             Self::Add => x + other("other", shape),
             Self::Concat { channels } => x.concat(other("other", shape.with_last(channels))),
             Self::UpsampleNearest => x.upsample_nearest(2 * shape.dim(1), 2 * shape.dim(2)),
+            Self::CountNonfinite => x.count_nonfinite(),
             Self::Peak { rounds } => x.apply(FmaPeak { rounds }, &[]),
             Self::Copy => x.scale(1.0),
         }
@@ -267,6 +271,15 @@ impl Replay {
     /// [`crate::Error::DeviceLost`] or [`crate::Error::Gpu`].
     pub fn run(&self) -> Result<()> {
         block_on(self.runner.run())
+    }
+
+    /// Whether all that the last run of a step or decoding left is finite, as runs ask after each.
+    ///
+    /// # Errors
+    /// As [`Replay::wait`].
+    pub fn is_finite(&self) -> Result<bool> {
+        let counts = block_on(self.runner.read(ends::NONFINITE))?;
+        Ok(counts.iter().all(|count| *count == 0.0))
     }
 
     /// Encodes one run, as each step does, and throws it away.

@@ -244,9 +244,21 @@ impl Bench {
 
     /// Times a plan by submitting it some times and waiting for the device.
     pub(crate) fn time(&self, name: &str, size: &str, replay: &Replay) -> Outcome {
+        self.time_with(name, size, replay, || Ok(()))
+    }
+
+    /// The same with something done after each submission.
+    pub(crate) fn time_with(
+        &self,
+        name: &str,
+        size: &str,
+        replay: &Replay,
+        mut after: impl FnMut() -> Outcome,
+    ) -> Outcome {
         let timing = self.measure(|replays| {
             for _ in 0..replays {
                 replay.run()?;
+                after()?;
             }
             Ok(replay.wait()?)
         })?;
