@@ -7,6 +7,7 @@ use aquatint::{AdapterInfo, Error, Image, Memory, Model, Pipeline, Request, Resi
 
 use super::drawing::DrawArgs;
 use super::failure::{Failure, Outcome};
+use super::hires;
 use super::interrupt::Interrupt;
 use super::kept::{Kept, Report, Timings, milliseconds};
 use super::output::{Pattern, check_trace};
@@ -16,14 +17,15 @@ use super::sweep::Queue;
 /// Loads the model, draws what is asked for, and writes the files.
 pub(super) fn fulfil(args: &DrawArgs, request: Request) -> Outcome {
     let interrupt = Interrupt::listen()?;
-    fulfil_into(args, &args.output, request, &interrupt)
+    fulfil_into(args, &args.output, request, None, &interrupt)
 }
 
-/// As [`fulfil`], into files of another pattern.
+/// As [`fulfil`], into files of another pattern, and with a network that enlarges between two passes.
 pub(super) fn fulfil_into(
     args: &DrawArgs,
     output: &Pattern,
     request: Request,
+    upscaler: Option<&Path>,
     interrupt: &Interrupt,
 ) -> Outcome {
     let started = Instant::now();
@@ -39,9 +41,13 @@ pub(super) fn fulfil_into(
     warn_of_leftovers(&model, &progress);
     let refiner = args.refiner.open()?;
     let device = args.device.open()?;
-    let pipeline = args
+    let upscaler = hires::open(upscaler, &device)?;
+    let mut pipeline = args
         .device
         .load(&device, model, refiner, &progress, interrupt)?;
+    if let Some(upscaler) = upscaler {
+        pipeline = pipeline.with_upscaler(upscaler)?;
+    }
     let load_ms = milliseconds(started);
 
     let queue = Queue::of(&pipeline, &request, &sweep, &args.sweep)?;

@@ -4,8 +4,9 @@ use clap::Args;
 
 use super::drawing::DrawArgs;
 use super::failure::Outcome;
-use super::fulfil::fulfil;
+use super::fulfil::fulfil_into;
 use super::hires::HiresArgs;
+use super::interrupt::Interrupt;
 
 /// The arguments of `generate`.
 #[derive(Debug, Args)]
@@ -25,5 +26,13 @@ pub(super) struct GenerateArgs {
 pub(super) fn run(args: &GenerateArgs) -> Outcome {
     let mut request = args.draw.request(&args.prompt);
     request.hires = args.hires.hires();
-    fulfil(&args.draw, request)
+    let interrupt = Interrupt::listen()?;
+    let draw = &args.draw;
+    fulfil_into(
+        draw,
+        &draw.output,
+        request,
+        args.hires.upscaler(),
+        &interrupt,
+    )
 }

@@ -1,8 +1,11 @@
 //! The flags of a second pass at a larger size.
 
-use aquatint::{Hires, HiresResize};
+use std::path::{Path, PathBuf};
+
+use aquatint::{Device, Hires, HiresResize, Library, Upscaler};
 use clap::{Args, ValueEnum};
 
+use super::failure::Outcome;
 use super::values::{finite_number, whole_number};
 
 /// The flags of a second pass at a larger size.
@@ -35,6 +38,18 @@ pub(super) struct HiresArgs {
     /// How the picture is enlarged between the passes [default: latent]
     #[arg(long, value_name = "WAY", value_enum, requires = "hires")]
     hires_resize: Option<HiresResizeArg>,
+
+    /// Network that enlarges the picture between the passes: a .safetensors file, or a name as for `upscale`
+    ///
+    /// ESRGAN, Real-ESRGAN and SPAN networks. Where one makes less of it than the size takes, it works up
+    /// to three times; where more, a Lanczos filter makes the rest smaller.
+    #[arg(
+        long,
+        value_name = "MODEL",
+        requires = "hires",
+        conflicts_with = "hires_resize"
+    )]
+    hires_upscaler: Option<PathBuf>,
 }
 
 /// How the picture is enlarged.
@@ -55,10 +70,22 @@ impl HiresArgs {
             strength: self.hires_strength.unwrap_or(own.strength),
             steps: self.hires_steps,
             resize: match self.hires_resize {
+                None if self.hires_upscaler.is_some() => HiresResize::Network,
                 None => own.resize,
                 Some(HiresResizeArg::Latent) => HiresResize::Latent,
                 Some(HiresResizeArg::Lanczos) => HiresResize::Lanczos,
             },
         })
     }
+
+    /// The network that was asked for, if one was.
+    pub(super) fn upscaler(&self) -> Option<&Path> {
+        self.hires_upscaler.as_deref()
+    }
+}
+
+/// Opens a network that enlarges between two passes, by its path or name, if there is one.
+pub(super) fn open(upscaler: Option<&Path>, device: &Device) -> Outcome<Option<Upscaler>> {
+    let path = upscaler.map(Library::locate_upscaler).transpose()?;
+    Ok(path.map(|path| Upscaler::open(device, path)).transpose()?)
 }

@@ -69,6 +69,9 @@ fn description(
         if let Some(refiner) = &recipe.refiner {
             line("refiner", refiner);
         }
+        if let Some(upscaler) = &recipe.hires_upscaler {
+            line("hires_upscaler", upscaler);
+        }
         for (name, value) in settings(&recipe.request)? {
             line(&name, &value);
         }

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::device::DeviceArgs;
 use super::failure::{Failure, Outcome};
 use super::fulfil::{draw, settings};
+use super::hires;
 use super::interrupt::Interrupt;
 use super::model::{self, PartArgs, RefinerArgs};
 use super::output::{Facts, Pattern};
@@ -48,6 +49,10 @@ pub(super) struct ReplayArgs {
 
     #[command(flatten)]
     refiner: RefinerArgs,
+
+    /// Network that enlarged it between two passes: a path or a name [default: what the picture names]
+    #[arg(long, value_name = "MODEL")]
+    hires_upscaler: Option<PathBuf>,
 
     /// A picture that this one was made from, where it was; give the mask in the same way
     ///
@@ -99,9 +104,13 @@ pub(super) fn run(args: &ReplayArgs) -> Outcome {
     let model_name = model.name().to_owned();
     let refiner = refiner(&recipe, args, &progress)?;
     let device = args.device.open()?;
-    let pipeline = args
+    let upscaler = hires::open(upscaler(&recipe, args, &progress)?.as_deref(), &device)?;
+    let mut pipeline = args
         .device
         .load(&device, model, refiner, &progress, &interrupt)?;
+    if let Some(upscaler) = upscaler {
+        pipeline = pipeline.with_upscaler(upscaler)?;
+    }
     let request = pipeline.resolve(&request)?;
     progress.note(settings(&request, &model_name, device.info()));
 
@@ -249,6 +258,32 @@ fn refiner(recipe: &Recipe, args: &ReplayArgs, progress: &Progress) -> Outcome<O
         "refiner: the last steps of {picture} were made with the refiner {named}; give its file, \
          folder or name with --refiner MODEL"
     )))
+}
+
+/// The network of `--hires-upscaler`, or the one that the picture names, if one enlarged it.
+fn upscaler(recipe: &Recipe, args: &ReplayArgs, progress: &Progress) -> Outcome<Option<PathBuf>> {
+    let Some(named) = recipe.hires_upscaler.as_deref() else {
+        return Ok(args.hires_upscaler.clone());
+    };
+    if let Some(given) = &args.hires_upscaler {
+        if given.file_stem().is_none_or(|name| name != named) {
+            let given = given.display();
+            progress.note(format_args!(
+                "warning: the picture names the upscaler {named:?}; this one is {given}"
+            ));
+        }
+        return Ok(Some(given.clone()));
+    }
+    match Library::open()?.find_upscaler(named) {
+        Ok(path) => Ok(Some(path.to_owned())),
+        Err(reason) => {
+            let picture = args.picture.display();
+            Err(Failure::Usage(format!(
+                "hires_upscaler: {picture} was enlarged between its passes by {named:?}; give its file or \
+                 name with --hires-upscaler MODEL ({reason})"
+            )))
+        }
+    }
 }
 
 /// The file or folder of a model of this name.

@@ -160,7 +160,7 @@ fn refine(args: &UpscaleArgs, prompt: &str) -> Outcome {
     request.width = request.width.or(Some(width));
     request.height = request.height.or(Some(height));
     request.tile_latents = request.tile_latents.or(Some(TileLatents::default()));
-    fulfil_into(&args.draw, &output(args, scale), request, &interrupt)
+    fulfil_into(&args.draw, &output(args, scale), request, None, &interrupt)
 }
 
 /// The picture as the network enlarges it, to the factor asked for; that factor, and the network's name.

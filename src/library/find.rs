@@ -82,6 +82,14 @@ impl Library {
         self.find_for(Use::Part, name)
     }
 
+    /// The file of the one network of that name that enlarges pictures.
+    ///
+    /// # Errors
+    /// As [`Library::find`].
+    pub fn find_upscaler(&self, name: &str) -> Result<&Path> {
+        self.find_for(Use::Upscaler, name)
+    }
+
     fn find_for(&self, wanted: Use, name: &str) -> Result<&Path> {
         let error = |reason| Error::NoSuchModel {
             name: name.to_owned(),

@@ -11,6 +11,7 @@ use super::residence::LoadOptions;
 use super::run::Run;
 use super::tasks::Task;
 use super::trace::Trace;
+use super::upscaler::Upscaler;
 use super::vae::with_largest_tiles;
 use crate::error::{Error, Result};
 use crate::families::Defaults;
@@ -28,6 +29,8 @@ pub struct Pipeline {
     inner: Arc<Inner>,
     /// Does the last steps.
     refiner: Option<Box<Pipeline>>,
+    /// Enlarges pictures between two passes.
+    upscaler: Option<Arc<Upscaler>>,
 }
 
 #[derive(Debug)]
@@ -107,6 +110,7 @@ impl Pipeline {
                 vram_bytes,
             }),
             refiner: None,
+            upscaler: None,
         })
     }
 
@@ -245,6 +249,16 @@ impl Pipeline {
         Self { refiner, ..self }
     }
 
+    /// What enlarges pictures between two passes, if a network does.
+    pub fn upscaler(&self) -> Option<&Upscaler> {
+        self.upscaler.as_deref()
+    }
+
+    pub(super) fn enlarged_by(self, upscaler: Upscaler) -> Self {
+        let upscaler = Some(Arc::new(upscaler));
+        Self { upscaler, ..self }
+    }
+
     pub(super) fn plans(&self) -> &Plans {
         &self.inner.plans
     }
@@ -282,6 +296,7 @@ impl Pipeline {
             model.check_clip_skip(&request)?;
             model.latent_size(request.width(), request.height())?;
         }
+        self.enlarging(&request)?;
         request.task.check_purpose(self.model())?;
         if let Some(refiner) = self.refiner() {
             request.task.check_refinable()?;
@@ -355,7 +370,7 @@ impl Pipeline {
         }
     }
 
-    /// What a resolved request takes of both models.
+    /// What a resolved request takes of all models.
     fn cost(
         &self,
         request: &Request,
@@ -365,9 +380,12 @@ impl Pipeline {
         vae_tile: Option<usize>,
     ) -> Result<Memory> {
         let caps = self.device().caps();
-        let own = self
-            .model()
-            .memory(request, pass, &planned.table, compute, &caps, vae_tile)?;
+        let mut own =
+            self.model()
+                .memory(request, pass, &planned.table, compute, &caps, vae_tile)?;
+        if pass == Pass::First {
+            own = own.with(self.enlarging_memory(request, compute)?);
+        }
         let Some(hand_over) = &planned.hand_over else {
             return Ok(own);
         };

@@ -1,9 +1,13 @@
 //! A second pass at a larger size: what AUTOMATIC1111 calls the hires fix.
 
+use super::handle::Pipeline;
+use super::memory::PartMemory;
 use super::model::Model;
 use super::request::{MAX_SIDE_PX, Noise, Request};
 use super::tasks::{Task, check_strength};
+use super::upscaler::Upscaler;
 use crate::error::{Error, Result};
+use crate::tensor::DType;
 use serde::{Deserialize, Serialize};
 
 /// The most times that a side may grow.
@@ -38,21 +42,32 @@ pub enum HiresResize {
     Latent,
     /// Its pixels, by a Lanczos filter of three lobes: stays nearer to the first pass at a low strength.
     Lanczos,
+    /// Its pixels, by the pipeline's upscaling network ([`Pipeline::with_upscaler`]), as often as the size
+    /// takes, and from there to the size by that filter: sharp, with edges that a filter cannot make.
+    Network,
 }
 
+/// What A1111 calls its filters that are none of these; every other name is a network's.
+const OTHER_FILTERS: [&str; 2] = ["None", "Nearest"];
+
 impl HiresResize {
-    /// What A1111 calls it.
-    pub(super) fn a1111_name(self) -> &'static str {
+    /// What A1111 calls it; a network has its own name.
+    pub(super) fn a1111_name(self, network: &str) -> &str {
         match self {
             Self::Latent => "Latent",
             Self::Lanczos => "Lanczos",
+            Self::Network => network,
         }
     }
 
     /// The one that A1111 calls so.
     pub(super) fn of_a1111(name: &str) -> Option<Self> {
-        let mut all = [Self::Latent, Self::Lanczos].into_iter();
-        all.find(|resize| resize.a1111_name() == name)
+        match name {
+            "Latent" => Some(Self::Latent),
+            "Lanczos" => Some(Self::Lanczos),
+            other if other.starts_with("Latent (") || OTHER_FILTERS.contains(&other) => None,
+            _ => Some(Self::Network),
+        }
     }
 }
 
@@ -97,7 +112,7 @@ impl Pass {
     /// Whether it begins with pictures that are encoded.
     pub(super) fn encodes(self, request: &Request) -> bool {
         match (self, &request.hires) {
-            (Self::Second, Some(hires)) => hires.resize == HiresResize::Lanczos,
+            (Self::Second, Some(hires)) => hires.resize != HiresResize::Latent,
             _ => !request.task.images().is_empty(),
         }
     }
@@ -156,5 +171,56 @@ impl Model {
             steps: hires.steps.or(request.steps),
             ..request.clone()
         }))
+    }
+}
+
+impl Pipeline {
+    /// Gives second passes a network to enlarge pictures by, for [`HiresResize::Network`]. It is on the
+    /// device while it works, and its weights come from the file each time.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if it is on another device.
+    pub fn with_upscaler(self, upscaler: Upscaler) -> Result<Self> {
+        if !self.device().is_same(upscaler.device()) {
+            return Err(Error::Unsupported(
+                "an upscaler on another device than the model; open both on one".into(),
+            ));
+        }
+        Ok(self.enlarged_by(upscaler))
+    }
+
+    /// What enlarges pictures between the passes of a request, and to which width and height; `None`
+    /// where no network does.
+    ///
+    /// # Errors
+    /// [`Error::Request`] if one is asked for and there is none, or if a side becomes too long.
+    pub(super) fn enlarging(&self, request: &Request) -> Result<Option<(&Upscaler, [usize; 2])>> {
+        let hires = request.hires.as_ref();
+        if hires.is_none_or(|hires| hires.resize != HiresResize::Network) {
+            return Ok(None);
+        }
+        let upscaler = self.upscaler().ok_or_else(|| {
+            let reason =
+                "is an upscaling network, but there is none; give one, or use latent or lanczos";
+            Error::request("hires_resize", reason)
+        })?;
+        let second = self.model().second_pass(request)?;
+        Ok(second.map(|second| (upscaler, [second.width(), second.height()])))
+    }
+
+    /// What that takes on the device while it works.
+    ///
+    /// # Errors
+    /// As [`Pipeline::enlarging`], and [`Error::Request`] if what comes out is too large to be held.
+    pub(super) fn enlarging_memory(
+        &self,
+        request: &Request,
+        compute: DType,
+    ) -> Result<Option<PartMemory>> {
+        let Some((upscaler, to)) = self.enlarging(request)? else {
+            return Ok(None);
+        };
+        let from = [request.width(), request.height()];
+        Ok(Some(upscaler.memory_to(from, to, compute)?))
     }
 }

@@ -90,7 +90,8 @@ pub struct Memory {
 #[non_exhaustive]
 pub struct PartMemory {
     /// `text_encoder`, `vae_encoder`, `unet` or `vae_decoder`, and `vae_encoder.tile` or
-    /// `vae_decoder.tile` where they work in tiles; a refiner's with `refiner.` before it.
+    /// `vae_decoder.tile` where they work in tiles; a refiner's with `refiner.` before it; `upscaler`
+    /// between two passes.
     pub name: String,
     /// The weights, as stored.
     pub weight_bytes: u64,
@@ -127,6 +128,12 @@ impl Memory {
             }
         });
         Self::of(parts.collect())
+    }
+
+    /// The same with one more part, if there is one.
+    pub(super) fn with(mut self, part: Option<PartMemory>) -> Self {
+        self.parts.extend(part);
+        Self::of(self.parts)
     }
 
     /// The same with a refiner beside it.

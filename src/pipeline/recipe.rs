@@ -72,6 +72,8 @@ pub struct Recipe {
     pub parts: BTreeMap<&'static str, String>,
     /// The name of the model that did the last steps.
     pub refiner: Option<String>,
+    /// The name of the network that enlarged it between two passes.
+    pub hires_upscaler: Option<String>,
     /// The model's hash as A1111 writes it: the first ten hexadecimal digits of the file's SHA-256.
     pub model_hash: Option<String>,
     /// What the file says and the request does not: each a sentence.
@@ -134,6 +136,7 @@ impl Recipe {
         Ok(Self {
             program: Program::Aquatint,
             version,
+            hires_upscaler: upscaler(&request, &infotext),
             request,
             model: infotext.get("Model").map(str::to_owned),
             parts: parts(&infotext),
@@ -150,6 +153,7 @@ impl Recipe {
         Self {
             program: Program::A1111,
             version: infotext.get("Version").map(str::to_owned),
+            hires_upscaler: upscaler(&request, infotext),
             request,
             model: infotext.get("Model").map(str::to_owned),
             parts: parts(infotext),
@@ -224,7 +228,7 @@ impl<'a> Reading<'a> {
         request
     }
 
-    /// The second pass at a larger size. What other networks or filters enlarge by is not known.
+    /// The second pass at a larger size. What other filters enlarge by is not known.
     fn hires(&mut self) -> Option<Hires> {
         let scale = self.read("Hires upscale", |text| text.parse().ok())?;
         let own = Hires::default();
@@ -315,6 +319,14 @@ impl<'a> Reading<'a> {
         }
         warnings
     }
+}
+
+/// The network that the text names, where a request has one enlarge between its passes.
+fn upscaler(request: &Request, infotext: &Infotext) -> Option<String> {
+    let resize = request.hires.as_ref().map(|hires| hires.resize);
+    let named = infotext.get("Hires upscaler");
+    let named = named.filter(|_| resize == Some(HiresResize::Network));
+    named.map(str::to_owned)
 }
 
 /// The parts that the text names.

@@ -3,10 +3,14 @@
 
 use crate::device;
 use crate::goldens::{F32_PSNR, Golden, pipeline, traced};
+use crate::program::{DEMO, QUICK, aquatint, assert_refused, device, files, stderr, stdout};
+use crate::upscale::nearest_neighbours;
 use aquatint::{
-    Error, Hires, HiresResize, Image, InputImage, PARAMETERS_KEYWORD, PngInfo, Precision, Preset,
-    REQUEST_KEYWORD, Recipe, Request, Task, TileLatents,
+    Error, Hires, HiresResize, Image, InputImage, LoadOptions, PARAMETERS_KEYWORD, Pipeline,
+    PngInfo, Precision, Preset, REQUEST_KEYWORD, Recipe, Request, Residence, ResizeMode, Task,
+    TileLatents, Upscaler,
 };
+use std::fs;
 
 fn request() -> Request {
     let request = Request::new("a row of houses")
@@ -122,6 +126,171 @@ fn a_picture_of_two_passes_is_told_and_comes_again() {
         assert_eq!(recipe.request.hires, Some(hires));
         assert_eq!(recipe.warnings, [""; 0]);
     }
+}
+
+/// A picture with every pixel so many times as wide and high.
+fn repeated(image: &Image, times: usize) -> Image {
+    let [width, height] = [times * image.width(), times * image.height()];
+    let places = (0..height).flat_map(|y| (0..width).map(move |x| [y / times, x / times]));
+    let pixels = places.flat_map(|[y, x]| {
+        let start = 4 * (y * image.width() + x);
+        image.pixels()[start..start + 4].to_vec()
+    });
+    Image::from_rgba(width, height, pixels.collect()).unwrap()
+}
+
+/// A second pass from a network's picture.
+fn by_network(scale: f64) -> Hires {
+    Hires {
+        scale,
+        strength: 0.6,
+        steps: Some(3), // the last ones of int(3 / 0.6) = 5
+        resize: HiresResize::Network,
+    }
+}
+
+#[test]
+fn a_second_pass_from_a_networks_picture_is_a_transform_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let network = nearest_neighbours(folder.path());
+    let upscaler = Upscaler::open(device::best(), &network).unwrap();
+    let pipeline = pipeline("tiny_bksdm").with_upscaler(upscaler).unwrap();
+    let first = pipeline.generate(&request()).unwrap().remove(0);
+    // The network doubles: once, once and smaller again, twice and smaller again.
+    for (scale, times, [width, height]) in [
+        (2.0, 2, [72, 56]),
+        (1.5, 2, [56, 44]), // 54×42, to multiples of 4
+        (3.0, 4, [108, 84]),
+    ] {
+        let hires = by_network(scale);
+        let found = pipeline.generate(&request().hires(hires)).unwrap();
+        let enlarged = repeated(&first, times);
+        let enlarged = enlarged
+            .resized(width, height, ResizeMode::Stretch)
+            .unwrap();
+        let transform = Task::ImageToImage {
+            image: InputImage::from(enlarged),
+            strength: hires.strength,
+        };
+        let request = request().size(width, height).steps(5).task(transform);
+        let expected = pipeline.generate(&request).unwrap();
+        let difference = found[0].difference(&expected[0]).unwrap();
+        assert!(difference.is_none(), "{scale}: {difference}");
+    }
+}
+
+#[test]
+fn a_network_between_passes_is_counted_told_and_takes_its_turn() {
+    let folder = tempfile::tempdir().unwrap();
+    let network = nearest_neighbours(folder.path());
+    let open = || Upscaler::open(device::best(), &network).unwrap();
+    let pipeline = pipeline("tiny_bksdm");
+    let request = request().hires(by_network(2.0));
+    let refusal = pipeline.memory(&request).unwrap_err().to_string();
+    assert!(refusal.contains("hires_resize: is an upscaling network, but there is none"));
+
+    let model = pipeline.model().clone();
+    let pipeline = pipeline.with_upscaler(open()).unwrap();
+    let picture = pipeline.generate(&request).unwrap().remove(0);
+    let parameters = picture.text(PARAMETERS_KEYWORD).unwrap();
+    assert!(
+        parameters.contains("Hires upscaler: nearest"),
+        "{parameters}"
+    );
+
+    let first = pipeline.memory(&self::request()).unwrap();
+    let limited = |vram_bytes| {
+        let limit = LoadOptions { vram_bytes };
+        let narrow = Pipeline::with_options(device::best(), model.clone(), &limit, &mut |_| ());
+        narrow.unwrap().with_upscaler(open()).unwrap()
+    };
+    let refusal = limited(Some(1)).memory(&request).unwrap_err().to_string();
+    assert!(refusal.contains(", upscaler 1 MiB)"), "{refusal}");
+    let narrow = limited(Some(first.total_bytes() - 1));
+    let in_turn = narrow.generate(&request).unwrap();
+    assert_eq!(
+        narrow.memory(&request).unwrap().residence,
+        Residence::InTurn
+    );
+    assert!(in_turn[0].difference(&picture).unwrap().is_none());
+}
+
+#[test]
+fn names_of_networks_in_pictures_are_told_from_those_of_filters() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.png");
+    let settings = "a cat\nSteps: 2, Size: 64x64, Denoising strength: 0.5, Hires upscale: 2";
+    let network = (HiresResize::Network, Some("R-ESRGAN 4x+"), 0);
+    for (name, (resize, upscaler, warnings)) in [
+        ("R-ESRGAN 4x+", network),
+        ("Latent", (HiresResize::Latent, None, 0)),
+        ("Lanczos", (HiresResize::Lanczos, None, 0)),
+        ("Latent (nearest-exact)", (HiresResize::Latent, None, 1)),
+        ("None", (HiresResize::Latent, None, 1)),
+    ] {
+        let image = Image::from_rgba(1, 1, vec![255; 4]).unwrap();
+        let parameters = format!("{settings}, Hires upscaler: {name}");
+        let image = image.with_text(PARAMETERS_KEYWORD, &parameters);
+        image.save_over(&path).unwrap();
+        let recipe = Recipe::read(&PngInfo::open(&path).unwrap()).unwrap();
+        assert_eq!(recipe.request.hires.unwrap().resize, resize, "{name}");
+        assert_eq!(recipe.hires_upscaler.as_deref(), upscaler, "{name}");
+        assert_eq!(recipe.warnings.len(), warnings, "{:?}", recipe.warnings);
+    }
+}
+
+#[test]
+fn the_program_enlarges_by_a_network_between_passes_and_does_it_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let models = folder.path().join("models/upscale_models");
+    fs::create_dir_all(&models).unwrap();
+    nearest_neighbours(&models);
+    fs::write(
+        folder.path().join("a.pth"),
+        b"\x80\x02}q\x00X\x05\x00\x00\x00modelq\x01.",
+    )
+    .unwrap();
+    let run = |arguments: &[&[&str]]| {
+        let mut command = aquatint();
+        command.current_dir(folder.path()).args(arguments.concat());
+        let command = command.env("AQUATINT_MODELS", folder.path().join("models"));
+        command.args(device()).output().unwrap()
+    };
+    let generate = ["generate", "a slice of pizza", "-s", "3", "-o", "a.png"];
+    let hires = ["--hires", "1.5", "--hires-steps", "2"];
+    let by = |network| run(&[&generate, &QUICK, &hires, &["--hires-upscaler", network]]);
+    for (network, code, words) in [
+        ("a.pth", 1, ["a.pth", "code"]),
+        (DEMO, 1, ["tiny-emoji-sd", "give an upscaler"]),
+        ("none.safetensors", 1, ["none.safetensors", "no such file"]),
+        ("nearst", 2, ["unknown model", "nearest"]),
+    ] {
+        assert_refused(&by(network), code, &words);
+    }
+    let both = ["--hires-upscaler", "nearest", "--hires-resize", "lanczos"];
+    assert_refused(
+        &run(&[&generate, &hires, &both]),
+        2,
+        &["--hires-upscaler", "--hires-resize"],
+    );
+    assert_eq!(files(folder.path()), ["a.pth", "models"]);
+
+    let drawn = by("Nearest");
+    assert_eq!(stdout(&drawn).trim(), "a.png", "{}", stderr(&drawn));
+    assert_eq!(
+        Image::open(folder.path().join("a.png")).unwrap().width(),
+        96
+    );
+    let replay = ["replay", "a.png", "--require-equal", "-o", "b.png"];
+    let again = run(&[&replay]);
+    assert!(again.status.success(), "{}", stderr(&again));
+    let gone = folder.path().join("models/elsewhere.safetensors");
+    fs::rename(models.join("nearest.safetensors"), &gone).unwrap();
+    let lacking = ["hires_upscaler", "\"nearest\"", "--hires-upscaler MODEL"];
+    assert_refused(&run(&[&replay]), 2, &lacking);
+    let given = run(&[&replay, &["--hires-upscaler", gone.to_str().unwrap()]]);
+    assert!(given.status.success(), "{}", stderr(&given));
+    assert!(stderr(&given).contains("warning: the picture names the upscaler \"nearest\""));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::program::{DEMO, aquatint, assert_refused, device, files, stdout};
 
 /// A compact network of these layers, each without weight: it adds nothing to the nearest neighbours,
 /// twice as large.
-fn nearest_neighbours(folder: &Path) -> PathBuf {
+pub(crate) fn nearest_neighbours(folder: &Path) -> PathBuf {
     let shapes: [(&str, &[usize]); 5] = [
         ("body.0.weight", &[4, 3, 3, 3]),
         ("body.0.bias", &[4]),

@@ -8,6 +8,7 @@ use crate::pipeline::latent::LatentShape;
 use crate::pipeline::progress::TileProgress;
 use crate::pipeline::request::Noise;
 use crate::pipeline::trace::Trace;
+use crate::pipeline::upscaler::Upscaler;
 
 impl Run {
     /// Does the steps that are left and decodes the pictures.
@@ -111,6 +112,7 @@ impl Run {
             Some(_) => [request.width(), request.height()], // A1111 tells the first pass's
         };
         let refiner = self.pipeline.refiner();
+        let upscaler = self.pipeline.upscaler().map_or("", Upscaler::name);
         let parameters = Parameters {
             prompt: &request.prompt,
             negative_prompt: &request.negative_prompt,
@@ -131,7 +133,7 @@ impl Run {
                 scale: hires.scale,
                 strength: hires.strength,
                 steps: hires.steps,
-                upscaler: hires.resize.a1111_name(),
+                upscaler: hires.resize.a1111_name(upscaler),
             }),
             image_guidance_scale: request.task.image_guidance_scale(),
             refiner: refiner

@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::image::{Image, ResizeMode};
 use crate::pipeline::hires::{HiresResize, Pass};
 use crate::pipeline::latent::LatentShape;
+use crate::pipeline::request::Request;
 use crate::pipeline::tasks::Enlarged;
 
 impl Run {
@@ -26,14 +27,11 @@ impl Run {
                 let latents = self.shape.channels_first(&latents[..self.shape.len()]);
                 Enlarged::Latents(between(&latents, self.shape, [height, width]))
             }
-            HiresResize::Lanczos => {
-                let (width, height) = (self.request.width(), self.request.height());
-                let pictures = self.decode(&mut |_| ()).await?.into_iter();
-                let pictures = pictures.map(|pixels| {
-                    let picture = Image::from_rgba(width, height, pixels)?;
-                    picture.resized(second.width(), second.height(), ResizeMode::Stretch)
-                });
-                Enlarged::Pictures(pictures.collect::<Result<_>>()?)
+            HiresResize::Lanczos | HiresResize::Network => {
+                let pictures = self.decode(&mut |_| ()).await?;
+                self.denoiser.give_back();
+                self.decoder.give_back();
+                Enlarged::Pictures(self.enlarged(pictures, &second).await?)
             }
         };
         self.denoiser.give_back();
@@ -52,6 +50,27 @@ impl Run {
         next.warnings = [heard, new].concat();
         *self = next;
         Ok(())
+    }
+
+    /// Pictures of this pass, `[H, W, 4]` each, in the size of the next one; by a network first, where
+    /// there is one.
+    async fn enlarged(&self, pictures: Vec<Vec<u8>>, second: &Request) -> Result<Vec<Image>> {
+        let network = self.pipeline.enlarging(&self.asked)?;
+        let mut enlarged = Vec::with_capacity(pictures.len());
+        for pixels in pictures {
+            let (width, height) = (self.request.width(), self.request.height());
+            let mut picture = Image::from_rgba(width, height, pixels)?;
+            if let Some((upscaler, to)) = network {
+                let (compute, precision) = (self.placement.compute, self.request.precision);
+                picture = upscaler.upscale_to(picture, to, compute, precision).await?;
+            }
+            let (width, height) = (second.width(), second.height());
+            enlarged.push(picture.resized(width, height, ResizeMode::Stretch)?);
+        }
+        if let Some((upscaler, _)) = network {
+            upscaler.release();
+        }
+        Ok(enlarged)
     }
 }
 

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod goldens;
 mod tiles;
+mod to_size;
 
 use super::request::Precision;
 use crate::error::{Error, Result};
@@ -116,6 +117,11 @@ impl Upscaler {
         })
     }
 
+    /// Where it enlarges.
+    pub(super) fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// How many times as wide and high the result is.
     pub fn scale(&self) -> usize {
         self.network.scale()
@@ -153,9 +159,20 @@ impl Upscaler {
         options: &UpscaleOptions,
         progress: &mut dyn FnMut(UpscaleProgress) -> ControlFlow<()>,
     ) -> Result<Image> {
+        let compute = options.precision.compute_on(&self.device)?;
+        self.upscale_in(image, options, compute, progress).await
+    }
+
+    /// As [`Upscaler::upscale`], beginning with activations of a type.
+    async fn upscale_in(
+        &self,
+        image: &Image,
+        options: &UpscaleOptions,
+        mut compute: DType,
+        progress: &mut (impl FnMut(UpscaleProgress) -> ControlFlow<()> + ?Sized),
+    ) -> Result<Image> {
         let size = [image.height(), image.width()];
         check(size, self.scale(), options)?;
-        let mut compute = options.precision.compute_on(&self.device)?;
         let cut = Cut::of(size, options.tile_px, self.network.multiple());
         let mut canvas = Canvas::new(size, self.scale());
         let tiles = cut.tiles();
