@@ -168,6 +168,7 @@ impl Device {
 #[derive(Debug)]
 pub(crate) struct Gpu {
     pub(super) info: AdapterInfo,
+    pub(super) backend: wgpu::Backend,
     pub(super) caps: Caps,
     pub(super) limits: wgpu::Limits,
     pub(super) device: wgpu::Device,
@@ -248,8 +249,14 @@ impl Gpu {
         }
         let limits = device.limits();
         let has_all = adapter::has_all(adapter, features, &limits);
-        let is_cpu = adapter.get_info().device_type == wgpu::DeviceType::Cpu;
+        let wgpu::AdapterInfo {
+            device_type,
+            backend,
+            ..
+        } = adapter.get_info();
+        let is_cpu = device_type == wgpu::DeviceType::Cpu;
         let mut gpu = Self {
+            backend,
             caps: Caps {
                 rules: options.rules,
                 ..adapter::caps(adapter, features, &limits)

@@ -9,6 +9,7 @@ mod cut;
 mod device;
 mod encode;
 mod faults;
+mod hold;
 mod host;
 mod kernel;
 mod pace;

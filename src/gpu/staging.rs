@@ -103,9 +103,12 @@ impl<'a> StagingRing<'a> {
                 .slice(self.filled..self.filled + padded)
                 .get_mapped_range_mut()
                 .map_err(|error| self.gpu.failure(&error))?;
-            bytes.write(part.clone(), &mut self.scratch, |at, piece| {
+            let write = |at: usize, piece: &[u8]| {
                 range.slice(at..at + piece.len()).copy_from_slice(piece);
-            });
+            };
+            let scratch = &mut self.scratch;
+            self.gpu
+                .held(stage, || bytes.write(part.clone(), scratch, write))?;
             self.copies.push(Copy {
                 from: self.filled,
                 to: target.clone(),

@@ -43,7 +43,7 @@ impl Gpu {
         mapping.done(self).await?;
         let range = staging.inner.slice(..).get_mapped_range();
         let range = range.map_err(|error| self.failure(&error))?;
-        Ok(decode(&range, view.dtype, view.shape.len()))
+        self.held(&staging, || decode(&range, view.dtype, view.shape.len()))
     }
 }
 
