@@ -197,6 +197,40 @@
 //! }
 //! ```
 //!
+//! # A device that is lost
+//!
+//! A driver's reset takes everything that is on the device, and with it the run. A
+//! [`Checkpoint`](crate::Checkpoint) is kept on the host, a megabyte or so after each step, and a pipeline that
+//! was loaded again from the same files goes on from it: with the same pictures, to the bit, if the device is
+//! of the same kind.
+//!
+//! ```no_run
+//! use aquatint::{Checkpoint, Device, Error, Image, Pipeline, Request, Result, Run};
+//!
+//! fn draw(pipeline: &mut Pipeline, file: &str, request: &Request) -> Result<Vec<Image>> {
+//!     let mut kept = None;
+//!     match finish(pipeline.start(request)?, &mut kept) {
+//!         Err(Error::DeviceLost { .. }) => {
+//!             *pipeline = Pipeline::load(&Device::best()?, file)?; // a host's: open it, and share it again
+//!             match &kept {
+//!                 Some(checkpoint) => pipeline.resume(checkpoint)?.finish(),
+//!                 None => pipeline.generate(request),
+//!             }
+//!         }
+//!         other => other,
+//!     }
+//! }
+//!
+//! fn finish(mut run: Run, kept: &mut Option<Checkpoint>) -> Result<Vec<Image>> {
+//!     while run.next_step()?.is_some() {
+//!         *kept = Some(run.checkpoint()?);
+//!     }
+//!     run.finish()
+//! }
+//! ```
+//!
+//! It serves as well to put a run off: keep it, drop it, and go on with it when the device is free.
+//!
 //! # From other languages
 //!
 //! `libaquatint_c` and `aquatint.h` (crate `aquatint-capi`, folder `capi`) are the same in C:

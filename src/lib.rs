@@ -91,8 +91,8 @@ pub use image::{
 };
 pub use library::{Library, LibraryFile, LibraryModel, ModelKind, Place, PlaceOrigin};
 pub use pipeline::{
-    BatchNoise, Canceller, Fill, Hires, HiresResize, Inpaint, LoadOptions, LoadProgress,
-    MAX_BATCH_SIZE, MAX_SIDE_PX, MAX_SWEEP_AXES, MAX_SWEEP_CELLS, MIN_LATENT_TILE_PX,
+    BatchNoise, Canceller, Checkpoint, Fill, Hires, HiresResize, Inpaint, LoadOptions,
+    LoadProgress, MAX_BATCH_SIZE, MAX_SIDE_PX, MAX_SWEEP_AXES, MAX_SWEEP_CELLS, MIN_LATENT_TILE_PX,
     MIN_UPSCALE_TILE_PX, Memory, Model, ModelReport, Noise, Outpaint, PartMemory, Pipeline,
     PlanOptions, Precision, Preset, Program, Recipe, Request, Residence, Run, Seamless, Step,
     StepNoise, Summary, Sweep, SweepAxis, SweepCell, Task, TensorSummary, TileLatents,

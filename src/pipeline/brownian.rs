@@ -9,7 +9,7 @@ use crate::sampling::{BrownianTree, NoisePath, NoiseSource, Table};
 const SEED_BITS: u32 = 32;
 
 /// A motion for each picture of a batch, or one for all of them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct BrownianNoise {
     sharing: Sharing,
     shape: LatentShape,

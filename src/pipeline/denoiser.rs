@@ -45,15 +45,21 @@ pub(super) struct Denoiser {
     conditioning: Conditioning,
     /// The guidance scale as networks are told it, if this one is: 0 is none.
     told_guidance: Option<f32>,
-    /// What it is told beside the latents, `[branches·N, h, w, C']`; or nothing.
-    beside: Vec<f32>,
-    /// What is put back after each step, if anything is.
-    known: Option<Known>,
+    told: Told,
     /// The timestep of each row of the table.
     timesteps: Vec<f32>,
     /// The windows in which the network sees the latents; none where it sees all at once.
     windows: Vec<Vec<f32>>,
     step: Lease,
+}
+
+/// What a network is told of the task's pictures.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Told {
+    /// Beside the latents, `[branches·N, h, w, C']`; or nothing.
+    beside: Vec<f32>,
+    /// What is put back after each step, if anything is.
+    known: Option<Known>,
 }
 
 /// What a row leads to.
@@ -147,8 +153,7 @@ impl Reserved {
         let told_guidance = (request.guidance_scale.unwrap_or(1.0) - 1.0) as f32;
         Ok(Denoiser {
             told_guidance: model.unet.embeds_guidance().then_some(told_guidance),
-            beside: Vec::new(),
-            known: None,
+            told: Told::default(),
             request,
             shape,
             conditioning,
@@ -162,8 +167,20 @@ impl Reserved {
 impl Denoiser {
     /// Keeps what a run starts from as far as the network is told it at every step.
     pub(super) fn give(&mut self, first: &mut First) {
-        self.beside = self.conditioning.beside(&first.beside);
-        self.known = first.known.take();
+        self.told = Told {
+            beside: self.conditioning.beside(&first.beside),
+            known: first.known.take(),
+        };
+    }
+
+    /// What it was told of pictures.
+    pub(super) fn told(&self) -> &Told {
+        &self.told
+    }
+
+    /// Tells it what another was told at the same run.
+    pub(super) fn tell(&mut self, told: Told) {
+        self.told = told;
     }
 
     /// Begins its turn at a row, with a state.
@@ -181,7 +198,7 @@ impl Denoiser {
     /// # Errors
     /// [`crate::Error::DeviceLost`] or [`crate::Error::Gpu`].
     pub(super) async fn leave(&mut self) -> Result<Vec<f32>> {
-        let state = self.runner().read(ends::STATE).await?;
+        let state = self.state().await?;
         self.step.end();
         Ok(state)
     }
@@ -258,9 +275,32 @@ impl Denoiser {
     /// # Errors
     /// [`crate::Error::DeviceLost`] or [`crate::Error::Gpu`].
     pub(super) async fn latents(&self) -> Result<Vec<f32>> {
-        let mut state = self.runner().read(ends::STATE).await?;
+        let mut state = self.state().await?;
         state.truncate(self.shape.len());
         Ok(state)
+    }
+
+    /// All that rows leave to the rows after them, `[5, N, h, w, C]`.
+    ///
+    /// # Errors
+    /// [`crate::Error::DeviceLost`] or [`crate::Error::Gpu`].
+    pub(super) async fn state(&self) -> Result<Vec<f32>> {
+        self.runner().read(ends::STATE).await
+    }
+
+    /// From now on in f32.
+    ///
+    /// # Errors
+    /// As [`Lease::widen`].
+    pub(super) async fn widen(&mut self) -> Result<()> {
+        if self.compute() == DType::F32 {
+            return Ok(());
+        }
+        let stage = Stage {
+            name: "unet",
+            step: None,
+        };
+        self.step.widen(self.request.precision, stage).await
     }
 
     /// The runner that holds the state.
@@ -288,10 +328,10 @@ impl Denoiser {
         if !self.conditioning.time_ids.is_empty() {
             runner.write(ends::TIME_IDS, &self.conditioning.time_ids)?;
         }
-        if !self.beside.is_empty() {
-            runner.write(ends::BESIDE, &self.beside)?;
+        if !self.told.beside.is_empty() {
+            runner.write(ends::BESIDE, &self.told.beside)?;
         }
-        if let Some(known) = &self.known {
+        if let Some(known) = &self.told.known {
             runner.write(ends::KNOWN, &known.latents)?;
             runner.write(ends::KNOWN_NOISE, &known.noise)?;
             runner.write(ends::MASK, &known.mask)?;

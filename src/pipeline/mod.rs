@@ -43,7 +43,7 @@ pub use recipe::{Program, Recipe};
 pub(crate) use recordings::{Guidance, StepShape, ends};
 pub use request::{MAX_BATCH_SIZE, MAX_SIDE_PX, Noise, Precision, Request, Seamless};
 pub use residence::{LoadOptions, Residence};
-pub use run::{Canceller, Run};
+pub use run::{Canceller, Checkpoint, Run};
 pub use summary::{Summary, TensorSummary};
 pub use sweep::{MAX_SWEEP_AXES, MAX_SWEEP_CELLS, Sweep, SweepAxis, SweepCell};
 pub use tasks::{Fill, Inpaint, Outpaint, Task};

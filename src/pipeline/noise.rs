@@ -48,7 +48,7 @@ pub enum StepNoise {
 }
 
 /// The noise of a batch: generators, or a file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum RunNoise {
     /// Drawn.
     Drawn(Drawn),
@@ -111,7 +111,7 @@ impl Sharing {
 }
 
 /// Generators, those of the first latent and those of the steps.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Drawn {
     sharing: Sharing,
     generators: Vec<NoiseGenerator>,
@@ -121,7 +121,7 @@ pub(super) struct Drawn {
 }
 
 /// What the first latent's noise is mixed with.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Variation {
     strength: f64,
     /// One a picture.
@@ -206,7 +206,7 @@ fn draw(generators: &mut [NoiseGenerator], sharing: &Sharing, shape: LatentShape
 }
 
 /// Noise read from a file, checked: all that a run needs is there.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Recorded {
     initial: Vec<f32>,
     following: std::vec::IntoIter<Vec<f32>>,

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod async_tests;
 mod cancel;
+mod checkpoint;
 mod finish;
 mod hires;
 mod start;
@@ -10,6 +11,7 @@ mod start;
 mod tests;
 
 pub use self::cancel::Canceller;
+pub use self::checkpoint::Checkpoint;
 use self::start::state_of;
 use super::brownian::BrownianNoise;
 use super::denoiser::{After, Denoiser};

@@ -22,9 +22,9 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 /// A device that a host opened; what its handlers heard.
-struct Host {
+pub(crate) struct Host {
     adapter: wgpu::Adapter,
-    device: wgpu::Device,
+    pub(crate) device: wgpu::Device,
     queue: wgpu::Queue,
     errors: Arc<AtomicUsize>,
     losses: Arc<AtomicUsize>,
@@ -32,7 +32,9 @@ struct Host {
 
 impl Host {
     /// Opens the adapter of the tests with what the descriptor says of it; `None` where there is none.
-    fn open(describe: impl Fn(&wgpu::Adapter) -> wgpu::DeviceDescriptor<'static>) -> Option<Self> {
+    pub(crate) fn open(
+        describe: impl Fn(&wgpu::Adapter) -> wgpu::DeviceDescriptor<'static>,
+    ) -> Option<Self> {
         let name = &graphics()?.info().name;
         let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
         let adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
@@ -58,7 +60,7 @@ impl Host {
         })
     }
 
-    fn share(&self) -> aquatint::Result<Device> {
+    pub(crate) fn share(&self) -> aquatint::Result<Device> {
         Device::from_wgpu(
             &self.adapter,
             &self.device,

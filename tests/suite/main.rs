@@ -27,6 +27,7 @@ mod prompts;
 #[cfg(feature = "pull")]
 mod pull;
 mod replay;
+mod resume;
 mod sweeps;
 mod tasks;
 mod tasks_program;

@@ -16,6 +16,14 @@ use crate::pipeline::tasks::{Enlarged, First, Painting, Start};
 use crate::pipeline::trace::Trace;
 use crate::pipeline::vae::{Decoder, Encoder};
 
+/// What a pass is given beside its request.
+pub(super) struct Given {
+    /// Whether it takes the encoder too.
+    pub(super) encoder: bool,
+    pub(super) painting: Option<Painting>,
+    pub(super) trace: Option<Trace>,
+}
+
 impl Run {
     /// Everything before the first step of a resolved request: tokens, embeddings, the table, and
     /// memory for all parts, unless they take turns.
@@ -33,13 +41,31 @@ impl Run {
         pipeline: &Pipeline,
         request: Request,
         placement: Placement,
-        mut trace: Option<Trace>,
+        trace: Option<Trace>,
         enlarged: Option<Enlarged>,
     ) -> Result<Self> {
         let pass = match enlarged {
             None => Pass::First,
             Some(_) => Pass::Second,
         };
+        let given = Given {
+            encoder: pass.encodes(&request),
+            painting: Painting::of(pipeline.model(), &request)?,
+            trace,
+        };
+        let (mut run, encoder) = Self::ready(pipeline, request, placement, pass, given).await?;
+        run.begin(enlarged, encoder).await?;
+        Ok(run)
+    }
+
+    /// All parts of a pass at hand, the encoder's among them where it is asked for, and none of them begun.
+    pub(super) async fn ready(
+        pipeline: &Pipeline,
+        request: Request,
+        placement: Placement,
+        pass: Pass,
+        given: Given,
+    ) -> Result<(Self, Option<Encoder>)> {
         let model = pipeline.model();
         let latent = model.latent_size(request.width(), request.height())?;
         let shape = LatentShape {
@@ -47,7 +73,11 @@ impl Run {
             chw: [model.config.vae.latent_channels, latent[0], latent[1]],
         };
         let Planned { table, hand_over } = pipeline.planned(&request, pass)?;
-        let painting = Painting::of(model, &request)?;
+        let Given {
+            encoder,
+            painting,
+            mut trace,
+        } = given;
         if let (Some(Noise::Recorded(_)), Some(2..)) =
             (&request.noise, painting.as_ref().map(Painting::round_count))
         {
@@ -55,14 +85,13 @@ impl Run {
                 "recorded noise for a picture that is drawn in several rounds; use a seed".into(),
             ));
         }
-        let mut noise = RunNoise::start(&request, shape, table.noise_count())?;
+        let noise = RunNoise::start(&request, shape, table.noise_count())?;
         let brownian = BrownianNoise::start(&request, &table, shape);
         let share = Share::of(pipeline, &request, &table, shape)?;
         let refining = hand_over.map(|hand_over| hand_over.share(&request, &table, shape));
         let refining = refining.transpose()?;
-        let has_images = pass.encodes(&request);
         let mut vae = Decoder::parts(latent, placement);
-        if has_images {
+        if pass.encodes(&request) {
             vae.extend(Encoder::parts(latent, placement));
         }
         share.make_room(&vae, placement);
@@ -76,46 +105,17 @@ impl Run {
             None => None,
         };
         let decoder = Decoder::take_what_fits(pipeline, latent, &request, placement).await?;
-        let encoder = match has_images {
+        let encoder = match encoder {
             true => Some(Encoder::take(pipeline, latent, request.precision, placement).await?),
             false => None,
         };
-        let scope = match pass {
-            Pass::First => "",
-            Pass::Second => "hires.",
-        };
-        let mut denoiser = reserved.condition(scope, trace.as_mut()).await?;
+        let denoiser = reserved.condition(scope(pass), trace.as_mut()).await?;
         let refiner = match refining {
             Some((row, reserved)) => {
                 Some((row, reserved.condition("refiner.", trace.as_mut()).await?))
             }
             None => None,
         };
-        let start = Start {
-            model,
-            request: &request,
-            table: &table,
-            shape,
-            noise: &mut noise,
-        };
-        let task = &request.task;
-        let mut first = match enlarged {
-            None => task.prepare(start, painting.as_ref(), encoder).await?,
-            Some(enlarged) => enlarged.prepare(start, encoder).await?,
-        };
-        denoiser.give(&mut first);
-        if let Some(trace) = &mut trace {
-            let init = format!("{scope}latents_init");
-            trace.add(init, &shape.nchw(), &first.unit_normal);
-            for (i, normal) in first.encoder_noise.iter().enumerate() {
-                trace.add(
-                    format!("{scope}encoder_noise.{i:03}"),
-                    &shape.nchw(),
-                    normal,
-                );
-            }
-        }
-        let state = state_of(shape, &first);
         let second = match pass {
             Pass::First => model.second_pass(&request)?,
             Pass::Second => None,
@@ -147,8 +147,35 @@ impl Run {
             is_over: false,
         };
         run.warnings = run.gathered_warnings()?;
-        run.denoiser.begin(run.row, &state).await?;
-        Ok(run)
+        Ok((run, encoder))
+    }
+
+    /// Makes the first latent, and begins with it.
+    async fn begin(&mut self, enlarged: Option<Enlarged>, encoder: Option<Encoder>) -> Result<()> {
+        let start = Start {
+            model: self.pipeline.model(),
+            request: &self.request,
+            table: &self.table,
+            shape: self.shape,
+            noise: &mut self.noise,
+        };
+        let mut first = match enlarged {
+            None => {
+                let (task, painting) = (&self.request.task, self.painting.as_ref());
+                task.prepare(start, painting, encoder).await?
+            }
+            Some(enlarged) => enlarged.prepare(start, encoder).await?,
+        };
+        self.denoiser.give(&mut first);
+        if let Some(trace) = &mut self.trace {
+            let (scope, shape) = (scope(self.pass), self.shape.nchw());
+            trace.add(format!("{scope}latents_init"), &shape, &first.unit_normal);
+            for (i, normal) in first.encoder_noise.iter().enumerate() {
+                trace.add(format!("{scope}encoder_noise.{i:03}"), &shape, normal);
+            }
+        }
+        let state = state_of(self.shape, &first);
+        self.denoiser.begin(self.row, &state).await
     }
 
     /// What the user should know of a run that is about to begin.
@@ -174,6 +201,14 @@ impl Run {
             ));
         }
         Ok(warnings)
+    }
+}
+
+/// What stands before the names of a pass in a trace.
+fn scope(pass: Pass) -> &'static str {
+    match pass {
+        Pass::First => "",
+        Pass::Second => "hires.",
     }
 }
 

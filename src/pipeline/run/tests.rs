@@ -112,6 +112,21 @@ fn a_step_that_overflows_f16_goes_on_in_f32() {
 }
 
 #[test]
+fn a_run_that_was_widened_goes_on_in_f32_from_a_checkpoint() {
+    let Some(device) = device() else { return };
+    let pipeline = pipeline(device, overflowing(UNET));
+    let mut run = start_in_f16(&pipeline, Residence::Together);
+    run.next_step().unwrap();
+    let kept = run.checkpoint().unwrap();
+    let (request, placement) = (run.request.clone(), run.placement);
+    let expected = run.finish().unwrap();
+    assert_eq!(placement.compute, DType::F16);
+    let again = block_on(Run::resume(&pipeline, &kept, request, placement)).unwrap();
+    assert!(!again.is_f16());
+    assert!(again.finish().unwrap() == expected, "the pictures differ");
+}
+
+#[test]
 fn a_user_who_insists_on_f16_is_told_the_stage_and_step() {
     let Some(device) = device() else { return };
     let pipeline = pipeline(device, overflowing(UNET));

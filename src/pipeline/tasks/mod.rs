@@ -75,7 +75,7 @@ pub(super) struct First {
 }
 
 /// What is known of the pictures that are made.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Known {
     /// Clean latents, `[N, h, w, C]`.
     pub(super) latents: Vec<f32>,

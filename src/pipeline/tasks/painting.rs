@@ -15,7 +15,7 @@ use crate::pipeline::vae::{Encoder, Moments};
 const SEEN_SHARE: f32 = 0.5;
 
 /// The pictures of a run of which parts are repainted, and how far that is.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::pipeline) struct Painting {
     /// One for each picture that is made.
     canvases: Vec<Image>,

@@ -1,0 +1,202 @@
+//! A run kept on the host, and gone on with.
+
+use super::Run;
+use super::start::Given;
+use crate::error::{Error, Result};
+use crate::gpu::block_on;
+use crate::pipeline::brownian::BrownianNoise;
+use crate::pipeline::denoiser::Told;
+use crate::pipeline::handle::Pipeline;
+use crate::pipeline::hires::Pass;
+use crate::pipeline::latent::LatentShape;
+use crate::pipeline::noise::RunNoise;
+use crate::pipeline::plans::Placement;
+use crate::pipeline::request::Request;
+use crate::pipeline::tasks::Painting;
+use crate::pipeline::trace::Trace;
+
+/// A run as it was between two of its steps: a plain value of the host, of a few times the size of the
+/// latents, that outlives the device and the pipeline.
+///
+/// [`Run::checkpoint`] makes it, and [`Pipeline::resume`] goes on from it, any number of times.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    asked: Request,
+    drawn_by: Vec<String>,
+    steps_done: usize,
+    step_count: usize,
+    pass: Pass,
+    /// The steps of the passes before this one.
+    steps_before_pass: usize,
+    /// The next row of the pass's table.
+    row: usize,
+    shape: LatentShape,
+    /// The latent, the saved one and the sampler's history.
+    state: Vec<f32>,
+    noise: RunNoise,
+    brownian: Option<BrownianNoise>,
+    told: Told,
+    painting: Option<Painting>,
+    /// Whether the step overflowed f16 and goes on in f32.
+    is_widened: bool,
+    trace: Option<Trace>,
+}
+
+impl Checkpoint {
+    /// The request of the run with every default filled in, its seed among them.
+    pub fn request(&self) -> &Request {
+        &self.asked
+    }
+
+    /// How many steps of the run are done.
+    pub fn steps_done(&self) -> usize {
+        self.steps_done
+    }
+
+    /// As [`Run::step_count`].
+    pub fn step_count(&self) -> usize {
+        self.step_count
+    }
+
+    /// That a pipeline draws what it was made of.
+    fn check_model(&self, pipeline: &Pipeline) -> Result<()> {
+        let drawn_by = names(pipeline);
+        if self.drawn_by == drawn_by {
+            return Ok(());
+        }
+        Err(Error::Unsupported(format!(
+            "resuming a run of {} with {}; load the files that it was begun with",
+            self.drawn_by.join(" and "),
+            drawn_by.join(" and ")
+        )))
+    }
+
+    /// That what is planned now is what was then.
+    fn check_plan(&self, run: &Run) -> Result<()> {
+        let (then, now) = (self.shape.nchw(), run.shape.nchw());
+        let (steps, rows) = (run.step_count(), run.table.rows.len());
+        if then == now && self.step_count == steps && self.row <= rows {
+            return Ok(());
+        }
+        Err(Error::Unsupported(format!(
+            "resuming a run of {} steps on latents {:?} with a model that takes {} on {:?}; load the \
+             files that it was begun with",
+            self.step_count, then, steps, now
+        )))
+    }
+}
+
+/// The models that draw, and what kind each is of.
+fn names(pipeline: &Pipeline) -> Vec<String> {
+    let pipelines = [pipeline].into_iter().chain(pipeline.refiner());
+    let models = pipelines.map(Pipeline::model);
+    models
+        .map(|model| format!("{} ({})", model.name(), model.config.family.title))
+        .collect()
+}
+
+impl Run {
+    /// Keeps the run as it is, to go on from where the device is lost, or later: [`Pipeline::resume`].
+    ///
+    /// Reads the latents and what the sampler remembers, a megabyte or so; so after each step it costs
+    /// little. The device goes on with nothing meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`] or [`Error::Gpu`]; [`Error::Unsupported`] of a run that failed in a step,
+    /// [`Error::Cancelled`] of one that was called off there.
+    pub fn checkpoint(&self) -> Result<Checkpoint> {
+        block_on(self.checkpoint_async())
+    }
+
+    /// As [`Run::checkpoint`], for any executor: [`Pipeline::start_async`] says what it does to a
+    /// thread.
+    ///
+    /// # Errors
+    /// As [`Run::checkpoint`].
+    pub async fn checkpoint_async(&self) -> Result<Checkpoint> {
+        self.check_going_on()?;
+        let last = self.table.rows[..self.row].last();
+        let done = last.map_or(0, |row| row.step + 1);
+        Ok(Checkpoint {
+            asked: self.asked.clone(),
+            drawn_by: names(&self.pipeline),
+            steps_done: self.steps_before() + done,
+            step_count: self.step_count(),
+            pass: self.pass,
+            steps_before_pass: self.steps_done,
+            row: self.row,
+            shape: self.shape,
+            state: self.denoiser.state().await?,
+            noise: self.noise.clone(),
+            brownian: self.brownian.clone(),
+            told: self.denoiser.told().clone(),
+            painting: self.painting.clone(),
+            is_widened: self.denoiser.compute() != self.placement.compute,
+            trace: self.trace.clone(),
+        })
+    }
+
+    /// Goes on from a checkpoint: the prompts are encoded again, and nothing else.
+    pub(in crate::pipeline) async fn resume(
+        pipeline: &Pipeline,
+        kept: &Checkpoint,
+        request: Request,
+        placement: Placement,
+    ) -> Result<Self> {
+        let given = Given {
+            encoder: false,
+            painting: kept.painting.clone(),
+            trace: None,
+        };
+        let (mut run, _) = Self::ready(pipeline, request, placement, kept.pass, given).await?;
+        run.asked = kept.asked.clone();
+        run.steps_done = kept.steps_before_pass;
+        kept.check_plan(&run)?;
+        run.row = kept.row;
+        run.noise = kept.noise.clone();
+        run.brownian = kept.brownian.clone();
+        run.trace = kept.trace.clone();
+        if let Some((_, refiner)) = run.refiner.take_if(|(first, _)| *first < kept.row) {
+            run.denoiser = refiner;
+        }
+        run.denoiser.tell(kept.told.clone());
+        if kept.is_widened {
+            run.denoiser.widen().await?;
+        }
+        // Where all rows are done, it is told what the last was: nothing is asked of it any more.
+        let row = run.row.min(run.table.rows.len() - 1);
+        run.denoiser.begin(row, &kept.state).await?;
+        Ok(run)
+    }
+}
+
+impl Pipeline {
+    /// Goes on with a run that was kept, on this device or another: after [`Error::DeviceLost`], on a
+    /// pipeline that was loaded again from the same files.
+    ///
+    /// On the same device, or another of its kind, the pictures are those of the run without a break, to
+    /// the bit. The checkpoint holds the request; [`super::LoadOptions`] may be others.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the models are others; as [`Pipeline::start`].
+    pub fn resume(&self, checkpoint: &Checkpoint) -> Result<Run> {
+        block_on(self.resume_async(checkpoint))
+    }
+
+    /// As [`Pipeline::resume`], for any executor: [`Pipeline::start_async`] says what it does to a
+    /// thread.
+    ///
+    /// # Errors
+    /// As [`Pipeline::resume`].
+    pub async fn resume_async(&self, checkpoint: &Checkpoint) -> Result<Run> {
+        checkpoint.check_model(self)?;
+        let asked = &checkpoint.asked;
+        let request = match checkpoint.pass {
+            Pass::First => None,
+            Pass::Second => self.model().second_pass(asked)?,
+        };
+        let request = request.unwrap_or_else(|| asked.clone());
+        let (placement, _) = self.fit_pass(&request, checkpoint.pass)?;
+        Run::resume(self, checkpoint, request, placement).await
+    }
+}
