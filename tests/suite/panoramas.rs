@@ -44,7 +44,7 @@ fn the_interpreter_agrees_with_torch_in_windows() {
 #[test]
 fn windows_agree_with_torch_in_f16() {
     for (golden, request) in goldens() {
-        golden.check_in_f16(request);
+        golden.check_in_f16(device::best(), request);
     }
 }
 

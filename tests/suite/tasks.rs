@@ -73,7 +73,7 @@ fn every_step_of_filling_in_agrees_with_diffusers() {
 #[test]
 fn pictures_agree_with_diffusers_in_f16() {
     for golden in cases(&["transform", "edit"]) {
-        golden.check_in_f16(golden.request().task(task(&golden)));
+        golden.check_in_f16(device::best(), golden.request().task(task(&golden)));
     }
 }
 
