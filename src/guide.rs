@@ -127,6 +127,28 @@
 //! [`Device::descriptor`](crate::Device::descriptor) says all at once what to ask an adapter for. The handlers
 //! of the host stay its own; what goes wrong in aquatint is an error of the call that met it.
 //!
+//! The picture may stay on the device, as a texture that the host draws; nothing is read back. The run that
+//! made it can be kept to save it later, with its texts.
+//!
+//! ```no_run
+//! use aquatint::{Image, Pipeline, Request, Result, wgpu};
+//!
+//! fn draw(pipeline: &Pipeline, request: &Request) -> Result<(wgpu::TextureView, Image)> {
+//!     let mut run = pipeline.start(request)?;
+//!     let texture = run.finish_on_gpu()?.remove(0); // one for each picture of a batch
+//!     let view = texture.create_view(&wgpu::TextureViewDescriptor {
+//!         // For a renderer in linear light. Toolkits that work in sRGB, as egui does, take the default view.
+//!         format: Some(wgpu::TextureFormat::Rgba8UnormSrgb),
+//!         usage: Some(wgpu::TextureUsages::TEXTURE_BINDING),
+//!         ..Default::default()
+//!     });
+//!     Ok((view, run.finish()?.remove(0))) // or drop the run, where nothing is to be saved
+//! }
+//! ```
+//!
+//! It is the same picture to the byte. egui shows it by `register_native_texture`, as `examples/window` does; a
+//! device that aquatint opened itself is there for it too ([`Device::wgpu`](crate::Device::wgpu)).
+//!
 //! # Pixels
 //!
 //! An [`Image`](crate::Image) holds RGBA, 8 bits in sRGB, rows from the top, as most toolkits take them. It

@@ -49,7 +49,8 @@
 //! # In an app
 //!
 //! An app that draws with wgpu shares its device: [`Device::from_wgpu`], and [`wgpu`] as it is used here. A
-//! new major version of it is one of this crate too. Blocking calls have twins for executors of any kind
+//! new major version of it is one of this crate too. Pictures may stay on the device, as textures
+//! ([`Run::finish_on_gpu`]). Blocking calls have twins for executors of any kind
 //! ([`Pipeline::generate_async`]), and a [`Canceller`] stops either from another thread.
 #![cfg_attr(doctest, doc = include_str!("../README.md"))]
 

@@ -79,6 +79,17 @@ impl Device {
             backend: Backend::Gpu(Arc::new(gpu)),
         })
     }
+
+    /// What wgpu knows this device by, to draw or read textures that a run left on it
+    /// ([`crate::Run::finish_on_gpu`]); `None` for the CPU interpreter.
+    ///
+    /// Leave the handlers of a device that was not yours alone: by them aquatint hears that it is lost. It
+    /// is waited for without regard to frames; who draws many opens a device and shares it
+    /// ([`Device::from_wgpu`]).
+    pub fn wgpu(&self) -> Option<(&wgpu::Device, &wgpu::Queue)> {
+        let gpu = self.gpu()?;
+        Some((&gpu.device, &gpu.queue))
+    }
 }
 
 /// That kernels can count on what WebGPU promises.

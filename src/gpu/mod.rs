@@ -17,6 +17,7 @@ mod prelude;
 mod reflect;
 mod shaders;
 mod staging;
+mod texture;
 mod transfer;
 #[cfg(test)]
 mod validation_tests;
@@ -34,4 +35,5 @@ pub(crate) use encode::{Bound, CommandList};
 pub(crate) use kernel::variant_key;
 pub(crate) use shaders::fingerprint;
 pub(crate) use staging::StagingRing;
+pub(crate) use texture::Texture;
 pub(crate) use wait::block_on;

@@ -6,6 +6,7 @@ mod cancel;
 mod checkpoint;
 mod finish;
 mod hires;
+mod on_gpu;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -50,6 +51,8 @@ pub struct Run {
     /// What the steps' noise comes from in place of `noise`.
     brownian: Option<BrownianNoise>,
     denoiser: Denoiser,
+    /// The state that the denoiser left after the last row, until another round or pass begins.
+    left: Option<Vec<f32>>,
     /// What takes over from the denoiser, and at which row.
     refiner: Option<(usize, Denoiser)>,
     decoder: Decoder,
@@ -190,6 +193,7 @@ impl Run {
         let round = painting.done();
         self.brownian = BrownianNoise::of_round(&self.request, &self.table, self.shape, round);
         let state = state_of(self.shape, &first);
+        self.left = None;
         self.denoiser.begin(self.row, &state).await
     }
 

@@ -6,7 +6,7 @@ use super::place::Place;
 use super::residency::Residency;
 use super::selection::Selector;
 use crate::error::{Error, Result};
-use crate::gpu::{Ahead, Bound, Buffer, CommandList, Gpu};
+use crate::gpu::{Ahead, Bound, Buffer, CommandList, Gpu, Texture};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -110,6 +110,15 @@ impl Executable {
     /// [`Error::DeviceLost`], [`Error::Gpu`] or [`Error::OutOfMemory`].
     pub(crate) async fn read(&self, end: End) -> Result<Vec<f32>> {
         self.gpu.read(&self.slots[end.slot], end.view).await
+    }
+
+    /// A texture of a value `[1, H, W, 4]` of bytes, filled once everything submitted is done.
+    ///
+    /// # Errors
+    /// As [`Gpu::texture_of`].
+    pub(crate) fn texture(&self, end: End) -> Result<Texture> {
+        let [height, width] = [1, 2].map(|axis| end.view.shape.dim(axis));
+        self.gpu.texture_of(&self.slots[end.slot], [width, height])
     }
 
     /// Encodes one step without submitting it: what the bench `encode` measures.

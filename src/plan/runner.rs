@@ -6,7 +6,7 @@ use super::phase::Phase;
 use super::reference::Interpreter;
 use super::residency::Residency;
 use crate::error::{Error, Result};
-use crate::gpu::Device;
+use crate::gpu::{Device, Texture};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -95,6 +95,21 @@ impl Runner {
         match &self.backend {
             Backend::Gpu(executable) => executable.read(end).await,
             Backend::Reference(interpreter) => Ok(interpreter.read(end)),
+        }
+    }
+
+    /// A texture of the output of that name, `[1, H, W, 4]` of bytes.
+    ///
+    /// # Errors
+    /// [`Error::Record`] if there is none, [`Error::Unsupported`] on the CPU interpreter or where the device
+    /// has none so large; [`Error::OutOfMemory`], [`Error::DeviceLost`], [`Error::Gpu`].
+    pub(crate) fn texture(&self, name: &str) -> Result<Texture> {
+        let end = self.end(self.plan.outputs.get(name), name)?;
+        match &self.backend {
+            Backend::Gpu(executable) => executable.texture(end),
+            Backend::Reference(_) => {
+                Err(Error::Unsupported("textures on the CPU interpreter".into()))
+            }
         }
     }
 

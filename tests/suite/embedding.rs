@@ -25,8 +25,8 @@ use std::time::{Duration, Instant};
 pub(crate) struct Host {
     adapter: wgpu::Adapter,
     pub(crate) device: wgpu::Device,
-    queue: wgpu::Queue,
-    errors: Arc<AtomicUsize>,
+    pub(crate) queue: wgpu::Queue,
+    pub(crate) errors: Arc<AtomicUsize>,
     losses: Arc<AtomicUsize>,
 }
 
@@ -70,7 +70,7 @@ impl Host {
     }
 }
 
-fn pipeline(device: &Device) -> Pipeline {
+pub(crate) fn pipeline(device: &Device) -> Pipeline {
     Pipeline::new(device, Model::demo().unwrap()).unwrap()
 }
 

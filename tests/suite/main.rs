@@ -31,6 +31,7 @@ mod resume;
 mod sweeps;
 mod tasks;
 mod tasks_program;
+mod textures;
 #[cfg(target_os = "linux")] // where the place of the cache can be told
 mod tune;
 mod upscale;

@@ -1,12 +1,16 @@
 //! What the window shows.
 
+use crate::shown::Shown;
 use crate::studio::{News, Order, Studio};
-use aquatint::{Canceller, Device, DeviceOptions, Image, Library, ModelKind, Request};
-use eframe::egui::{self, Color32, Key, Rect, TextureHandle, TextureOptions, Vec2};
+use aquatint::{Canceller, Device, DeviceOptions, Library, ModelKind, Request};
+use eframe::egui::{self, Key, ViewportCommand};
+use eframe::egui_wgpu::RenderState;
 use std::path::PathBuf;
 
 /// The window.
 pub(crate) struct App {
+    /// What the window is drawn with.
+    host: RenderState,
     studio: Studio,
     models: Vec<Choice>,
     chosen: usize,
@@ -15,7 +19,7 @@ pub(crate) struct App {
     state: State,
     /// Calls off the run under way.
     canceller: Option<Canceller>,
-    picture: Option<TextureHandle>,
+    picture: Option<Shown>,
 }
 
 /// A model to choose.
@@ -41,6 +45,7 @@ impl App {
         let options = DeviceOptions::default();
         let device = Device::from_wgpu(&host.adapter, &host.device, &host.queue, &options)?;
         Ok(Self {
+            host: host.clone(),
             studio: Studio::open(device, context.egui_ctx.clone()),
             models: models(),
             chosen: 0,
@@ -60,7 +65,7 @@ impl App {
         self.state = State::Busy(0.0, "starting".into());
     }
 
-    /// Takes in what the studio has to tell.
+    /// Takes in what the studio has to tell. The window's title says so too, to who looks elsewhere.
     fn hear(&mut self, window: &egui::Context) {
         for news in self.studio.news() {
             self.state = match news {
@@ -78,12 +83,15 @@ impl App {
                     State::Busy(share, format!("step {done} of {}", step.count))
                 }
                 News::Done(picture) => {
-                    self.picture = Some(upload(window, &picture));
-                    State::Idle(String::new())
+                    self.picture = Some(Shown::new(&self.host, &picture));
+                    State::Idle("done".into())
                 }
                 News::Cancelled => State::Idle("cancelled".into()),
                 News::Failed(reason) => State::Idle(reason),
             };
+            let (State::Idle(said) | State::Busy(_, said)) = &self.state;
+            let title = format!("aquatint: {said}");
+            window.send_viewport_cmd(ViewportCommand::Title(title));
         }
     }
 
@@ -132,18 +140,6 @@ impl App {
             }
         }
     }
-
-    /// The picture, each of its pixels one of the screen's, or smaller where there is no room.
-    fn picture(&self, ui: &egui::Ui) {
-        let Some(picture) = &self.picture else { return };
-        let room = ui.max_rect();
-        let size = picture.size_vec2() / ui.pixels_per_point();
-        let scale = (room.size() / size).min_elem().min(1.0);
-        let place = Rect::from_min_size(room.min, size * scale);
-        let whole = Rect::from_min_size(egui::Pos2::ZERO, Vec2::splat(1.0));
-        ui.painter()
-            .image(picture.id(), place, whole, Color32::WHITE);
-    }
 }
 
 impl eframe::App for App {
@@ -152,7 +148,11 @@ impl eframe::App for App {
         egui::Panel::left("controls")
             .default_size(300.0)
             .show(ui, |ui| self.controls(ui));
-        egui::CentralPanel::default().show(ui, |ui| self.picture(ui));
+        egui::CentralPanel::default().show(ui, |ui| {
+            if let Some(picture) = &self.picture {
+                picture.draw(ui);
+            }
+        });
     }
 }
 
@@ -170,11 +170,4 @@ fn models() -> Vec<Choice> {
         path: Some(model.path),
     }));
     choices
-}
-
-/// A picture as a texture of the window's.
-fn upload(window: &egui::Context, picture: &Image) -> TextureHandle {
-    let size = [picture.width(), picture.height()];
-    let pixels = egui::ColorImage::from_rgba_unmultiplied(size, picture.pixels());
-    window.load_texture("picture", pixels, TextureOptions::LINEAR)
 }

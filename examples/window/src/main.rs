@@ -1,10 +1,12 @@
-//! A window with a prompt box, a list of the models on this machine, progress and the picture.
+//! A window with a prompt box, a list of the models on this machine, progress and the picture, which never
+//! leaves the device.
 //!
 //! ```text
 //! cargo run --release --package aquatint-window
 //! ```
 
 mod app;
+mod shown;
 mod studio;
 
 use app::App;

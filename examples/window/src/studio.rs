@@ -1,7 +1,7 @@
 //! The thread that makes pictures: it waits for the device, so that the window never has to.
 
 use aquatint::{
-    Canceller, Device, Error, Image, LoadProgress, Model, Pipeline, Request, Result, Step,
+    Canceller, Device, Error, LoadProgress, Model, Pipeline, Request, Result, Step, wgpu,
 };
 use eframe::egui;
 use std::path::PathBuf;
@@ -23,8 +23,8 @@ pub(crate) enum News {
     Started(Canceller),
     /// A step is done.
     Step(Step),
-    /// The picture is done.
-    Done(Image),
+    /// The picture is done, and on the device.
+    Done(wgpu::Texture),
     Cancelled,
     Failed(String),
 }
@@ -88,13 +88,13 @@ impl Painter {
         }
     }
 
-    fn paint(&mut self, order: Order) -> Result<Image> {
+    fn paint(&mut self, order: Order) -> Result<wgpu::Texture> {
         let mut run = self.load(order.model)?.start(&order.request)?;
         (self.tell)(News::Started(run.canceller()));
         while let Some(step) = run.next_step()? {
             (self.tell)(News::Step(step));
         }
-        Ok(run.finish()?.remove(0))
+        Ok(run.finish_on_gpu()?.remove(0))
     }
 
     /// The pipeline of a model: the one at hand, or a new one in its place.

@@ -1,11 +1,11 @@
-//! The window as somebody uses it: a prompt is typed, and what is on the screen then is compared with
-//! the picture that the library makes.
+//! The window as somebody uses it: a prompt is typed, its picture called off and asked for again, and what
+//! is on the screen then is compared with the picture that the library makes.
 #![cfg(target_os = "linux")]
 
 mod screen;
 
 use aquatint::{Device, Error, Image, Model, Pipeline, Request};
-use screen::{Outcome, RETURN, Screen, end, wait};
+use screen::{ESCAPE, Outcome, RETURN, Screen, end, wait};
 use std::env;
 use std::path::Path;
 use std::process::{Child, Command};
@@ -24,7 +24,7 @@ const TOLERANCE: u8 = 1;
 const PATIENCE: Duration = Duration::from_secs(240);
 
 #[test]
-fn a_prompt_is_typed_and_its_picture_appears() -> Outcome {
+fn a_picture_is_called_off_and_one_asked_for_again_appears() -> Outcome {
     let Some((screen, device)) = screen_and_device()? else {
         return Ok(());
     };
@@ -36,13 +36,16 @@ fn a_prompt_is_typed_and_its_picture_appears() -> Outcome {
         window.check()?;
         Ok(is_drawn(&screen.shot()?).then_some(()))
     })?;
-    let before = screen.shot()?;
-    assert!(
-        place_of(&expected, &before).is_none(),
-        "nothing was asked for"
-    );
+    let is_there = || -> Outcome<bool> { Ok(place_of(&expected, &screen.shot()?).is_some()) };
+    assert!(!is_there()?, "nothing was asked for");
 
     screen.type_keys(PROMPT.bytes().map(u32::from))?;
+    screen.type_keys([RETURN])?;
+    wait_for_title(&screen, &mut window, "step")?;
+    screen.type_keys([ESCAPE])?;
+    wait_for_title(&screen, &mut window, "cancelled")?;
+    assert!(!is_there()?, "it was called off");
+
     screen.type_keys([RETURN])?;
     let place = wait(PATIENCE, "the picture", || {
         window.check()?;
@@ -53,7 +56,16 @@ fn a_prompt_is_typed_and_its_picture_appears() -> Outcome {
     let seen = kept("window.png");
     let place = place.map_err(|error| format!("{error}; the screen is in {}", seen.display()))?;
     println!("the picture is at {place:?} of {}", seen.display());
+    assert!(screen.title()?.ends_with("done"));
     Ok(())
+}
+
+/// Waits until the window says so in its title.
+fn wait_for_title(screen: &Screen, window: &mut Program, part: &str) -> Outcome {
+    wait(PATIENCE, part, || {
+        window.check()?;
+        Ok(screen.title()?.contains(part).then_some(()))
+    })
 }
 
 /// What the test needs; none, with a word why, where it is not to be had.

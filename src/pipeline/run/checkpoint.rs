@@ -120,13 +120,16 @@ impl Run {
         Ok(Checkpoint {
             asked: self.asked.clone(),
             drawn_by: names(&self.pipeline),
-            steps_done: self.steps_before() + done,
+            steps_done: (self.steps_before() + done).min(self.step_count()),
             step_count: self.step_count(),
             pass: self.pass,
             steps_before_pass: self.steps_done,
             row: self.row,
             shape: self.shape,
-            state: self.denoiser.state().await?,
+            state: match &self.left {
+                Some(state) => state.clone(),
+                None => self.denoiser.state().await?,
+            },
             noise: self.noise.clone(),
             brownian: self.brownian.clone(),
             told: self.denoiser.told().clone(),

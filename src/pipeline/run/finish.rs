@@ -7,6 +7,7 @@ use crate::image::{HiresParameters, Image, PARAMETERS_KEYWORD, Parameters, REQUE
 use crate::pipeline::latent::LatentShape;
 use crate::pipeline::progress::TileProgress;
 use crate::pipeline::request::Noise;
+use crate::pipeline::tasks::Painting;
 use crate::pipeline::trace::Trace;
 use crate::pipeline::upscaler::Upscaler;
 
@@ -54,23 +55,44 @@ impl Run {
     ) -> Result<Vec<Image>> {
         while self.next_step_async().await?.is_some() {}
         let canceller = self.canceller.clone();
-        let pictures = canceller.unless_cancelled(self.decode(progress)).await?;
-        let images = match &mut self.painting {
-            Some(painting) => {
-                painting.put_back(pictures)?;
-                painting.pictures().to_vec()
-            }
-            None => {
-                let (width, height) = (self.request.width(), self.request.height());
-                let images = pictures.into_iter();
-                let images = images.map(|pixels| Image::from_rgba(width, height, pixels));
-                images.collect::<Result<_>>()?
-            }
-        };
+        let images = canceller.unless_cancelled(self.images(progress)).await?;
         let images = images.into_iter().enumerate();
         images
             .map(|(picture, image)| self.told(picture, image))
             .collect()
+    }
+
+    /// The pictures, once all steps are done.
+    pub(super) async fn images(
+        &mut self,
+        progress: &mut (impl FnMut(TileProgress) + ?Sized),
+    ) -> Result<Vec<Image>> {
+        if self.rounds_left() == 1 {
+            let pictures = self.decode(progress).await?;
+            let Some(painting) = &mut self.painting else {
+                let (width, height) = (self.request.width(), self.request.height());
+                let images = pictures.into_iter();
+                let images = images.map(|pixels| Image::from_rgba(width, height, pixels));
+                return images.collect();
+            };
+            painting.put_back(pictures)?;
+        }
+        let painted = self.painting.as_ref().map(Painting::pictures);
+        Ok(painted.unwrap_or_default().to_vec())
+    }
+
+    /// The state after the last row of a round.
+    pub(super) async fn last_state(&mut self) -> Result<Vec<f32>> {
+        if self.left.is_none() {
+            self.left = Some(self.denoiser.leave().await?);
+        }
+        Ok(self.left.clone().unwrap_or_default())
+    }
+
+    /// The latents in a state, `[h, w, C]` each.
+    pub(super) fn latents_of<'s>(&self, state: &'s [f32]) -> Vec<&'s [f32]> {
+        let latents = state.chunks_exact(self.shape.picture_len());
+        latents.take(self.shape.batch).collect()
     }
 
     /// The pictures that the latents are now, `[H, W, 4]` each. The last ones are kept in the trace.
@@ -78,11 +100,10 @@ impl Run {
         &mut self,
         progress: &mut (impl FnMut(TileProgress) + ?Sized),
     ) -> Result<Vec<Vec<u8>>> {
-        let state = self.denoiser.leave().await?;
+        let state = self.last_state().await?;
         let is_last = self.rounds_left() == 1 && self.steps_to_come == 0;
         let is_traced = self.trace.is_some() && is_last;
-        let latents = state.chunks_exact(self.shape.picture_len());
-        let latents: Vec<_> = latents.take(self.shape.batch).collect();
+        let latents = self.latents_of(&state);
         let decoded = self.decoder.decode(&latents, progress).await?;
         let (pictures, values): (Vec<_>, Vec<_>) = decoded
             .into_iter()

@@ -137,6 +137,7 @@ impl Run {
             noise,
             brownian,
             denoiser,
+            left: None,
             refiner,
             decoder,
             placement,

@@ -4,6 +4,7 @@ use super::plans::INNER;
 use super::shared::{Moments, TileRunner};
 use super::tiles::{Canvas, Tiles};
 use crate::error::{Error, Result};
+use crate::gpu::Texture;
 use crate::pipeline::handle::Pipeline;
 use crate::pipeline::plans::{Lease, Part, Placement, Stage};
 use crate::pipeline::progress::TileProgress;
@@ -169,6 +170,7 @@ impl Decoder {
                 outer,
                 tiles,
             } => {
+                outer.end(); // of what was decoded before
                 inner.begin().await?;
                 let mut inners = Vec::with_capacity(latents.len());
                 for latent in latents {
@@ -202,6 +204,29 @@ impl Decoder {
             }
         }
         Ok(decoded)
+    }
+
+    /// As [`Decoder::decode`], into textures of the device; `None` of one that works in tiles, which the CPU
+    /// puts together.
+    ///
+    /// # Errors
+    /// As [`Decoder::decode`] and [`crate::plan::Runner::texture`].
+    pub(in crate::pipeline) async fn decode_on_gpu(
+        &mut self,
+        latents: &[&[f32]],
+    ) -> Result<Option<Vec<Texture>>> {
+        let Work::Whole(lease) = &mut self.work else {
+            return Ok(None);
+        };
+        lease.begin().await?;
+        let mut textures = Vec::with_capacity(latents.len());
+        for latent in latents {
+            lease
+                .run_or_widen(ends::LATENT, latent, self.precision, STAGE)
+                .await?;
+            textures.push(lease.runner().texture(ends::PIXELS)?);
+        }
+        Ok(Some(textures))
     }
 }
 

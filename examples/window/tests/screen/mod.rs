@@ -16,8 +16,9 @@ use x11rb::rust_connection::RustConnection;
 
 pub(crate) type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
-/// Return, as X names keys (X11/keysymdef.h); letters and spaces have the numbers of Latin-1.
+/// Keys, as X names them (X11/keysymdef.h); letters and spaces have the numbers of Latin-1.
 pub(crate) const RETURN: u32 = 0xFF0D;
+pub(crate) const ESCAPE: u32 = 0xFF1B;
 
 const WIDTH: u16 = 1024;
 const HEIGHT: u16 = 700;
@@ -85,6 +86,21 @@ impl Screen {
             }
         }
         Ok(None)
+    }
+
+    /// What a program's window has for a title.
+    pub(crate) fn title(&self) -> Outcome<String> {
+        let Some(window) = self.window()? else {
+            return Ok(String::new());
+        };
+        let name = |name: &'static str| self.connection.intern_atom(false, name.as_bytes());
+        let (property, text) = (name("_NET_WM_NAME")?, name("UTF8_STRING")?);
+        let (property, text) = (property.reply()?.atom, text.reply()?.atom);
+        let most = 1024;
+        let title = self
+            .connection
+            .get_property(false, window, property, text, 0, most)?;
+        Ok(String::from_utf8(title.reply()?.value)?)
     }
 
     /// Types on the keyboard. Takes small letters, spaces and keys by their number.
