@@ -71,9 +71,11 @@
 //!     }
 //!     while let Some(step) = run.next_step()? { // Error::Cancelled, if it was called off
 //!         println!("{} of {}", step.index + 1, step.count);
+//!         show(&run.preview()?); // small pictures of what it is becoming
 //!     }
 //!     run.finish()
 //! }
+//! # fn show(_: &[Image]) {}
 //! ```
 //!
 //! Calls block. An app with a window draws on a thread of its own: a pipeline is cheap to clone, and may be

@@ -11,6 +11,7 @@ use super::args::SizeArgs;
 use super::device::DeviceArgs;
 use super::model::{ModelArgs, RefinerArgs};
 use super::output::Pattern;
+use super::preview::PreviewArgs;
 use super::sweep::SweepArgs;
 use super::values::{
     NoisePathArg, PromptStyleArg, SeamlessArg, Seed, SigmaRulesArg, Sigmas, Verbosity, corner,
@@ -205,6 +206,9 @@ pub(super) struct DrawArgs {
     /// Replace files that exist instead of adding a number
     #[arg(long)]
     pub(super) overwrite: bool,
+
+    #[command(flatten)]
+    pub(super) preview: PreviewArgs,
 
     /// Record tokens, embeddings, noise and the latents of every step into a file
     ///

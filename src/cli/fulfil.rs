@@ -11,6 +11,7 @@ use super::hires;
 use super::interrupt::Interrupt;
 use super::kept::{Kept, Report, Timings, milliseconds};
 use super::output::{Pattern, check_trace};
+use super::preview::PreviewArgs;
 use super::progress::Progress;
 use super::sweep::Queue;
 
@@ -31,6 +32,7 @@ pub(super) fn fulfil_into(
     let started = Instant::now();
     let sweep = args.sweep.sweep(&request)?;
     output.check()?;
+    args.preview.check()?;
     if let Some(path) = &args.trace {
         check_trace(path, args.overwrite)?;
     }
@@ -144,7 +146,15 @@ fn draw_all(
             progress.note(format_args!("{} of {count}  {labels}", job + 1));
         }
         let trace = kept.args.trace.as_deref();
-        let drawn = draw(pipeline, &current.request, trace, progress, interrupt);
+        let preview = Some(&kept.args.preview);
+        let drawn = draw(
+            pipeline,
+            &current.request,
+            trace,
+            preview,
+            progress,
+            interrupt,
+        );
         match drawn.and_then(|drawn| kept.keep(drawn, job)) {
             Ok(()) => {}
             // The others may come out all the same.
@@ -216,12 +226,13 @@ pub(super) struct Drawn {
     pub(super) decode_ms: f64,
 }
 
-/// Runs all steps and decodes, keeping every intermediate for a trace's file; Ctrl-C drops the run after
-/// the step under way.
+/// Runs all steps and decodes, keeping every intermediate for a trace's file and writing what is becoming of
+/// the pictures where that is asked for; Ctrl-C drops the run after the step under way.
 pub(super) fn draw(
     pipeline: &Pipeline,
     request: &Request,
     trace: Option<&Path>,
+    preview: Option<&PreviewArgs>,
     progress: &Progress,
     interrupt: &Interrupt,
 ) -> Outcome<Drawn> {
@@ -239,6 +250,7 @@ pub(super) fn draw(
     while let Some(step) = run.next_step()? {
         interrupt.check()?;
         bar.show(&step);
+        preview.map_or(Ok(()), |preview| preview.write(&run, &step))?;
     }
     let steps_ms = milliseconds(stepping);
     // A second pass may have more to say.

@@ -23,6 +23,7 @@ mod outpaint;
 mod output;
 mod picture;
 mod plan;
+mod preview;
 mod progress;
 #[cfg(feature = "pull")]
 mod pull;

@@ -123,15 +123,7 @@ impl Pattern {
 
     /// Makes sure that pictures can be written, before the time for them is spent.
     pub(super) fn check(&self) -> Outcome {
-        let folder = check_folder("output", &self.folder)?;
-        // On most systems a file without a name; it goes when dropped on the others.
-        tempfile::tempfile_in(folder).map_err(|source| {
-            Failure::from(Error::Io {
-                path: folder.to_path_buf(),
-                source,
-            })
-        })?;
-        Ok(())
+        check_writable("output", &self.folder)
     }
 
     /// The path for one picture; from the second attempt on with a number before the extension.
@@ -217,6 +209,19 @@ pub(super) fn check_trace(path: &Path, overwrite: bool) -> Outcome {
         let reason = format!("trace: {} exists; --overwrite replaces it", path.display());
         return Err(Failure::Usage(reason));
     }
+    Ok(())
+}
+
+/// Makes sure that files can be written into a folder that a flag names.
+pub(super) fn check_writable(flag: &str, folder: &Path) -> Outcome {
+    let folder = check_folder(flag, folder)?;
+    // On most systems a file without a name; it goes when dropped on the others.
+    tempfile::tempfile_in(folder).map_err(|source| {
+        Failure::from(Error::Io {
+            path: folder.to_path_buf(),
+            source,
+        })
+    })?;
     Ok(())
 }
 

@@ -114,7 +114,7 @@ pub(super) fn run(args: &ReplayArgs) -> Outcome {
     let request = pipeline.resolve(&request)?;
     progress.note(settings(&request, &model_name, device.info()));
 
-    let mut drawn = draw(&pipeline, &request, None, &progress, &interrupt)?;
+    let mut drawn = draw(&pipeline, &request, None, None, &progress, &interrupt)?;
     let image = drawn.images.remove(0);
     let facts = Facts {
         seed: image.seed().unwrap_or_default(),

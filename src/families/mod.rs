@@ -8,6 +8,7 @@ mod catalogue;
 mod complete;
 mod config;
 mod foreign;
+mod latent_rgb;
 mod purpose;
 mod sd1;
 mod sd2;
@@ -16,6 +17,7 @@ mod variants;
 
 pub use catalogue::{FamilyInfo, families};
 pub(crate) use complete::check_complete;
+pub(crate) use latent_rgb::{LATENT_CHANNELS, LatentRgb};
 pub use purpose::Purpose;
 
 use crate::error::{Error, Result};
@@ -75,6 +77,8 @@ pub(crate) struct Family {
     pub unet: UnetConfig,
     /// The VAE.
     pub vae: VaeConfig,
+    /// What colours its latents stand for.
+    pub latent_rgb: LatentRgb,
     /// The noise that it was trained on, and the schedule through it.
     pub scheduler: SchedulerConfig,
     /// Which of the published sigmas of `align_your_steps` are for it.
@@ -220,6 +224,8 @@ pub(crate) struct ModelConfig {
     pub unet: UnetConfig,
     /// The VAE.
     pub vae: VaeConfig,
+    /// What colours its latents stand for.
+    pub latent_rgb: LatentRgb,
     /// Pixels along one side of a latent: 2^(levels of the VAE − 1).
     pub vae_scale_factor: usize,
     /// The noise that it was trained on, and the schedule through it.
@@ -305,6 +311,7 @@ pub(crate) fn configure(weights: &Weights) -> Result<ModelConfig> {
         added: family.added,
         empty_negative: config::empty_negative(weights, family)?,
         unet,
+        latent_rgb: config::latent_rgb(weights, family.latent_rgb)?,
         vae,
         vae_scale_factor,
         scheduler,

@@ -5,8 +5,8 @@
 //! diffusers keeps for v1-5; steps and guidance scale are what peers offer.
 
 use super::{
-    Added, BetaSchedule, EmptyNegative, Family, SchedulerConfig, TextEncoderSpec, context_width,
-    markers, sd2, text_width,
+    Added, BetaSchedule, EmptyNegative, Family, LatentRgb, SchedulerConfig, TextEncoderSpec,
+    context_width, markers, sd2, text_width,
 };
 use crate::networks::{Activation, ClipConfig, Heads, LevelHeads, PerLevel, UnetConfig, VaeConfig};
 use crate::sampling::{AlignYourSteps, Prediction};
@@ -80,6 +80,7 @@ pub(super) static SD1: Family = Family {
     empty_negative: EmptyNegative::Encoded,
     unet: unet(768, LevelHeads::Count(PerLevel::Same(8))),
     vae: vae(0.18215),
+    latent_rgb: LatentRgb::STABLE_DIFFUSION,
     scheduler: SCHEDULER,
     align_your_steps: AlignYourSteps::StableDiffusion,
     read_prediction: |_| None,

@@ -5,7 +5,8 @@
 //! `config.json` files that diffusers keeps for 2-1.
 
 use super::{
-    Added, EmptyNegative, Family, TextEncoderSpec, context_width, markers, sd1, text_width,
+    Added, EmptyNegative, Family, LatentRgb, TextEncoderSpec, context_width, markers, sd1,
+    text_width,
 };
 use crate::networks::{Activation, ClipConfig, Heads, LevelHeads};
 use crate::sampling::{AlignYourSteps, Prediction};
@@ -47,6 +48,7 @@ pub(super) static SD2: Family = Family {
     empty_negative: EmptyNegative::Encoded,
     unet: sd1::unet(CONTEXT_WIDTH, LevelHeads::Width(64)),
     vae: sd1::vae(0.18215),
+    latent_rgb: LatentRgb::STABLE_DIFFUSION,
     scheduler: sd1::SCHEDULER,
     align_your_steps: AlignYourSteps::StableDiffusion,
     read_prediction,

@@ -4,7 +4,8 @@
 //! `config.json` files that diffusers keeps; steps and guidance scale are what peers offer.
 
 use super::{
-    Added, EmptyNegative, Family, TextEncoderSpec, context_width, markers, sd1, text_width,
+    Added, EmptyNegative, Family, LatentRgb, TextEncoderSpec, context_width, markers, sd1,
+    text_width,
 };
 use crate::networks::{Activation, ClipConfig, Heads, LevelHeads};
 use crate::sampling::AlignYourSteps;
@@ -58,6 +59,7 @@ pub(super) static BASE: Family = Family {
     empty_negative: EmptyNegative::Zeros,
     unet: sd1::unet(2048, LevelHeads::Width(64)),
     vae: sd1::vae(SCALING_FACTOR),
+    latent_rgb: LatentRgb::STABLE_DIFFUSION_XL,
     scheduler: sd1::SCHEDULER,
     align_your_steps: AlignYourSteps::StableDiffusionXl,
     read_prediction: |_| None,
@@ -78,6 +80,7 @@ pub(super) static REFINER: Family = Family {
     empty_negative: EmptyNegative::Encoded,
     unet: sd1::unet(1280, LevelHeads::Width(64)),
     vae: sd1::vae(SCALING_FACTOR),
+    latent_rgb: LatentRgb::STABLE_DIFFUSION_XL,
     scheduler: sd1::SCHEDULER,
     align_your_steps: AlignYourSteps::StableDiffusionXl,
     read_prediction: |_| None,

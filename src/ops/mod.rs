@@ -58,7 +58,9 @@ pub(crate) use joined_linear::JoinedLinear;
 pub(crate) use layer_norm::LayerNorm;
 pub(crate) use linear::Linear;
 pub(crate) use load::{Load, NormInLoad};
-pub(crate) use sampler_step::{MAX_BRANCHES, RowField, STATE_SLOTS};
+#[cfg(test)]
+pub(crate) use sampler_step::SamplerStep;
+pub(crate) use sampler_step::{MAX_BRANCHES, RowField, STATE_SLOTS, StateSlot};
 pub(crate) use scale::Scale;
 pub(crate) use timestep_embedding::TimestepEmbedding;
 pub(crate) use upsample_nearest::UpsampleNearest;

@@ -1,6 +1,7 @@
 //! A network at work on the latents of a run: the model's own, or the refiner's after it.
 
 use super::conditioning::{Conditioning, condition};
+use super::denoised::{needs_state_before, row_denoised};
 use super::handle::Pipeline;
 use super::latent::LatentShape;
 use super::plans::{Lease, Part, Placement, Stage};
@@ -51,6 +52,8 @@ pub(super) struct Denoiser {
     /// The windows in which the network sees the latents; none where it sees all at once.
     windows: Vec<Vec<f32>>,
     step: Lease,
+    /// The row that led to the state, if it was run here.
+    last_row: Option<Row>,
 }
 
 /// What a network is told of the task's pictures.
@@ -160,6 +163,7 @@ impl Reserved {
             timesteps,
             windows: windows.map_or(Vec::new(), |windows| windows.described()),
             step: self.step,
+            last_row: None,
         })
     }
 }
@@ -188,6 +192,7 @@ impl Denoiser {
     /// # Errors
     /// As [`Lease::begin`] and [`Runner::write`].
     pub(super) async fn begin(&mut self, row: usize, state: &[f32]) -> Result<()> {
+        self.last_row = None;
         self.step.begin().await?;
         self.runner().write(ends::STATE, state)?;
         self.write_constants(row)
@@ -239,6 +244,7 @@ impl Denoiser {
             let threshold = self.request.threshold();
             let values = row_values(index, row, guidance, threshold, after);
             if self.run_plan(&values).await? {
+                self.last_row = Some(*row);
                 return Ok(());
             }
             // Back to the state before this row, and on with it in a wider type.
@@ -301,6 +307,22 @@ impl Denoiser {
             step: None,
         };
         self.step.widen(self.request.precision, stage).await
+    }
+
+    /// The denoised latents `[N, h, w, C]` that the last row found, if there was one.
+    ///
+    /// # Errors
+    /// [`crate::Error::DeviceLost`] or [`crate::Error::Gpu`].
+    pub(super) async fn denoised(&self) -> Result<Option<Vec<f32>>> {
+        let Some(row) = &self.last_row else {
+            return Ok(None);
+        };
+        let state = self.runner().read(ends::STATE).await?;
+        let before = match needs_state_before(row) {
+            true => self.runner().read(ends::PREVIOUS).await?,
+            false => Vec::new(),
+        };
+        Ok(Some(row_denoised(row, &before, &state, self.shape.len())))
     }
 
     /// The runner that holds the state.
@@ -367,7 +389,7 @@ impl Denoiser {
 
 /// The row `index` of the table as the device gets it, with the weights of the branches after the first,
 /// and [`Request::threshold`].
-fn row_values(
+pub(super) fn row_values(
     index: usize,
     row: &Row,
     guidance: impl Iterator<Item = f64>,

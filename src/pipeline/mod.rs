@@ -2,6 +2,7 @@
 
 mod brownian;
 mod conditioning;
+mod denoised;
 mod denoiser;
 mod handle;
 mod hires;

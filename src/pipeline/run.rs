@@ -7,6 +7,7 @@ mod checkpoint;
 mod finish;
 mod hires;
 mod on_gpu;
+mod preview;
 mod start;
 #[cfg(test)]
 mod tests;

@@ -22,6 +22,7 @@ mod models;
 mod panoramas;
 mod parts;
 mod plan;
+mod previews;
 mod program;
 mod prompts;
 #[cfg(feature = "pull")]

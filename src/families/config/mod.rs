@@ -7,7 +7,9 @@ mod part;
 
 pub(super) use self::part::Part;
 use self::part::{Supported, single, unknown_choice};
-use super::{BetaSchedule, Defaults, EmptyNegative, Family, SchedulerConfig, TextEncoderSpec};
+use super::{
+    BetaSchedule, Defaults, EmptyNegative, Family, LatentRgb, SchedulerConfig, TextEncoderSpec,
+};
 use crate::error::Result;
 use crate::networks::{Activation, ClipConfig, Heads, LevelHeads, PerLevel, UnetConfig, VaeConfig};
 use crate::sampling::{Prediction, SigmaRules};
@@ -176,6 +178,21 @@ pub(super) fn vae(weights: &Weights, family: &VaeConfig) -> Result<VaeConfig> {
         shift_factor: part
             .number("shift_factor")?
             .map_or(family.shift_factor, single),
+    })
+}
+
+/// What colours latents stand for, of a VAE that says it: fields of aquatint's own, `latent_rgb_factors` with
+/// one colour for each channel, and `latent_rgb_bias`.
+pub(super) fn latent_rgb(weights: &Weights, family: LatentRgb) -> Result<LatentRgb> {
+    let part = Part::of(weights, "vae")?;
+    let factors = part.colours("latent_rgb_factors")?;
+    let bias = part.colours("latent_rgb_bias")?;
+    Ok(match (factors, bias) {
+        (None, _) => family,
+        (Some(factors), bias) => LatentRgb {
+            factors,
+            bias: bias.map_or([0.0; 3], |[bias]| bias),
+        },
     })
 }
 

@@ -119,6 +119,24 @@ impl<'w> Part<'w> {
         )
     }
 
+    /// So many colours, each red, green and blue: a list of lists.
+    pub(super) fn colours<const N: usize>(&self, field: &str) -> Result<Option<[[f32; 3]; N]>> {
+        let channel = in_range(-SINGLE_MAX..=SINGLE_MAX);
+        let colour = |value: &Value| -> Option<[f32; 3]> {
+            let channels = value.as_array()?.iter();
+            let channels = channels.map(|value| channel(value).map(single));
+            channels.collect::<Option<Vec<_>>>()?.try_into().ok()
+        };
+        let expected = match N {
+            1 => "a list of a list of three numbers".to_owned(),
+            count => format!("a list of {count} lists of three numbers"),
+        };
+        self.read(field, &expected, |value| {
+            let colours = value.as_array()?.iter().map(colour);
+            colours.collect::<Option<Vec<_>>>()?.try_into().ok()
+        })
+    }
+
     pub(super) fn choice<T: Copy>(&self, field: &str, choices: &[(&str, T)]) -> Result<Option<T>> {
         let Some(name) = self.text(field)? else {
             return Ok(None);

@@ -231,16 +231,20 @@ impl Decoder {
 }
 
 impl Decoded {
-    /// The bytes of values −1 to 1, as the operation `to_rgba8` has them.
     fn of(values: Vec<f32>) -> Self {
-        let level = |value: f32| byte(((value / 2.0 + 0.5).clamp(0.0, 1.0) * 255.0).round());
-        let pixels = values.chunks_exact(IMAGE_CHANNELS);
-        let pixels = pixels.flat_map(|rgb| [level(rgb[0]), level(rgb[1]), level(rgb[2]), u8::MAX]);
         Self {
-            pixels: pixels.collect(),
+            pixels: rgba8(&values),
             values,
         }
     }
+}
+
+/// colours `[H, W, 3]`, −1 to 1 → bytes `[H, W, 4]`, as the operation `to_rgba8` has them
+pub(in crate::pipeline) fn rgba8(colours: &[f32]) -> Vec<u8> {
+    let level = |value: f32| byte(((value / 2.0 + 0.5).clamp(0.0, 1.0) * 255.0).round());
+    let pixels = colours.chunks_exact(IMAGE_CHANNELS);
+    let pixels = pixels.flat_map(|rgb| [level(rgb[0]), level(rgb[1]), level(rgb[2]), u8::MAX]);
+    pixels.collect()
 }
 
 #[expect(

@@ -9,7 +9,7 @@ mod tiles;
 use super::plans::Placement;
 use crate::error::{Error, Result};
 use crate::tensor::Wrap;
-pub(super) use decoder::Decoder;
+pub(super) use decoder::{Decoder, rgba8};
 pub(super) use encoder::{Encoder, Moments};
 use tiles::Tiles;
 

@@ -1,0 +1,50 @@
+//! Pictures under way, looked at.
+
+use super::Run;
+use crate::error::{Error, Result};
+use crate::families::LATENT_CHANNELS;
+use crate::gpu::block_on;
+use crate::image::Image;
+use crate::pipeline::vae::rgba8;
+
+impl Run {
+    /// What the pictures are becoming: what the network took for noise in the last step is taken off
+    /// them, all of it. Small, a pixel for each latent, in colours that follow from the latents by a
+    /// linear map of the model's family. Before the first step, and before the first after a checkpoint, there
+    /// is none.
+    ///
+    /// It costs a read of the latents, a megabyte at most, and nothing where it is not asked for. While
+    /// a picture is drawn in rounds, or a part of it alone, it is that round's.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the model's latents have not four channels, or if the run is over;
+    /// [`Error::Cancelled`], [`Error::DeviceLost`] or [`Error::Gpu`].
+    pub fn preview(&self) -> Result<Vec<Image>> {
+        block_on(self.preview_async())
+    }
+
+    /// As [`Run::preview`], for any executor: [`crate::Pipeline::start_async`] says what it does to a
+    /// thread.
+    ///
+    /// # Errors
+    /// As [`Run::preview`].
+    pub async fn preview_async(&self) -> Result<Vec<Image>> {
+        self.check_going_on()?;
+        let Some(denoised) = self.denoiser.denoised().await? else {
+            return Ok(Vec::new());
+        };
+        let [channels, height, width] = self.shape.chw;
+        if channels != LATENT_CHANNELS {
+            return Err(Error::Unsupported(format!(
+                "a preview of latents of {channels} channels; it is known what colours those of \
+                 {LATENT_CHANNELS} stand for"
+            )));
+        }
+        let colours = &self.pipeline.model().config.latent_rgb;
+        let pictures = denoised.chunks_exact(self.shape.picture_len());
+        let pictures = pictures.map(|latents| rgba8(&colours.colours(latents)));
+        pictures
+            .map(|pixels| Image::from_rgba(width, height, pixels))
+            .collect()
+    }
+}
