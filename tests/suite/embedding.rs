@@ -12,8 +12,11 @@ mod own_device;
 
 use crate::device::graphics;
 use aquatint::wgpu;
-use aquatint::{Device, DeviceOptions, Error, Image, InputImage, Model, Pipeline, Request, Run};
+use aquatint::{
+    Device, DeviceOptions, Error, Image, InputImage, Model, Pipeline, Precision, Request, Run,
+};
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, mpsc};
@@ -147,6 +150,89 @@ fn limits_that_are_too_small_are_named() {
         "{error}"
     );
     assert!(error.contains("Device::required_limits"), "{error}");
+}
+
+/// That a callback's panic is the caller's to catch, and the pipeline good as before.
+#[test]
+fn a_callback_that_panics_leaves_device_and_pipeline_whole() {
+    let Some(device) = graphics() else {
+        return;
+    };
+    let caught = |calls: &mut dyn FnMut()| {
+        let panic = catch_unwind(AssertUnwindSafe(calls)).unwrap_err();
+        assert_eq!(panic.downcast_ref::<&str>(), Some(&"enough"));
+    };
+    // While it is loaded: at once, and when much is on its way to the device.
+    for after in [0, 150] {
+        caught(&mut || {
+            let mut heard = 0;
+            let model = Model::demo().unwrap();
+            drop(Pipeline::with_progress(device, model, &mut |_| {
+                heard += 1;
+                assert!(heard <= after, "enough");
+            }));
+        });
+    }
+    let pipeline = pipeline(device);
+    // Between two steps, and while tiles are decoded.
+    caught(&mut || {
+        let mut run = pipeline.start(&request()).unwrap();
+        run.next_step().unwrap();
+        panic!("enough");
+    });
+    caught(&mut || {
+        let tiled = request().size(128, 128).steps(1).vae_tile(64);
+        let run = pipeline.start(&tiled).unwrap();
+        drop(run.finish_with_progress(&mut |_| panic!("enough")));
+    });
+    let picture = pipeline.generate(&request()).unwrap().remove(0);
+    assert_eq!(picture.pixels(), expected().pixels());
+}
+
+#[test]
+fn what_does_not_fit_is_refused_and_harms_nothing_that_is_there() {
+    let Some(host) = Host::open(|adapter| wgpu::DeviceDescriptor {
+        required_limits: wgpu::Limits {
+            max_buffer_size: 128 << 20,
+            max_storage_buffer_binding_size: 128 << 20,
+            ..Device::required_limits(adapter)
+        },
+        ..Device::descriptor(adapter)
+    }) else {
+        return;
+    };
+    let pipeline = pipeline(&host.share().unwrap());
+    let mut run = pipeline.start(&request()).unwrap();
+    run.next_step().unwrap();
+    let huge = request().size(8192, 8192).precision(Precision::F32);
+    for _ in 0..2 {
+        let error = pipeline.generate(&huge).unwrap_err();
+        let is_refusal = matches!(error, Error::Unsupported(_) | Error::OutOfMemory { .. });
+        assert!(is_refusal, "{error}");
+    }
+    let picture = run.finish().unwrap().remove(0);
+    assert_eq!(picture.pixels(), expected().pixels());
+    assert_eq!(host.errors.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn two_devices_draw_at_once_on_two_threads() {
+    if graphics().is_none() {
+        return;
+    }
+    let expected = expected();
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let device = Device::best().unwrap();
+                let pipelines = [pipeline(&device), pipeline(&device)];
+                for pipeline in pipelines {
+                    let picture = pipeline.generate(&request()).unwrap().remove(0);
+                    assert_eq!(picture.pixels(), expected.pixels());
+                }
+            });
+        }
+    });
 }
 
 /// How long `work` takes to answer after it was called off `delay` after its beginning; `None` where

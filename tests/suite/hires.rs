@@ -180,6 +180,24 @@ fn a_second_pass_from_a_networks_picture_is_a_transform_of_it() {
 }
 
 #[test]
+fn a_run_that_was_kept_asks_for_its_network_and_goes_on_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let network = nearest_neighbours(folder.path());
+    let load = || {
+        let upscaler = Upscaler::open(device::best(), &network).unwrap();
+        pipeline("tiny_bksdm").with_upscaler(upscaler).unwrap()
+    };
+    let request = request().hires(by_network(2.0));
+    let mut run = load().start(&request).unwrap();
+    run.next_step().unwrap();
+    let kept = run.checkpoint().unwrap();
+    let pictures = load().resume(&kept).unwrap().finish().unwrap();
+    assert!(pictures == run.finish().unwrap());
+    let refusal = pipeline("tiny_bksdm").resume(&kept).unwrap_err();
+    assert!(refusal.to_string().contains("there is none"), "{refusal}");
+}
+
+#[test]
 fn a_network_between_passes_is_counted_told_and_takes_its_turn() {
     let folder = tempfile::tempdir().unwrap();
     let network = nearest_neighbours(folder.path());

@@ -124,7 +124,7 @@ fn a_refiner_is_gone_on_with_before_and_after_it_takes_over() {
 }
 
 fn picture() -> Image {
-    let pixels = (0..36 * 28_u8 as usize).flat_map(|i| {
+    let pixels = (0..36 * 28_usize).flat_map(|i| {
         let [row, column] = [i / 36, i % 36].map(|place| u8::try_from(place).unwrap());
         [7 * column, 9 * row, 128, 255]
     });
@@ -140,17 +140,16 @@ fn pictures_that_are_changed_filled_in_and_drawn_on_are_gone_on_with() {
     let mut inpaint = Inpaint::new(picture());
     inpaint.mask_rect = Some(Rect::new(8, 8, 16, 12));
     let outpaint = Outpaint::new(picture(), [0, 40, 0, 0]);
-    for (model, task) in [
-        (MODEL, transform),
-        (MODEL, Task::Inpaint(inpaint.clone())),
-        ("tiny_inpaint", Task::Inpaint(inpaint)),
-        (MODEL, Task::Outpaint(outpaint)),
+    for (what, model, task) in [
+        ("changed", MODEL, transform),
+        ("filled in", MODEL, Task::Inpaint(inpaint.clone())),
+        ("seen and filled in", "tiny_inpaint", Task::Inpaint(inpaint)),
+        ("drawn on in rounds", MODEL, Task::Outpaint(outpaint)),
     ] {
-        let what = format!("{} with {model}", task.images().len());
         let request = Request::new("a meadow").task(task).steps(3).seed(2);
         let request = request.sampler("euler_ancestral").precision(Precision::F32);
         let request = request.size(36, 28);
-        assert_resumable(&pipeline(model), &pipeline(model), &request, &what);
+        assert_resumable(&pipeline(model), &pipeline(model), &request, what);
     }
 }
 
@@ -284,6 +283,7 @@ fn a_device_destroyed_at_any_point_of_a_run_is_recovered_from() {
         };
         assert!(pictures.unwrap() == expected, "point {point}");
     }
+    eprintln!("{lost} of {POINTS} runs lost their device and were gone on with");
     assert!(
         lost >= POINTS / 2,
         "only {lost} of {POINTS} were lost in time"

@@ -60,7 +60,7 @@ impl Checkpoint {
 
     /// That a pipeline draws what it was made of.
     fn check_model(&self, pipeline: &Pipeline) -> Result<()> {
-        let drawn_by = names(pipeline);
+        let drawn_by = names(pipeline, &self.asked)?;
         if self.drawn_by == drawn_by {
             return Ok(());
         }
@@ -86,13 +86,14 @@ impl Checkpoint {
     }
 }
 
-/// The models that draw, and what kind each is of.
-fn names(pipeline: &Pipeline) -> Vec<String> {
+/// What a request is drawn by: models with their kinds, and the network between its passes.
+fn names(pipeline: &Pipeline, request: &Request) -> Result<Vec<String>> {
     let pipelines = [pipeline].into_iter().chain(pipeline.refiner());
     let models = pipelines.map(Pipeline::model);
-    models
-        .map(|model| format!("{} ({})", model.name(), model.config.family.title))
-        .collect()
+    let models = models.map(|model| format!("{} ({})", model.name(), model.config.family.title));
+    let network = pipeline.enlarging(request)?;
+    let network = network.map(|(upscaler, _)| upscaler.name().to_owned());
+    Ok(models.chain(network).collect())
 }
 
 impl Run {
@@ -119,7 +120,7 @@ impl Run {
         let done = last.map_or(0, |row| row.step + 1);
         Ok(Checkpoint {
             asked: self.asked.clone(),
-            drawn_by: names(&self.pipeline),
+            drawn_by: names(&self.pipeline, &self.asked)?,
             steps_done: (self.steps_before() + done).min(self.step_count()),
             step_count: self.step_count(),
             pass: self.pass,
@@ -181,7 +182,7 @@ impl Pipeline {
     /// the bit. The checkpoint holds the request; [`super::LoadOptions`] may be others.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if the models are others; as [`Pipeline::start`].
+    /// [`Error::Unsupported`] if the models or networks are others; as [`Pipeline::start`].
     pub fn resume(&self, checkpoint: &Checkpoint) -> Result<Run> {
         block_on(self.resume_async(checkpoint))
     }
