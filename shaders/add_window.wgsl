@@ -1,5 +1,6 @@
 // add_window — adds a window's part to a picture that grows from windows.
-//   y[n, r, c] = sum[n, r, c] + weight(r) · weight(c) · part[n, r − top, c − left]    within the window
+//   y[n, r, c] = sum[n, r, c] + weight(r') · weight(c') · part[n, r', c']    within the window, where
+//                r' = (r − top) mod H and c' = (c − left) mod W
 //   y[n, r, c] = sum[n, r, c]    elsewhere;   sum is 0 where the window is the first
 // sum     [N, H, W, C]  lanes
 // part    [N, h, w, C]  lanes
@@ -24,9 +25,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let channel = i % params.channels;
     let pixel = i / params.channels;
     let n = pixel / (params.width * params.height);
-    // Above and left of the window these wrap round to large numbers.
-    let row = pixel / params.width % params.height - u32(window_at(0u));
-    let column = pixel % params.width - u32(window_at(1u));
+    let top = u32(window_at(0u));
+    let left = u32(window_at(1u));
+    let row = (pixel / params.width + params.height - top) % params.height;
+    let column = (pixel + params.width - left) % params.width;
     // What a sum before this one left is not read, since it may be no number.
     var value = lane();
     if (window_at(IS_FIRST) == 0.0) { value = sum_at(i); }

@@ -1,5 +1,5 @@
 // cut_window — takes what of a picture lies in a window.
-//   y[n, r, c] = x[n, top + r, left + c]
+//   y[n, r, c] = x[n, (top + r) mod H, (left + c) mod W]
 // x       [N, H, W, C]  lanes
 // window  [3 + h + w]           top and left first
 // y       [N, h, w, C]  lanes
@@ -19,7 +19,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let i = linear_group(group, groups) * 64u + invocation;
     if (i >= params.count) { return; }
     let n = i / params.window_picture;
-    let row = u32(window_at(0u)) + i % params.window_picture / params.window_row;
-    let place = u32(window_at(1u)) * params.channels + i % params.window_row;
+    let height = params.picture / params.row;
+    let row = (u32(window_at(0u)) + i % params.window_picture / params.window_row) % height;
+    let place = (u32(window_at(1u)) * params.channels + i % params.window_row) % params.row;
     y_put(i, x_at(n * params.picture + row * params.row + place));
 }

@@ -7,7 +7,8 @@ use crate::tensor::{
 };
 
 /// sum `[N, H, W, C]`, part `[N, h, w, C]`, window `[3 + h + w]` → `[N, H, W, C]`, f32: the sum, or
-/// nothing where this is the first window, and over the window the part, each value times the weights
+/// nothing where this is the first window, and over the window, which goes on at the opposite edge where it
+/// reaches beyond one, the part, each value times the weights
 /// of its row and column. With the average of all windows over a place, by weights, it is what
 /// MultiDiffusion denoises by (Bar-Tal et al. 2023, arXiv 2302.08113, eq. 5).
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +72,8 @@ impl Op for AddWindow {
         let pixels = part.data().chunks_exact(channels).enumerate();
         for (i, pixel) in pixels.take(pictures * rows * columns) {
             let (picture, row, column) = (i / (rows * columns), i / columns % rows, i % columns);
-            let at = ((picture * height + top + row) * width + left + column) * channels;
+            let (y_row, y_column) = ((top + row) % height, (left + column) % width);
+            let at = ((picture * height + y_row) * width + y_column) * channels;
             let weight = by_row[row] * by_column[column];
             for (y, value) in y.data_mut()[at..at + channels].iter_mut().zip(pixel) {
                 *y += weight * value;
@@ -107,6 +109,8 @@ mod tests {
             ([2, 9, 13, 4], [5, 6], [4.0, 7.0]),
             ([2, 9, 13, 4], [9, 13], [0.0, 0.0]),
             ([1, 7, 300, 3], [7, 9], [0.0, 291.0]),
+            ([2, 9, 13, 4], [5, 6], [7.0, 12.0]),
+            ([1, 7, 300, 3], [7, 9], [6.0, 296.0]),
         ] {
             let part = [whole[0], size[0], size[1], whole[3]];
             for (is_first, dtype) in [(0.0, DType::F32), (1.0, DType::F32), (0.0, DType::F16)] {

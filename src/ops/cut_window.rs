@@ -24,7 +24,8 @@ impl WindowField {
     }
 }
 
-/// x `[N, H, W, C]`, window `[3 + h + w]` → `[N, h, w, C]`: what of x lies in the window.
+/// x `[N, H, W, C]`, window `[3 + h + w]` → `[N, h, w, C]`: what of x lies in the window, which goes on at
+/// the opposite edge where it reaches beyond one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CutWindow {
     /// h and w.
@@ -80,9 +81,11 @@ impl Op for CutWindow {
         let [top, left] = corner(window);
         let mut data = Vec::with_capacity(pictures * rows * columns * channels);
         for picture in 0..pictures {
-            for row in top..top + rows {
-                let start = ((picture * height + row) * width + left) * channels;
-                data.extend_from_slice(&x.data()[start..start + columns * channels]);
+            for row in (top..top + rows).map(|row| row % height) {
+                for column in (left..left + columns).map(|column| column % width) {
+                    let start = ((picture * height + row) * width + column) * channels;
+                    data.extend_from_slice(&x.data()[start..start + channels]);
+                }
             }
         }
         Array::new(Shape::from([pictures, rows, columns, channels]), data)
@@ -122,6 +125,8 @@ mod tests {
             ([2, 9, 13, 4], [5, 6], [4.0, 7.0]),
             ([2, 9, 13, 4], [9, 13], [0.0, 0.0]),
             ([1, 7, 300, 3], [7, 9], [0.0, 291.0]),
+            ([2, 9, 13, 4], [5, 6], [7.0, 12.0]),
+            ([1, 7, 300, 3], [7, 9], [6.0, 296.0]),
         ] {
             let mut window = seeded([WindowField::count(size)].into(), 2);
             window.data_mut()[..2].copy_from_slice(&corner);

@@ -59,15 +59,17 @@ impl StepShape {
             ));
         }
         let latent = model.latent_size(request.width(), request.height())?;
+        let windows = model.windows(request, latent)?;
+        let whole = Seamless::wrap(request.seamless);
         Ok(Self {
             batch: request.batch_size,
             branches,
             chunks: prompts.chunk_count(),
             latent,
-            windows: model.windows(request, latent)?,
+            windows,
             guidance,
             keeps_known: request.task.keeps_known(model)?,
-            wrap: Seamless::wrap(request.seamless),
+            wrap: windows.map_or(whole, |windows| windows.wrap_within()),
         })
     }
 }

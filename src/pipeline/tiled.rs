@@ -3,11 +3,12 @@
 //! arXiv 2302.08113).
 
 use super::model::Model;
-use super::request::Request;
-use super::tiling::{corners, starts, weights};
+use super::request::{Request, Seamless};
+use super::tiling::{corners, starts, starts_around, weights, weights_around};
 use crate::error::{Error, Result};
 use crate::families::Defaults;
 use crate::ops::WindowField;
+use crate::tensor::Wrap;
 use serde::{Deserialize, Serialize};
 
 /// The least side of a window in pixels: what networks draw on less is no picture.
@@ -34,6 +35,8 @@ pub(crate) struct Windows {
     pub(super) size: [usize; 2],
     /// What neighbours share at least.
     overlap: usize,
+    /// Which edges of the latent join: windows go on there at the opposite one.
+    wrap: Wrap,
 }
 
 impl TileLatents {
@@ -94,6 +97,7 @@ impl Model {
             whole,
             size: whole.map(|whole| whole.min(side)),
             overlap: overlap.div_ceil(factor).min(side - 1),
+            wrap: Seamless::wrap(request.seamless),
         };
         Ok((windows.size != whole).then_some(windows))
     }
@@ -107,6 +111,7 @@ impl Windows {
             whole,
             size: whole,
             overlap: 0,
+            wrap: Wrap::NONE,
         }
     }
 
@@ -117,7 +122,36 @@ impl Windows {
 
     /// Where they begin along height and width.
     fn starts(&self) -> [Vec<usize>; 2] {
-        [0, 1].map(|axis| starts(self.whole[axis], self.size[axis], self.overlap))
+        [0, 1].map(|axis| match self.goes_around()[axis] {
+            true => starts_around(self.whole[axis], self.size[axis], self.overlap),
+            false => starts(self.whole[axis], self.size[axis], self.overlap),
+        })
+    }
+
+    /// Along which axes windows go on at the opposite edge: those that join and take several.
+    fn goes_around(&self) -> [bool; 2] {
+        let Wrap { rows, columns } = self.wrap;
+        [
+            rows && self.size[0] < self.whole[0],
+            columns && self.size[1] < self.whole[1],
+        ]
+    }
+
+    /// Which edges of a window join for the network: those that join and take one window.
+    pub(super) fn wrap_within(&self) -> Wrap {
+        let [around_rows, around_columns] = self.goes_around();
+        Wrap {
+            rows: self.wrap.rows && !around_rows,
+            columns: self.wrap.columns && !around_columns,
+        }
+    }
+
+    /// How much a window that begins there counts at each of its places along an axis.
+    fn weights(&self, starts: &[usize], axis: usize, start: usize) -> Vec<f32> {
+        match self.goes_around()[axis] {
+            true => weights_around(starts, self.whole[axis], self.size[axis], start),
+            false => weights(starts, self.size[axis], start, 1),
+        }
     }
 
     /// Each window as the device gets it ([`WindowField`]). Over every place, the weights of all
@@ -126,8 +160,7 @@ impl Windows {
         let starts = self.starts();
         let corners = corners(starts.clone()).into_iter().enumerate();
         let described = corners.map(|(i, corner)| {
-            let weights =
-                [0, 1].map(|axis| weights(&starts[axis], self.size[axis], corner[axis], 1));
+            let weights = [0, 1].map(|axis| self.weights(&starts[axis], axis, corner[axis]));
             let mut values = vec![0.0; WindowField::Weights as usize];
             values[WindowField::Top as usize] = corner[0] as f32;
             values[WindowField::Left as usize] = corner[1] as f32;
@@ -205,16 +238,22 @@ mod tests {
 
     #[test]
     fn the_weights_over_every_place_sum_to_one() {
-        for (whole, size, overlap) in [
-            ([16, 48], [16, 16], 4),
-            ([37, 29], [16, 16], 15),
-            ([64, 20], [9, 20], 0),
-            ([5, 300], [5, 64], 8),
+        let around = |rows, columns| Wrap { rows, columns };
+        for (whole, size, overlap, wrap) in [
+            ([16, 48], [16, 16], 4, Wrap::NONE),
+            ([37, 29], [16, 16], 15, Wrap::NONE),
+            ([64, 20], [9, 20], 0, Wrap::NONE),
+            ([5, 300], [5, 64], 8, Wrap::NONE),
+            ([16, 48], [16, 16], 4, around(true, true)),
+            ([37, 29], [16, 16], 15, around(true, true)),
+            ([64, 20], [9, 20], 0, around(true, false)),
+            ([5, 300], [5, 64], 8, around(false, true)),
         ] {
             let windows = Windows {
                 whole,
                 size,
                 overlap,
+                wrap,
             };
             let described = windows.described();
             assert_eq!(described.len(), windows.count());
@@ -226,7 +265,8 @@ mod tests {
                 let (rows, columns) = weights.split_at(size[0]);
                 for (y, row) in rows.iter().enumerate() {
                     for (x, column) in columns.iter().enumerate() {
-                        sums[(top + y) * whole[1] + left + x] += row * column;
+                        let place = [(top + y) % whole[0], (left + x) % whole[1]];
+                        sums[place[0] * whole[1] + place[1]] += row * column;
                     }
                 }
             }
@@ -243,6 +283,7 @@ mod tests {
             whole: [8, 20],
             size: [8, 8],
             overlap: 2,
+            wrap: Wrap::NONE,
         };
         let first: Vec<f32> = windows.described().iter().map(|window| window[2]).collect();
         assert_eq!(first, [1.0, 0.0, 0.0]);

@@ -14,6 +14,13 @@ pub(super) fn starts(whole: usize, tile: usize, overlap: usize) -> Vec<usize> {
     (0..=gaps).map(|i| i * last / gaps).collect()
 }
 
+/// Where tiles begin likewise along an axis whose ends join: the last ones go on at its beginning. Of such,
+/// `tile` is less than `whole`.
+pub(super) fn starts_around(whole: usize, tile: usize, overlap: usize) -> Vec<usize> {
+    let count = whole.div_ceil(tile - overlap);
+    (0..count).map(|i| i * whole / count).collect()
+}
+
 /// The tops and lefts of tiles that begin so along height and width, row by row.
 pub(super) fn corners([tops, lefts]: [Vec<usize>; 2]) -> Vec<[usize; 2]> {
     let row = |top| lefts.iter().map(move |&left| [top, left]);
@@ -39,6 +46,26 @@ pub(super) fn weights(starts: &[usize], tile: usize, start: usize, factor: usize
         ramp(place, start).map_or(0.0, |own| own / all)
     };
     range.map(share).collect()
+}
+
+/// How much each place of a tile counts along an axis whose ends join, likewise.
+pub(super) fn weights_around(
+    starts: &[usize],
+    whole: usize,
+    tile: usize,
+    start: usize,
+) -> Vec<f32> {
+    let ramp = |place: usize, start: usize| -> Option<f32> {
+        let at = Some((place + whole - start) % whole).filter(|at| *at < tile)?;
+        Some(at.min(tile - 1 - at) as f32 + 0.5)
+    };
+    let share = |place| {
+        let all: f32 = starts.iter().filter_map(|&other| ramp(place, other)).sum();
+        ramp(place, start).map_or(0.0, |own| own / all)
+    };
+    (start..start + tile)
+        .map(|place| share(place % whole))
+        .collect()
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ MultiDiffusion (Bar-Tal et al. 2023, arXiv 2302.08113) with the models of famili
 window takes a step of its own with a scheduler of its own, and the latents go on from the average over the windows of each
 place. The loop here is that of diffusers' StableDiffusionPanoramaPipeline; with all windows counting alike it must give what
 the pipeline gives, to within the rounding of f32, and the script stops otherwise. What is recorded counts each window the
-less the nearer a place is to an edge that is none of the whole's. f32, one CPU thread; tensors as those of families.py.
+less the nearer a place is to an edge that is none of the whole's. With `seamless`, windows go on at the left edge, as with
+the pipeline's `circular_padding`, and the VAE's decoder pads from there (seamless.py). f32, one CPU thread; tensors as those of families.py.
 """
 
 import copy
@@ -24,6 +25,7 @@ from diffusers.image_processor import VaeImageProcessor
 import families
 import family_models
 import models
+import seamless
 from models import DATA
 from pictures import VERSIONS
 
@@ -35,6 +37,8 @@ CASES = [
          prompt="hills in the rain", negative_prompt="", seed=72, tile=64, overlap=32, tops=[0, 8], lefts=[0, 8, 16]),
     dict(name="uneven_dpmpp_2m_karras", model="tiny_bksdm", sampler="dpmpp_2m", schedule="karras", height=180, width=64, steps=6, guidance_scale=4.0,
          prompt="a tower of stones", negative_prompt="", seed=73, tile=64, overlap=16, tops=[0, 9, 19, 29], lefts=[0]),
+    dict(name="around_euler_trailing", model="tiny_bksdm", sampler="euler", schedule="trailing", height=64, width=180, steps=4, guidance_scale=5.0,
+         prompt="a valley all around", negative_prompt="", seed=74, tile=64, overlap=16, tops=[0], lefts=[0, 11, 22, 33], seamless="x"),
 ]  # fmt: skip
 
 
@@ -48,13 +52,13 @@ def make_pipeline(case, networks, tokens):
     return pipeline
 
 
-def ramp(length, start, size):
+def ramp(length, start, size, around=False):
     """How much a window from `start` on counts at each of its places along an axis of that length."""
     place = np.arange(size)
     near = np.full(size, size)
-    if start > 0:
+    if start > 0 or around:
         near = np.minimum(near, place)
-    if start + size < length:
+    if start + size < length or around:
         near = np.minimum(near, size - 1 - place)
     return torch.tensor(near + 0.5, dtype=torch.float64)
 
@@ -69,14 +73,15 @@ def denoise(case, pipeline, latents, embeds, weight):
     for t in pipeline.scheduler.timesteps:
         value, count = torch.zeros_like(latents, dtype=torch.float64), torch.zeros_like(latents, dtype=torch.float64)
         for (top, bottom, left, right), scheduler in zip(views, schedulers):
-            view = latents[:, :, top:bottom, left:right]
+            columns = torch.arange(left, right) % latents.shape[3]
+            view = latents[:, :, top:bottom, columns]
             sample = scheduler.scale_model_input(view.repeat_interleave(2, dim=0), t)
             negative, positive = pipeline.unet(sample, t, encoder_hidden_states=embeds).sample.chunk(2)
             guided = negative + case["guidance_scale"] * (positive - negative)
             stepped = scheduler.step(guided, t, view).prev_sample
             counts = weight(top, left)
-            value[:, :, top:bottom, left:right] += counts * stepped
-            count[:, :, top:bottom, left:right] += counts
+            value[:, :, top:bottom, columns] += counts * stepped
+            count[:, :, top:bottom, columns] += counts
         latents = (value / count).float()
         kept.append(latents)
     return kept
@@ -89,15 +94,17 @@ def run(case, pipeline):
     prompt, negative = pipeline.encode_prompt(case["prompt"], "cpu", 1, True, **kwargs)
     embeds = torch.cat([negative, prompt])
     theirs = pipeline(case["prompt"], height=case["height"], width=case["width"], latents=init.clone(), num_inference_steps=case["steps"],
-                      guidance_scale=case["guidance_scale"], output_type="latent", **kwargs).images  # fmt: skip
+                      guidance_scale=case["guidance_scale"], output_type="latent", circular_padding="seamless" in case, **kwargs).images  # fmt: skip
     alike = denoise(case, pipeline, init, embeds, lambda *_: torch.ones(size, size, dtype=torch.float64))[-1]
     error = ((alike - theirs).norm() / theirs.norm()).item()
     assert error < 1e-5, (case["name"], error)
 
     def weight(top, left):
-        return ramp(height, top, size)[:, None] * ramp(width, left, size)[None]
+        return ramp(height, top, size)[:, None] * ramp(width, left, size, "seamless" in case)[None]
 
     kept = denoise(case, pipeline, init, embeds, weight)
+    if "seamless" in case:
+        seamless.join_edges(pipeline.vae, case["seamless"])
     decoded = pipeline.vae.decode(kept[-1] / pipeline.vae.config.scaling_factor).sample
     pixels = VaeImageProcessor().postprocess(decoded, output_type="np")
     out = {"latents_init": init, "prompt_embeds": prompt, "image": torch.from_numpy((pixels * 255).round().astype(np.uint8))}

@@ -3,10 +3,10 @@
 
 use crate::device;
 use crate::goldens::{F32_PSNR, Golden, model, pipeline, traced};
-use aquatint::{Device, PlanOptions, Precision, Request, Rules, TileLatents};
+use aquatint::{Device, PlanOptions, Precision, Request, Rules, Seamless, TileLatents};
 
 fn goldens() -> Vec<(Golden, Request)> {
-    let all = Golden::all_of("panoramas", 3).into_iter();
+    let all = Golden::all_of("panoramas", 4).into_iter();
     let tiled = all.map(|golden| {
         let number = |field: &str| usize::try_from(golden.case[field].as_u64().unwrap()).unwrap();
         let request = golden
@@ -56,11 +56,35 @@ fn request() -> Request {
 #[test]
 fn a_window_as_large_as_the_picture_changes_nothing() {
     let pipeline = pipeline("tiny_bksdm");
-    let whole = pipeline.generate(&request()).unwrap();
-    let windowed = pipeline
-        .generate(&request().tile_latents(tile(128, 16)))
-        .unwrap();
-    assert!(windowed[0].difference(&whole[0]).unwrap().is_none());
+    for request in [request(), request().seamless(Seamless::Xy)] {
+        let whole = pipeline.generate(&request).unwrap();
+        let windowed = pipeline.generate(&request.tile_latents(tile(128, 16)));
+        assert!(
+            windowed.unwrap()[0]
+                .difference(&whole[0])
+                .unwrap()
+                .is_none()
+        );
+    }
+}
+
+#[test]
+fn edges_of_windows_that_are_the_pictures_join_and_others_do_not() {
+    // Where one window is as high as the picture, joining top and bottom is the network's affair, and those
+    // of left and right is the windows'.
+    let pipeline = pipeline("tiny_bksdm");
+    let drawn = |seamless: Option<Seamless>| {
+        let mut request = request().tile_latents(tile(64, 16));
+        request.seamless = seamless;
+        pipeline.generate(&request).unwrap().remove(0)
+    };
+    let apart = drawn(None);
+    let all = [Seamless::X, Seamless::Y, Seamless::Xy].map(|seamless| drawn(Some(seamless)));
+    for (i, one) in all.iter().enumerate() {
+        for other in all[i + 1..].iter().chain([&apart]) {
+            assert!(!one.difference(other).unwrap().is_none());
+        }
+    }
 }
 
 #[test]

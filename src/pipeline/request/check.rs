@@ -76,7 +76,7 @@ impl Request {
         self.check_sampling()
     }
 
-    /// That the network sees the whole picture at once, whose edges are to join.
+    /// That the picture, whose edges are to join, is drawn and decoded from edge to edge.
     fn check_seamless(&self) -> Result<()> {
         if self.seamless.is_none() {
             return Ok(());
@@ -85,11 +85,6 @@ impl Request {
             let reason = "goes without seamless, for which the picture is decoded whole; use one of \
                           the two";
             return Err(Error::request("vae_tile", reason));
-        }
-        if self.tile_latents.is_some() {
-            let reason = "goes without seamless, for which the network sees all at once; use one of \
-                          the two";
-            return Err(Error::request("tile_latents", reason));
         }
         if !self.task.is_whole() {
             let reason = "means nothing for a picture that is drawn in parts; leave it out, or out of \

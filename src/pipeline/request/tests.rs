@@ -48,8 +48,6 @@ fn every_field_out_of_range_is_named() {
     }
     let seamless = || request().seamless(Seamless::X);
     assert_eq!(refused(&seamless().vae_tile(512)), "vae_tile");
-    let windows = seamless().tile_latents(TileLatents::default());
-    assert_eq!(refused(&windows), "tile_latents");
     assert_eq!(refused(&request().variation_seed(3)), "variation_seed");
     let recorded = request().noise(Noise::Recorded("a.safetensors".into()));
     assert_eq!(
