@@ -68,6 +68,8 @@ pub(super) struct DrawArgs {
     pub(super) size: SizeArgs,
 
     /// Make edges go on at the opposite ones, for textures that tile: left and right, top and bottom, or all
+    ///
+    /// With --tile-latents, windows go on around the edge: a wide picture with x is a panorama of 360°.
     #[arg(long, value_name = "EDGES", value_enum, conflicts_with = "vae_tile")]
     pub(super) seamless: Option<SeamlessArg>,
 
@@ -209,6 +211,12 @@ pub(super) struct DrawArgs {
 
     #[command(flatten)]
     pub(super) preview: PreviewArgs,
+
+    /// Say what would be drawn, in how many steps and how much memory, and draw nothing
+    ///
+    /// The model and the pictures are opened and everything is checked, as before the first step.
+    #[arg(long)]
+    pub(super) dry_run: bool,
 
     /// Record tokens, embeddings, noise and the latents of every step into a file
     ///

@@ -6,6 +6,7 @@ use std::time::Instant;
 use aquatint::{AdapterInfo, Error, Image, Memory, Model, Pipeline, Request, Residence, Trace};
 
 use super::drawing::DrawArgs;
+use super::dry_run::Estimate;
 use super::failure::{Failure, Outcome};
 use super::hires;
 use super::interrupt::Interrupt;
@@ -14,6 +15,7 @@ use super::output::{Pattern, check_trace};
 use super::preview::PreviewArgs;
 use super::progress::Progress;
 use super::sweep::Queue;
+use super::{print, print_json};
 
 /// Loads the model, draws what is asked for, and writes the files.
 pub(super) fn fulfil(args: &DrawArgs, request: Request) -> Outcome {
@@ -60,6 +62,13 @@ pub(super) fn fulfil_into(
         asked.batch_size = request.batch_size;
     }
     progress.note(settings(&asked, &model_name, device.info()));
+    if args.dry_run {
+        let estimate = Estimate::of(&pipeline, &model_name, &queue)?;
+        return match args.json {
+            true => print_json(&estimate),
+            false => print(estimate),
+        };
+    }
     if queue.jobs.len() > 1 && sweep.is_empty() {
         check_in_turn(args, queue.jobs.len(), &progress)?;
     }

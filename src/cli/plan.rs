@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use aquatint::{DispatchReport, Phase, PlanOptions, Rules};
+use aquatint::{DispatchReport, Hires, ModelReport, Phase, PlanOptions, Rules};
 use clap::Args;
+use serde::Serialize;
 
 use super::args::SizeArgs;
 use super::failure::Outcome;
 use super::model::ModelArgs;
-use super::values::bytes;
+use super::values::{bytes, finite_number};
 use super::{print, print_json};
 
 /// The arguments of `plan`.
@@ -25,6 +26,11 @@ pub(super) struct PlanArgs {
     /// Shows whether parts would take turns, and whether the VAE would work in tiles.
     #[arg(long, value_name = "LIMIT", value_parser = bytes)]
     vram: Option<u64>,
+
+    /// Show also a second pass at so many times the size, as `generate --hires` draws it
+    #[arg(long, value_name = "TIMES", value_parser = finite_number)]
+    #[arg(allow_negative_numbers = true, conflicts_with = "dispatches")]
+    hires: Option<f64>,
 
     /// List every dispatch with its work, instead of the totals
     #[arg(long)]
@@ -57,12 +63,37 @@ pub(super) fn run(args: &PlanArgs) -> Outcome {
             print(listing(&parts))
         };
     }
-    let report = model.plan(&options)?;
-    if args.json {
-        print_json(&report)
-    } else {
-        print(&report)
+    let first = model.plan(&options)?;
+    let Some(scale) = args.hires else {
+        return match args.json {
+            true => print_json(&first),
+            false => print(&first),
+        };
+    };
+    let hires = Hires {
+        scale,
+        ..Hires::default()
+    };
+    let [width, height] = model.hires_size(&hires, [options.width, options.height])?;
+    let hires = model.plan(&PlanOptions {
+        width,
+        height,
+        ..options
+    })?;
+    match args.json {
+        true => print_json(&Passes { first, hires }),
+        false => print(format_args!(
+            "{first}\nsecond pass, {width}×{height}\n{hires}"
+        )),
     }
+}
+
+/// The reports of two passes: what `--json` prints.
+#[derive(Serialize)]
+struct Passes {
+    #[serde(flatten)]
+    first: ModelReport,
+    hires: ModelReport,
 }
 
 /// One line for each dispatch: part, how often, operation, workgroups, work, bytes moved, place.

@@ -9,12 +9,14 @@ use aquatint::{
 use clap::Args;
 
 use super::drawing::DrawArgs;
+use super::dry_run::{counted, part_line};
 use super::failure::{Failure, Outcome};
 use super::fulfil::fulfil_into;
 use super::interrupt::Interrupt;
 use super::output::{Facts, Pattern};
 use super::print;
 use super::progress::Progress;
+use super::typed::Typed;
 use super::values::{finite_number, whole_number};
 
 const EXAMPLES: &str = "\
@@ -31,10 +33,29 @@ const REFINED_SCALE: f64 = 2.0;
 /// What sides are rounded to where a prompt refines: the latent factor of every family.
 const REFINED_MULTIPLE: f64 = 8.0;
 
+/// What says how a network enlarges, when nothing is drawn.
+const ENLARGING: [&str; 12] = [
+    "image",
+    "upscaler",
+    "scale",
+    "tile",
+    "precision",
+    "device",
+    "no_tuning",
+    "output",
+    "overwrite",
+    "quiet",
+    "verbose",
+    "dry_run",
+];
+
 /// The arguments of `upscale`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct UpscaleArgs {
+    #[command(flatten)]
+    typed: Typed,
+
     /// Picture to enlarge
     #[arg(value_name = "IMAGE")]
     image: PathBuf,
@@ -48,7 +69,8 @@ pub(super) struct UpscaleArgs {
 
     /// Upscaling network: a .safetensors file, or a name that `aquatint models` lists
     ///
-    /// With a prompt, the picture is enlarged by a Lanczos filter where there is no network.
+    /// With a prompt, the picture is enlarged by a Lanczos filter where there is no network. To `replay`
+    /// what a network and a prompt made, give it what the network alone makes: `upscale` without a prompt.
     #[arg(short, long, visible_alias = "upscale-model", value_name = "MODEL")]
     upscaler: Option<PathBuf>,
 
@@ -92,23 +114,29 @@ pub(super) fn run(args: &UpscaleArgs) -> Outcome {
 fn output(args: &UpscaleArgs, scale: f64) -> Pattern {
     let given = &args.draw.output;
     match Pattern::parse(Pattern::DEFAULT) {
-        Ok(default) if *given == default => {
-            let stem = args.image.file_stem().unwrap_or_default().to_string_lossy();
-            Pattern::of_name(&format!("{stem}-{scale}x"))
-        }
+        Ok(default) if *given == default => Pattern::of_name(&enlarged_name(args, scale)),
         _ => given.clone(),
     }
 }
 
+/// The picture's name with the factor.
+fn enlarged_name(args: &UpscaleArgs, scale: f64) -> String {
+    let stem = args.image.file_stem().unwrap_or_default().to_string_lossy();
+    format!("{stem}-{scale}x")
+}
+
 /// By the network alone.
 fn enlarge(args: &UpscaleArgs) -> Outcome {
-    if let Some(flag) = args.drawing_flag() {
-        let reason =
-            format!("{flag}: nothing is drawn without a prompt; give one, or leave it out");
+    if let Some(flag) = args.typed.other_than(&ENLARGING) {
+        let reason = format!("{flag}: means nothing without a prompt; give one, or leave it out");
         return Err(Failure::Usage(reason));
     }
     let image = Image::open(&args.image)?;
     args.draw.output.check()?;
+    if args.draw.dry_run {
+        estimate(args, [image.width(), image.height()])?;
+        return Ok(());
+    }
     let interrupt = Interrupt::listen()?;
     let progress = Progress::new(args.draw.verbosity());
     for warning in image.warnings() {
@@ -136,10 +164,15 @@ fn refine(args: &UpscaleArgs, prompt: &str) -> Outcome {
     let interrupt = Interrupt::listen()?;
     let own = [image.width(), image.height()];
     let (image, scale) = match &args.upscaler {
+        Some(_) if args.draw.dry_run => {
+            let scale = estimate(args, own)?;
+            (image, scale)
+        }
         Some(_) => {
             let progress = Progress::new(args.draw.verbosity());
             let (enlarged, scale, _) = by_network(args, image.image()?, &progress, &interrupt)?;
-            (InputImage::from(enlarged), scale)
+            let name = format!("{}.png", enlarged_name(args, scale));
+            (InputImage::from(enlarged).named(name), scale)
         }
         None => (image, args.scale.unwrap_or(REFINED_SCALE)),
     };
@@ -170,11 +203,7 @@ fn by_network(
     progress: &Progress,
     interrupt: &Interrupt,
 ) -> Outcome<(Image, f64, String)> {
-    let mut options = UpscaleOptions::default();
-    options.precision = args.draw.size.precision.into();
-    options.tile_px = args.tile.unwrap_or(options.tile_px);
-    let path = Library::locate_upscaler(args.upscaler.as_deref().unwrap_or(Path::new("")))?;
-    let upscaler = Upscaler::open(&args.draw.device.open()?, path)?;
+    let (upscaler, options) = args.network()?;
     let scale = wanted_scale(args, &upscaler)?;
     let [width, height] = [image.width(), image.height()].map(|side| scaled(side, scale));
     progress.note(format_args!(
@@ -200,27 +229,29 @@ fn by_network(
     Ok((enlarged, scale, upscaler.name().to_owned()))
 }
 
+/// Says what the network would take for a picture of a width and height, and returns the factor.
+fn estimate(args: &UpscaleArgs, size: [usize; 2]) -> Outcome<f64> {
+    let (upscaler, options) = args.network()?;
+    let scale = wanted_scale(args, &upscaler)?;
+    let (memory, tiles) = upscaler.memory(size, &options)?;
+    if !args.draw.json {
+        print(format_args!(
+            "{}\n{}",
+            counted(tiles, "tile"),
+            part_line(&memory)
+        ))?;
+    }
+    Ok(scale)
+}
+
 impl UpscaleArgs {
-    /// A flag that says something of drawing, if one was given.
-    fn drawing_flag(&self) -> Option<&'static str> {
-        let draw = &self.draw;
-        let given = [
-            ("model", draw.model.model.is_some()),
-            ("negative-prompt", !draw.negative_prompt.is_empty()),
-            ("preset", draw.preset.is_some()),
-            ("schedule", draw.schedule.is_some()),
-            ("sweep or grid", draw.sweep.writes_grid()),
-            ("steps", draw.steps.is_some()),
-            ("guidance-scale", draw.guidance_scale.is_some()),
-            ("sampler", draw.sampler.is_some()),
-            ("width", draw.size.width.is_some()),
-            ("height", draw.size.height.is_some()),
-            ("tile-latents", draw.size.tile_latents().is_some()),
-            ("trace", draw.trace.is_some()),
-            ("json", draw.json),
-        ];
-        let mut given = given.into_iter().filter(|(_, is_given)| *is_given);
-        given.next().map(|(flag, _)| flag)
+    /// The network that was asked for, and how.
+    fn network(&self) -> Outcome<(Upscaler, UpscaleOptions)> {
+        let mut options = UpscaleOptions::default();
+        options.precision = self.draw.size.precision.into();
+        options.tile_px = self.tile.unwrap_or(options.tile_px);
+        let path = Library::locate_upscaler(self.upscaler.as_deref().unwrap_or(Path::new("")))?;
+        Ok((Upscaler::open(&self.draw.device.open()?, path)?, options))
     }
 }
 

@@ -37,6 +37,12 @@ impl InputImage {
         })
     }
 
+    /// The same under the name of a file, for a picture that was made of one: who asks for it is told so.
+    pub fn named(self, name: impl Into<String>) -> Self {
+        let name = Some(name.into());
+        Self { name, ..self }
+    }
+
     /// The file's name, where there was a file.
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()

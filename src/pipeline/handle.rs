@@ -9,7 +9,7 @@ use super::refiner::{self, Planned};
 use super::request::{Noise, Precision, Request, Seamless};
 use super::residence::LoadOptions;
 use super::run::Run;
-use super::tasks::Task;
+use super::tasks::{Painting, Task};
 use super::trace::Trace;
 use super::upscaler::Upscaler;
 use super::vae::with_largest_tiles;
@@ -152,6 +152,19 @@ impl Pipeline {
         Ok(self.prepare(request)?.2)
     }
 
+    /// How many steps a request does, in all of its rounds and passes, as [`Run::step_count`] says when it
+    /// is started.
+    ///
+    /// # Errors
+    /// As [`Pipeline::resolve`].
+    pub fn step_count(&self, request: &Request) -> Result<usize> {
+        let request = self.filled(request)?;
+        let painting = Painting::of(self.model(), &request)?;
+        let rounds = painting.as_ref().map_or(1, Painting::round_count);
+        let steps = self.planned(&request, Pass::First)?.table.step_count();
+        Ok(rounds * steps + self.second_step_count(&request)?)
+    }
+
     /// Starts making the pictures of a request.
     ///
     /// # Errors
@@ -287,10 +300,6 @@ impl Pipeline {
             }
             _ => (),
         }
-        // Again, since what was filled in may not go with it.
-        request
-            .hires
-            .map_or(Ok(()), |hires| hires.check(&request))?;
         for pipeline in [self].into_iter().chain(self.refiner()) {
             let model = pipeline.model();
             model.check_clip_skip(&request)?;

@@ -16,7 +16,8 @@ const MAX_SCALE: f64 = 8.0;
 /// That a picture is drawn, enlarged, and drawn again from that: large ones keep the composition that the
 /// model has at the size which it was made for.
 ///
-/// The second pass has the same seed, whose noise is drawn anew at the larger size, as in A1111.
+/// The second pass has the same seed, whose noise is drawn anew at the larger size, as in A1111; and it is
+/// the one that a refiner ends, as is A1111's default.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Hires {
@@ -124,10 +125,7 @@ impl Hires {
     /// # Errors
     /// [`Error::Request`] with the field, what is allowed and what was given.
     pub(super) fn check(&self, request: &Request) -> Result<()> {
-        if !(self.scale > 1.0 && self.scale <= MAX_SCALE) {
-            let reason = format!("must be over 1 and at most {MAX_SCALE}, not {}", self.scale);
-            return Err(Error::request("hires", reason));
-        }
+        self.check_scale()?;
         check_strength("hires_strength", self.strength)?;
         if self.steps == Some(0) {
             return Err(Error::request("hires_steps", "must be at least 1, not 0"));
@@ -138,8 +136,6 @@ impl Hires {
             "sigmas of its own, which say nothing of a second pass"
         } else if matches!(request.noise, Some(Noise::Recorded(_))) {
             "recorded noise, which has one size"
-        } else if request.refiner_start.is_some() {
-            "a refiner: use one of the two"
         } else {
             return Ok(());
         };
@@ -147,7 +143,35 @@ impl Hires {
     }
 }
 
+impl Hires {
+    fn check_scale(&self) -> Result<()> {
+        if self.scale > 1.0 && self.scale <= MAX_SCALE {
+            return Ok(());
+        }
+        let reason = format!("must be over 1 and at most {MAX_SCALE}, not {}", self.scale);
+        Err(Error::request("hires", reason))
+    }
+}
+
 impl Model {
+    /// The width and height that a second pass makes of a first one's.
+    ///
+    /// # Errors
+    /// [`Error::Request`] if the scale is out of range or a side becomes too long.
+    pub fn hires_size(&self, hires: &Hires, [width, height]: [usize; 2]) -> Result<[usize; 2]> {
+        hires.check_scale()?;
+        let [width, height] =
+            [width, height].map(|side| self.nearest_side(side as f64 * hires.scale));
+        if width.max(height) > MAX_SIDE_PX {
+            let reason = format!(
+                "makes the picture {width}×{height}, where a side has at most {MAX_SIDE_PX} pixels; use a \
+                 smaller one"
+            );
+            return Err(Error::request("hires", reason));
+        }
+        Ok([width, height])
+    }
+
     /// The second pass of a resolved request, if it has one.
     ///
     /// # Errors
@@ -156,15 +180,7 @@ impl Model {
         let Some(hires) = request.hires else {
             return Ok(None);
         };
-        let [width, height] = [request.width(), request.height()]
-            .map(|side| self.nearest_side(side as f64 * hires.scale));
-        if width.max(height) > MAX_SIDE_PX {
-            let reason = format!(
-                "makes the picture {width}×{height}, where a side has at most {MAX_SIDE_PX} pixels; use a \
-                 smaller one"
-            );
-            return Err(Error::request("hires", reason));
-        }
+        let [width, height] = self.hires_size(&hires, [request.width(), request.height()])?;
         Ok(Some(Request {
             width: Some(width),
             height: Some(height),
@@ -187,6 +203,17 @@ impl Pipeline {
             ));
         }
         Ok(self.enlarged_by(upscaler))
+    }
+
+    /// The steps of the second pass of a resolved request; none where there is no such pass.
+    ///
+    /// # Errors
+    /// As [`Pipeline::planned`].
+    pub(super) fn second_step_count(&self, request: &Request) -> Result<usize> {
+        let Some(second) = self.model().second_pass(request)? else {
+            return Ok(0);
+        };
+        Ok(self.planned(&second, Pass::Second)?.table.step_count())
     }
 
     /// What enlarges pictures between the passes of a request, and to which width and height; `None`

@@ -96,7 +96,10 @@ impl Pipeline {
     /// As [`super::Model::table`], and [`Error::Request`] if the hand-over leaves one of the two
     /// without a step.
     pub(super) fn planned(&self, request: &Request, pass: Pass) -> Result<Planned<'_>> {
-        let Some((refiner, start)) = self.refiner().zip(request.refiner_start) else {
+        // Of two passes, the second is refined (A1111's `hires_fix_refiner_pass`).
+        let is_refined = pass == Pass::Second || request.hires.is_none();
+        let refiner = self.refiner().filter(|_| is_refined);
+        let Some((refiner, start)) = refiner.zip(request.refiner_start) else {
             let table = self.model().table(request, pass, [0.0, 1.0])?;
             if table.rows.is_empty() {
                 let reason = format!(

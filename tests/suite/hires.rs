@@ -63,6 +63,7 @@ fn steps_and_memory_of_both_passes_are_known_before_the_first() {
         let request = request().hires(hires);
         let mut run = pipeline.start(&request).unwrap();
         assert_eq!(run.step_count(), 3 + 5);
+        assert_eq!(pipeline.step_count(&request).unwrap(), 3 + 5);
         let mut seen = Vec::new();
         while let Some(step) = run.next_step().unwrap() {
             assert_eq!(step.count, 3 + 5);
@@ -309,6 +310,49 @@ fn the_program_enlarges_by_a_network_between_passes_and_does_it_again() {
     let given = run(&[&replay, &["--hires-upscaler", gone.to_str().unwrap()]]);
     assert!(given.status.success(), "{}", stderr(&given));
     assert!(stderr(&given).contains("warning: the picture names the upscaler \"nearest\""));
+}
+
+#[test]
+fn a_refiner_ends_the_second_pass_alone() {
+    let request = Request::new("a row of houses")
+        .size(32, 32)
+        .steps(4)
+        .seed(4);
+    let request = request
+        .precision(Precision::F32)
+        .sampler("euler")
+        .hires(Hires::default());
+    let traced = |refiner: Option<&str>| {
+        let alone = pipeline("tiny_xl");
+        let pipeline = match refiner {
+            Some(refiner) => alone.with_refiner(pipeline(refiner)).unwrap(),
+            None => alone,
+        };
+        let (images, trace) = pipeline
+            .start_traced(&request)
+            .unwrap()
+            .finish_traced()
+            .unwrap();
+        let latents = |i| {
+            trace
+                .values(&format!("step.{i:03}.latents"))
+                .map(|(_, values)| values)
+        };
+        let parameters = images[0].text(PARAMETERS_KEYWORD).unwrap().to_owned();
+        ((0..).map_while(latents).collect::<Vec<_>>(), parameters)
+    };
+    let (alone, parameters) = traced(None);
+    assert!(!parameters.contains("Refiner"));
+    // The model itself as a refiner changes nothing: the hand-over is from one size to the same.
+    assert!(traced(Some("tiny_xl")).0 == alone);
+    let (refined, parameters) = traced(Some("tiny_refiner"));
+    assert!(
+        parameters.contains("Refiner switch at: 0.8"),
+        "{parameters}"
+    );
+    // The second pass lays int(4 / 0.7) = 5 steps, from timestep 800 on at the latest; the last one is below 200.
+    assert_eq!([alone.len(), refined.len()], [8, 8]);
+    assert!(refined[..7] == alone[..7] && refined[7] != alone[7]);
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod api;
 mod bad_files;
 mod cli;
 mod device;
+mod dry_run;
 mod embedding;
 mod frames;
 mod goldens;

@@ -6,7 +6,7 @@ use aquatint::Image;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::program::{self, assert_refused, files, json};
+use crate::program::{self, aquatint, assert_refused, device, files, json, stderr};
 
 /// Draws in a folder, with what is printed as JSON.
 fn draw(folder: &Path, arguments: &[&str]) -> Value {
@@ -93,4 +93,75 @@ fn what_cannot_be_swept_is_refused_before_anything_is_drawn() {
             "{arguments:?} left something"
         );
     }
+}
+
+#[test]
+fn variations_and_textures_come_again() {
+    let folder = TempDir::new().unwrap();
+    let varied = ["--variations", "2", "--variation-seed", "5", "-o", "v.png"];
+    draw(folder.path(), &varied);
+    draw(folder.path(), &["--seamless", "xy", "-o", "s.png"]);
+    for picture in ["v.png", "v-1.png", "s.png"] {
+        let mut replay = aquatint();
+        replay.current_dir(folder.path()).args(device());
+        replay.args(["replay", picture, "--require-equal", "-o", "again.png"]);
+        let output = replay.output().unwrap();
+        assert!(output.status.success(), "{picture}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn variations_and_textures_that_cannot_be_are_refused() {
+    let folder = TempDir::new().unwrap();
+    #[rustfmt::skip]
+    let rows: [(&[&str], [&str; 2]); 12] = [
+        (&["--variations", "0"], ["batch_size", "1 to 64"]),
+        (&["--variations", "65"], ["batch_size", "65"]),
+        (&["--variations", "-1"], ["--variations", "whole number"]),
+        (&["--variations", "2", "-b", "2"], ["--variations", "--batch-size"]),
+        (&["--variations", "2", "--variation-strength", "1.5"], ["variation_strength", "0 to 1"]),
+        (&["--variation-strength", "nan"], ["--variation-strength", "number"]),
+        (&["--variation-strength=-0.1"], ["variation_strength", "0 to 1"]),
+        (&["--variation-seed", "3"], ["variation_seed", "variation_strength"]),
+        (&["--variation-seed=-2"], ["--variation-seed", "-1 to draw one"]),
+        (&["--variations", "2", "--sweep", "steps=2,3"], ["--variations", "--sweep"]),
+        (&["--seamless", "z"], ["--seamless", "x, y, xy"]),
+        (&["--seamless"], ["--seamless", "x, y, xy"]),
+    ];
+    for (arguments, words) in rows {
+        assert_refused(&program::draw(folder.path(), arguments), 2, &words);
+    }
+    assert_eq!(files(folder.path()), [""; 0]);
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_in_a_sweep_keeps_what_is_done_and_its_grid() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+    /// Shells' exit code after SIGINT.
+    const CANCELLED: i32 = 130;
+    let folder = TempDir::new().unwrap();
+    let mut command = aquatint();
+    command.current_dir(folder.path()).args(device());
+    command.args(["a cat", "-W", "64", "-H", "64", "-s", "1", "-o", "a.png"]);
+    command.args(["--sweep", "steps=2,1000"]);
+    let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().starts_with("2 of 2")));
+    let id = child.id().to_string();
+    let interrupt = Command::new("kill").args(["-INT", &id]).status();
+    assert!(interrupt.unwrap().success());
+    let rest: Vec<String> = lines.map(Result::unwrap).collect();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(CANCELLED), "{rest:?}");
+    assert_eq!(rest.last().map(String::as_str), Some("cancelled"));
+    assert_eq!(program::stdout(&output), "a.png\na-grid.png\n");
+    assert_eq!(files(folder.path()), ["a-grid.png", "a.png"]);
+    let grid = Image::open(folder.path().join("a-grid.png")).unwrap();
+    assert!(
+        grid.width() > 128,
+        "there is a place for the one that is missing"
+    );
 }

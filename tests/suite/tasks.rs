@@ -360,10 +360,10 @@ fn a_picture_is_drawn_on_in_rounds_and_stays_as_it_is() {
             .steps(2)
             .seed(4)
             .task(task);
-        let mut run = pipeline
-            .start(&request.clone().sampler("dpmpp_2m_sde").batch_size(2))
-            .unwrap();
+        let request = request.sampler("dpmpp_2m_sde").batch_size(2);
+        let mut run = pipeline.start(&request).unwrap();
         let count = run.step_count();
+        assert_eq!(pipeline.step_count(&request).unwrap(), count);
         assert!(count > 4 && count.is_multiple_of(2), "{count}");
         let mut steps = 0;
         while let Some(step) = run.next_step().unwrap() {

@@ -189,6 +189,29 @@ fn a_prompt_draws_details_in_windows_and_the_picture_comes_again() {
 }
 
 #[test]
+fn what_a_network_and_a_prompt_made_comes_again_from_what_the_network_makes() {
+    let folder = TempDir::new().unwrap();
+    picture(&folder.path().join("in.png"), 40, 32);
+    let network = nearest_neighbours(folder.path());
+    let network = ["in.png", "-u", network.to_str().unwrap(), "--scale", "1.6"];
+    let prompt = ["a slice of pizza", "--steps", "3", "-s", "3", "-o", "a.png"];
+    let output = upscale(folder.path(), &[&network[..], &prompt].concat());
+    assert_eq!(stdout(&output).trim(), "a.png", "{output:?}");
+    let replay = |more: &[&str]| {
+        let all = [&["replay", "a.png", "--require-equal", "-o", "b.png"], more];
+        let mut command = aquatint();
+        command.current_dir(folder.path()).args(all.concat());
+        command.args(device()).output().unwrap()
+    };
+    let words = ["made from in-1.6x.png (64×51", "--image"];
+    assert_refused(&replay(&["--image", "in.png"]), 2, &words);
+    let output = upscale(folder.path(), &network);
+    assert_eq!(stdout(&output).trim(), "in-1.6x.png", "{output:?}");
+    let output = replay(&["--image", "in-1.6x.png"]);
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
 fn what_a_prompt_cannot_enlarge_is_refused() {
     let folder = TempDir::new().unwrap();
     picture(&folder.path().join("in.png"), 16, 16);
@@ -213,7 +236,31 @@ fn what_a_prompt_cannot_enlarge_is_refused() {
         (&["in.png"], "<PROMPT>"),
         (
             &["in.png", "-u", "x", "--steps", "3"],
-            "steps: nothing is drawn without a prompt",
+            "--steps: means nothing without a prompt",
+        ),
+        (
+            &["in.png", "-u", "x", "-s", "0"],
+            "--seed: means nothing without a prompt",
+        ),
+        (
+            &["in.png", "-u", "x", "--variations", "2"],
+            "--variations: means nothing without a prompt",
+        ),
+        (
+            &["in.png", "-u", "x", "--strength", "0.35"],
+            "--strength: means nothing without a prompt",
+        ),
+        (
+            &["in.png", "-u", "x", "--vram", "1GB"],
+            "--vram: means nothing without a prompt",
+        ),
+        (
+            &["in.png", "-u", "x", "-W", "64"],
+            "--width: means nothing without a prompt",
+        ),
+        (
+            &["in.png", "-u", "x", "--prompt-2", "a"],
+            "--prompt-2: means nothing without a prompt",
         ),
     ] {
         assert_refused(&upscale(folder.path(), arguments), 2, &[expected]);

@@ -116,13 +116,9 @@ impl Run {
             }
             None => None,
         };
-        let second = match pass {
-            Pass::First => model.second_pass(&request)?,
-            Pass::Second => None,
-        };
-        let steps_to_come = match second {
-            Some(second) => pipeline.planned(&second, Pass::Second)?.table.step_count(),
-            None => 0,
+        let steps_to_come = match pass {
+            Pass::First => pipeline.second_step_count(&request)?,
+            Pass::Second => 0,
         };
         let mut run = Self {
             pipeline: pipeline.clone(),

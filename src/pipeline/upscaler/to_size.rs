@@ -50,26 +50,52 @@ impl Upscaler {
         compute: DType,
     ) -> Result<PartMemory> {
         let options = UpscaleOptions::default();
-        let mut most = PartMemory {
-            name: "upscaler".to_owned(),
-            weight_bytes: 0,
-            activation_bytes: 0,
-        };
-        for [width, height] in rounds(from, to, self.scale()) {
-            check([height, width], self.scale(), &options)?;
-            let cut = Cut::of([height, width], options.tile_px, self.network.multiple());
-            let plan = plan(&self.network, cut.size, compute, &self.device.caps())?;
-            let report = plan.report();
-            most.weight_bytes = most.weight_bytes.max(report.weight_bytes);
-            most.activation_bytes = most.activation_bytes.max(report.peak_activation_bytes);
-        }
-        Ok(most)
+        let rounds = rounds(from, to, self.scale()).into_iter();
+        let memory =
+            rounds.map(|[width, height]| Ok(self.memory_in([height, width], &options, compute)?.0));
+        let memory = memory.collect::<Result<Vec<_>>>()?.into_iter();
+        let most = memory.max_by_key(PartMemory::total_bytes);
+        Ok(most.expect("there is one round at least"))
     }
 
     /// Leaves the device; the next picture brings it back.
     pub(in crate::pipeline) fn release(&self) {
         drop(lock(&self.runner).take());
         self.residency.release_all();
+    }
+}
+
+impl Upscaler {
+    /// What a picture of a width and height takes on the device, and in how many tiles it is enlarged: all
+    /// that is known before the first.
+    ///
+    /// # Errors
+    /// As [`Upscaler::upscale`], of the numbers.
+    pub fn memory(
+        &self,
+        [width, height]: [usize; 2],
+        options: &UpscaleOptions,
+    ) -> Result<(PartMemory, usize)> {
+        let compute = options.precision.compute_on(&self.device)?;
+        self.memory_in([height, width], options, compute)
+    }
+
+    fn memory_in(
+        &self,
+        size: [usize; 2],
+        options: &UpscaleOptions,
+        compute: DType,
+    ) -> Result<(PartMemory, usize)> {
+        check(size, self.scale(), options)?;
+        let cut = Cut::of(size, options.tile_px, self.network.multiple());
+        let plan = plan(&self.network, cut.size, compute, &self.device.caps())?;
+        let report = plan.report();
+        let memory = PartMemory {
+            name: "upscaler".to_owned(),
+            weight_bytes: report.weight_bytes,
+            activation_bytes: report.peak_activation_bytes,
+        };
+        Ok((memory, cut.tiles().len()))
     }
 }
 
