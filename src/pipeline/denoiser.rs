@@ -204,6 +204,7 @@ impl Denoiser {
     /// [`crate::Error::DeviceLost`] or [`crate::Error::Gpu`].
     pub(super) async fn leave(&mut self) -> Result<Vec<f32>> {
         let state = self.state().await?;
+        self.last_row = None; // the state that it was found in may be gone
         self.step.end();
         Ok(state)
     }

@@ -64,6 +64,7 @@ fn check(pipeline: &Pipeline, request: &Request) -> Vec<Image> {
         assert!(found == image.pixels(), "the bytes differ");
     }
     assert!(run.next_step().unwrap().is_none());
+    assert_eq!(run.preview().unwrap(), [], "nothing is under way");
     let kept = run.checkpoint().unwrap();
     assert_eq!(kept.steps_done(), kept.step_count());
     assert!(run.finish().unwrap() == expected, "with their texts");

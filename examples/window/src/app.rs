@@ -1,6 +1,6 @@
 //! What the window shows.
 
-use crate::shown::Shown;
+use crate::shown::{Preview, Shown};
 use crate::studio::{News, Order, Studio};
 use aquatint::{Canceller, Device, DeviceOptions, Library, ModelKind, Request};
 use eframe::egui::{self, Key, ViewportCommand};
@@ -19,7 +19,11 @@ pub(crate) struct App {
     state: State,
     /// Calls off the run under way.
     canceller: Option<Canceller>,
+    /// The picture that was drawn last.
     picture: Option<Shown>,
+    /// What the one under way is becoming, and how wide and high it is to be.
+    preview: Option<Preview>,
+    size: [usize; 2],
 }
 
 /// A model to choose.
@@ -54,6 +58,8 @@ impl App {
             state: State::Idle(String::new()),
             canceller: None,
             picture: None,
+            preview: None,
+            size: [0; 2],
         })
     }
 
@@ -73,11 +79,14 @@ impl App {
                     let share = progress.done_bytes as f32 / progress.total_bytes.max(1) as f32;
                     State::Busy(share, "loading the model".into())
                 }
-                News::Started(canceller) => {
+                News::Started(canceller, size) => {
                     self.canceller = Some(canceller);
+                    self.size = size;
                     State::Busy(0.0, "drawing".into())
                 }
-                News::Step(step) => {
+                News::Step(step, preview) => {
+                    let preview = preview.map(|image| Preview::new(window, &image, self.size));
+                    self.preview = preview.or(self.preview.take());
                     let done = step.index + 1;
                     let share = done as f32 / step.count as f32;
                     State::Busy(share, format!("step {done} of {}", step.count))
@@ -89,6 +98,9 @@ impl App {
                 News::Cancelled => State::Idle("cancelled".into()),
                 News::Failed(reason) => State::Idle(reason),
             };
+            if matches!(self.state, State::Idle(_)) {
+                self.preview = None;
+            }
             let (State::Idle(said) | State::Busy(_, said)) = &self.state;
             let title = format!("aquatint: {said}");
             window.send_viewport_cmd(ViewportCommand::Title(title));
@@ -148,10 +160,10 @@ impl eframe::App for App {
         egui::Panel::left("controls")
             .default_size(300.0)
             .show(ui, |ui| self.controls(ui));
-        egui::CentralPanel::default().show(ui, |ui| {
-            if let Some(picture) = &self.picture {
-                picture.draw(ui);
-            }
+        egui::CentralPanel::default().show(ui, |ui| match (&self.preview, &self.picture) {
+            (Some(preview), _) => preview.draw(ui),
+            (None, Some(picture)) => picture.draw(ui),
+            (None, None) => (),
         });
     }
 }

@@ -1,5 +1,5 @@
-//! A window with a prompt box, a list of the models on this machine, progress and the picture, which never
-//! leaves the device.
+//! A window with a prompt box, a list of the models on this machine, progress, what the picture is becoming,
+//! and the picture, which never leaves the device.
 //!
 //! ```text
 //! cargo run --release --package aquatint-window

@@ -1,7 +1,9 @@
-//! A picture that the window draws from the device's own memory.
+//! Pictures in the window: one that is drawn from the device's own memory, and what it was on the way.
 
-use aquatint::wgpu;
-use eframe::egui::{self, Color32, Rect, TextureId, Vec2};
+use aquatint::{Image, wgpu};
+use eframe::egui::{
+    self, Color32, ColorImage, Rect, TextureHandle, TextureId, TextureOptions, Vec2,
+};
 use eframe::egui_wgpu::RenderState;
 
 /// A texture that the window's renderer knows. It is forgotten with this.
@@ -28,14 +30,8 @@ impl Shown {
         }
     }
 
-    /// Draws it, each of its pixels one of the screen's, or smaller where there is no room.
     pub(crate) fn draw(&self, ui: &egui::Ui) {
-        let room = ui.max_rect();
-        let size = self.size / ui.pixels_per_point();
-        let scale = (room.size() / size).min_elem().min(1.0);
-        let place = Rect::from_min_size(room.min, size * scale);
-        let whole = Rect::from_min_size(egui::Pos2::ZERO, Vec2::splat(1.0));
-        ui.painter().image(self.id, place, whole, Color32::WHITE);
+        draw(ui, self.id, self.size);
     }
 }
 
@@ -43,4 +39,36 @@ impl Drop for Shown {
     fn drop(&mut self) {
         self.host.renderer.write().free_texture(&self.id);
     }
+}
+
+/// What a picture is becoming: smaller than it, and drawn at its size.
+pub(crate) struct Preview {
+    texture: TextureHandle,
+    size: Vec2,
+}
+
+impl Preview {
+    /// Uploads what a picture of that width and height is becoming.
+    pub(crate) fn new(window: &egui::Context, image: &Image, [width, height]: [usize; 2]) -> Self {
+        let size = [image.width(), image.height()];
+        let pixels = ColorImage::from_rgba_unmultiplied(size, image.pixels());
+        Self {
+            texture: window.load_texture("preview", pixels, TextureOptions::LINEAR),
+            size: Vec2::new(width as f32, height as f32),
+        }
+    }
+
+    pub(crate) fn draw(&self, ui: &egui::Ui) {
+        draw(ui, self.texture.id(), self.size);
+    }
+}
+
+/// Draws a picture of that size, each of its pixels one of the screen's, or smaller where there is no room.
+fn draw(ui: &egui::Ui, id: TextureId, size: Vec2) {
+    let room = ui.max_rect();
+    let size = size / ui.pixels_per_point();
+    let scale = (room.size() / size).min_elem().min(1.0);
+    let place = Rect::from_min_size(room.min, size * scale);
+    let whole = Rect::from_min_size(egui::Pos2::ZERO, Vec2::splat(1.0));
+    ui.painter().image(id, place, whole, Color32::WHITE);
 }

@@ -1,7 +1,8 @@
 //! The thread that makes pictures: it waits for the device, so that the window never has to.
 
 use aquatint::{
-    Canceller, Device, Error, LoadProgress, Model, Pipeline, Request, Result, Step, wgpu,
+    Canceller, Device, Error, Image, LoadProgress, Model, Pipeline, Request, Result, Run, Step,
+    wgpu,
 };
 use eframe::egui;
 use std::path::PathBuf;
@@ -19,10 +20,10 @@ pub(crate) struct Order {
 pub(crate) enum News {
     /// Weights are on their way to the device.
     Loading(LoadProgress),
-    /// The run has begun, and can be called off.
-    Started(Canceller),
-    /// A step is done.
-    Step(Step),
+    /// The run of a picture of that width and height has begun, and can be called off.
+    Started(Canceller, [usize; 2]),
+    /// A step is done, after which the picture is becoming this.
+    Step(Step, Option<Image>),
     /// The picture is done, and on the device.
     Done(wgpu::Texture),
     Cancelled,
@@ -90,9 +91,11 @@ impl Painter {
 
     fn paint(&mut self, order: Order) -> Result<wgpu::Texture> {
         let mut run = self.load(order.model)?.start(&order.request)?;
-        (self.tell)(News::Started(run.canceller()));
+        let size = [run.request().width, run.request().height];
+        let size = size.map(Option::unwrap_or_default); // defaults are filled in
+        (self.tell)(News::Started(run.canceller(), size));
         while let Some(step) = run.next_step()? {
-            (self.tell)(News::Step(step));
+            (self.tell)(News::Step(step, preview(&run)?));
         }
         Ok(run.finish_on_gpu()?.remove(0))
     }
@@ -112,5 +115,14 @@ impl Painter {
             }
         };
         Ok(&self.pipeline.insert((path, pipeline)).1)
+    }
+}
+
+/// What the picture is becoming, where that can be told of the model.
+fn preview(run: &Run) -> Result<Option<Image>> {
+    match run.preview() {
+        Ok(mut previews) => Ok(previews.pop()),
+        Err(Error::Unsupported(_)) => Ok(None),
+        Err(error) => Err(error),
     }
 }

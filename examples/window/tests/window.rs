@@ -1,5 +1,5 @@
 //! The window as somebody uses it: a prompt is typed, its picture called off and asked for again, and what
-//! is on the screen then is compared with the picture that the library makes.
+//! is on the screen on the way and then is compared with the picture that the library makes.
 #![cfg(target_os = "linux")]
 
 mod screen;
@@ -36,27 +36,38 @@ fn a_picture_is_called_off_and_one_asked_for_again_appears() -> Outcome {
         window.check()?;
         Ok(is_drawn(&screen.shot()?).then_some(()))
     })?;
-    let is_there = || -> Outcome<bool> { Ok(place_of(&expected, &screen.shot()?).is_some()) };
-    assert!(!is_there()?, "nothing was asked for");
+    let empty = screen.shot()?;
+    assert!(place_of(&expected, &empty).is_none(), "not asked for");
 
     screen.type_keys(PROMPT.bytes().map(u32::from))?;
     screen.type_keys([RETURN])?;
     wait_for_title(&screen, &mut window, "step")?;
     screen.type_keys([ESCAPE])?;
     wait_for_title(&screen, &mut window, "cancelled")?;
-    assert!(!is_there()?, "it was called off");
+    let cancelled = screen.shot()?;
+    assert!(place_of(&expected, &cancelled).is_none(), "called off");
 
     screen.type_keys([RETURN])?;
+    let mut before = cancelled.clone();
     let place = wait(PATIENCE, "the picture", || {
         window.check()?;
         let shot = screen.shot()?;
         shot.save_over(kept("window.png"))?;
-        Ok(place_of(&expected, &shot))
+        let place = place_of(&expected, &shot);
+        if place.is_none() {
+            before = shot;
+        }
+        Ok(place)
     });
     let seen = kept("window.png");
     let place = place.map_err(|error| format!("{error}; the screen is in {}", seen.display()))?;
     println!("the picture is at {place:?} of {}", seen.display());
     assert!(screen.title()?.ends_with("done"));
+
+    before.save_over(kept("preview.png"))?;
+    let middle = |shot| middle_of(&expected, place, shot);
+    assert_eq!(middle(&cancelled), middle(&empty), "nothing is left of it");
+    assert_ne!(middle(&before), middle(&empty), "there was a preview");
     Ok(())
 }
 
@@ -138,6 +149,12 @@ fn place_of(picture: &Image, shot: &Image) -> Option<(usize, usize)> {
     let rows = 0..=shot.height() - picture.height();
     let mut places = rows.flat_map(|y| (0..=shot.width() - picture.width()).map(move |x| (x, y)));
     places.find(|place| is_at(picture, shot, *place))
+}
+
+/// The pixel on the screen in the middle of a picture at that place.
+fn middle_of<'s>(picture: &Image, (left, top): (usize, usize), shot: &'s Image) -> &'s [u8] {
+    let (x, y) = (left + picture.width() / 2, top + picture.height() / 2);
+    &shot.pixels()[4 * (y * shot.width() + x)..][..4]
 }
 
 fn is_at(picture: &Image, shot: &Image, (left, top): (usize, usize)) -> bool {
