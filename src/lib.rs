@@ -97,7 +97,7 @@ pub use pipeline::{
     MIN_UPSCALE_TILE_PX, Memory, Model, ModelReport, Noise, Outpaint, PartMemory, Pipeline,
     PlanOptions, Precision, Preset, Program, Recipe, Request, Residence, Run, Seamless, Step,
     StepNoise, Summary, Sweep, SweepAxis, SweepCell, Task, TensorSummary, TileLatents,
-    TileProgress, Trace, UpscaleOptions, UpscaleProgress, Upscaler,
+    TileProgress, TinyDecoder, Trace, UpscaleOptions, UpscaleProgress, Upscaler,
 };
 pub use plan::{DispatchReport, Phase, PhaseReport, PlanReport};
 pub use tensor::{Rule, Rules};

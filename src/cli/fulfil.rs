@@ -12,7 +12,7 @@ use super::hires;
 use super::interrupt::Interrupt;
 use super::kept::{Kept, Report, Timings, milliseconds};
 use super::output::{Pattern, check_trace};
-use super::preview::PreviewArgs;
+use super::preview::Preview;
 use super::progress::Progress;
 use super::sweep::Queue;
 use super::{print, print_json};
@@ -45,6 +45,7 @@ pub(super) fn fulfil_into(
     warn_of_leftovers(&model, &progress);
     let refiner = args.refiner.open()?;
     let device = args.device.open()?;
+    let preview = args.preview.open(&device)?;
     let upscaler = hires::open(upscaler, &device)?;
     let mut pipeline = args
         .device
@@ -75,7 +76,7 @@ pub(super) fn fulfil_into(
     tell_device(device.info(), &memory, &progress);
 
     let mut kept = Kept::new(args, output, &model_name, queue);
-    let ended = draw_all(&pipeline, &mut kept, &progress, interrupt);
+    let ended = draw_all(&pipeline, &mut kept, &preview, &progress, interrupt);
     if kept.is_empty() {
         return ended;
     }
@@ -140,6 +141,7 @@ fn tell_device(device: &AdapterInfo, memory: &Memory, progress: &Progress) {
 fn draw_all(
     pipeline: &Pipeline,
     kept: &mut Kept<'_>,
+    preview: &Preview<'_>,
     progress: &Progress,
     interrupt: &Interrupt,
 ) -> Outcome {
@@ -155,12 +157,11 @@ fn draw_all(
             progress.note(format_args!("{} of {count}  {labels}", job + 1));
         }
         let trace = kept.args.trace.as_deref();
-        let preview = Some(&kept.args.preview);
         let drawn = draw(
             pipeline,
             &current.request,
             trace,
-            preview,
+            Some(preview),
             progress,
             interrupt,
         );
@@ -241,7 +242,7 @@ pub(super) fn draw(
     pipeline: &Pipeline,
     request: &Request,
     trace: Option<&Path>,
-    preview: Option<&PreviewArgs>,
+    preview: Option<&Preview<'_>>,
     progress: &Progress,
     interrupt: &Interrupt,
 ) -> Outcome<Drawn> {

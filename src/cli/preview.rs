@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use aquatint::{Run, Step};
+use aquatint::{Device, Run, Step, TinyDecoder};
 use clap::Args;
 
 use super::failure::{Failure, Outcome};
@@ -14,11 +14,17 @@ use super::output::check_writable;
 pub(super) struct PreviewArgs {
     /// Write what the picture is becoming into this file after each step, in the place of what is there
     ///
-    /// Small, a pixel for each latent: an eighth of the width and height. The other pictures of a batch go
+    /// Small, a pixel for each latent: an eighth of the width and height, unless --taesd is given. The other pictures of a batch go
     /// into files of their own, with a number before the extension: preview.png, preview-1.png, … The last
     /// ones stay.
     #[arg(long, visible_alias = "preview-path", value_name = "FILE.png", value_parser = picture_path)]
     preview: Option<PathBuf>,
+
+    /// Decode previews at full size by this TAESD: its decoder, as .safetensors
+    ///
+    /// The one of the model's family: there is one for Stable Diffusion 1.x and 2.x, and another for SDXL.
+    #[arg(long, visible_alias = "tae", value_name = "FILE", requires = "preview")]
+    taesd: Option<PathBuf>,
 
     /// Do so after every so many steps
     #[arg(long, value_name = "N", default_value = "1", requires = "preview")]
@@ -38,16 +44,38 @@ impl PreviewArgs {
         check_writable("preview", path.parent().unwrap_or(Path::new("")))
     }
 
+    /// Opens what decodes previews, if anything does.
+    pub(super) fn open(&self, device: &Device) -> Outcome<Preview<'_>> {
+        let decoder = self.taesd.as_ref();
+        let decoder = decoder.map(|path| TinyDecoder::open(device, path));
+        Ok(Preview {
+            args: self,
+            decoder: decoder.transpose()?,
+        })
+    }
+}
+
+/// What writes previews, if any are asked for.
+pub(super) struct Preview<'a> {
+    args: &'a PreviewArgs,
+    decoder: Option<TinyDecoder>,
+}
+
+impl Preview<'_> {
     /// Writes what a run's pictures are after a step, where that is asked for.
     pub(super) fn write(&self, run: &Run, step: &Step) -> Outcome {
-        let Some(path) = &self.preview else {
+        let Some(path) = &self.args.preview else {
             return Ok(());
         };
         let is_last = step.index + 1 == step.count;
-        if !is_last && !(step.index + 1).is_multiple_of(self.preview_interval.get()) {
+        if !is_last && !(step.index + 1).is_multiple_of(self.args.preview_interval.get()) {
             return Ok(());
         }
-        for (index, image) in run.preview()?.iter().enumerate() {
+        let images = match &self.decoder {
+            Some(decoder) => run.preview_with(decoder)?,
+            None => run.preview()?,
+        };
+        for (index, image) in images.iter().enumerate() {
             image.save_over(numbered(path, index))?;
         }
         Ok(())

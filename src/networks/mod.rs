@@ -7,12 +7,14 @@
 
 pub(crate) mod blocks;
 pub(crate) mod clip;
+mod tiny_decoder;
 pub(crate) mod unet;
 pub(crate) mod upscaler;
 pub(crate) mod vae;
 
 pub(crate) use crate::nn::Heads;
 pub(crate) use clip::{Activation, ClipConfig, ClipTextEncoder};
+pub(crate) use tiny_decoder::TinyDecoder;
 pub(crate) use unet::{
     AddedConfig, AddedInputs, LevelHeads, PerLevel, Unet, UnetConfig, UnetInputs,
 };

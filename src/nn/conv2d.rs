@@ -12,7 +12,7 @@ const MAX_KERNEL: usize = 7;
 #[derive(Clone, Debug)]
 pub(crate) struct Conv2d {
     weight: Param,
-    bias: Param,
+    bias: Option<Param>,
     geometry: Conv2dGeometry,
 }
 
@@ -30,6 +30,21 @@ impl Conv2d {
         in_channels: usize,
         out_channels: usize,
     ) -> Result<Self> {
+        let bias = scope.get("bias", [out_channels]);
+        let unbiased = Self::load_weight(scope, in_channels, out_channels)?;
+        Ok(Self {
+            bias: Some(bias?),
+            ..unbiased
+        })
+    }
+
+    /// Loads `weight` `[O, in_channels, K, K]` of a convolution that adds nothing; the file decides O and K.
+    pub(crate) fn load_unbiased(scope: &Scope, in_channels: usize) -> Result<Self> {
+        let out_channels = scope.shape("weight")?.dim(0);
+        Self::load_weight(scope, in_channels, out_channels)
+    }
+
+    fn load_weight(scope: &Scope, in_channels: usize, out_channels: usize) -> Result<Self> {
         let kernel = scope.shape("weight")?.dim(2);
         if kernel.is_multiple_of(2) || kernel > MAX_KERNEL {
             return Err(scope.unsupported(format_args!(
@@ -41,7 +56,7 @@ impl Conv2d {
         scope.check_unscaled()?;
         Ok(Self {
             weight: weight.channels_last(),
-            bias: scope.get("bias", [out_channels])?,
+            bias: None,
             geometry: Conv2dGeometry {
                 stride: 1,
                 padding: Padding::same(kernel.saturating_sub(1) / 2),
@@ -62,6 +77,6 @@ impl Conv2d {
     /// x `[N, H, W, C]` → `[N, H', W', O]`
     pub(crate) fn forward<'g>(&self, x: Tensor<'g>) -> Tensor<'g> {
         x.recorder().at(&self.weight.name);
-        x.conv2d(&self.weight, Some(&self.bias), self.geometry)
+        x.conv2d(&self.weight, self.bias.as_ref(), self.geometry)
     }
 }

@@ -45,7 +45,7 @@ mod tests {
     use super::*;
     use crate::ops::testing::seeded;
     use crate::ops::{RowField, STATE_SLOTS, SamplerStep};
-    use crate::pipeline::denoiser::{After, row_values};
+    use crate::pipeline::device_row::{After, row_values};
     use crate::sampling::{self, Level, NoiseModel, Options, Prediction, SAMPLERS};
     use crate::tensor::Op;
 

@@ -5,7 +5,7 @@ use super::header::{self, quoted};
 use super::inventory::SHOWN_NAMES;
 use super::names::{self, Known, Naming, Translation};
 use super::source::Source;
-use super::{Inner, Stored, Weights, advice, apart, folder, part_of, upscalers};
+use super::{Inner, Stored, Weights, advice, apart, folder, part_of, tiny_decoders, upscalers};
 use crate::error::{Error, Result};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -31,6 +31,8 @@ enum Taken {
     Only(&'static str),
     /// All, as an upscaling network's.
     Upscaler,
+    /// A tiny decoder's.
+    TinyDecoder,
 }
 
 impl Builder {
@@ -82,6 +84,13 @@ impl Builder {
     /// Takes in an upscaling network's file.
     pub(super) fn add_upscaler(&mut self, source: Source) -> Result<()> {
         let metadata = self.add(source, Taken::Upscaler)?;
+        self.remember(metadata);
+        Ok(())
+    }
+
+    /// Takes in a tiny decoder's file.
+    pub(super) fn add_tiny_decoder(&mut self, source: Source) -> Result<()> {
+        let metadata = self.add(source, Taken::TinyDecoder)?;
         self.remember(metadata);
         Ok(())
     }
@@ -145,6 +154,15 @@ impl Builder {
                 let reason = format!(
                     "it looks like {kind}; give an upscaler: ESRGAN, Real-ESRGAN compact or SPAN, as \
                      safetensors"
+                );
+                Error::UnknownModel { path, reason }
+            })?,
+            Taken::TinyDecoder => tiny_decoders::translate(&names).ok_or_else(|| {
+                let kind = advice::kind(names.iter().copied()).unwrap_or("something else");
+                let path = source.path().to_owned();
+                let reason = format!(
+                    "it looks like {kind}, and has no decoder.layers.0.weight or 1.weight; give TAESD's decoder, \
+                     as safetensors"
                 );
                 Error::UnknownModel { path, reason }
             })?,

@@ -19,6 +19,7 @@ mod rows;
 mod scope;
 mod shards;
 mod source;
+mod tiny_decoders;
 mod upscalers;
 mod view;
 
@@ -95,6 +96,16 @@ impl Weights {
     pub(crate) fn open_upscaler(path: &Path) -> Result<Self> {
         let mut builder = Builder::new(path);
         builder.add_upscaler(Source::open(path)?)?;
+        builder.finish()
+    }
+
+    /// Opens the file of a tiny decoder, whose weights are then below `tiny_decoder`.
+    ///
+    /// # Errors
+    /// As [`Weights::open`].
+    pub(crate) fn open_tiny_decoder(path: &Path) -> Result<Self> {
+        let mut builder = Builder::new(path);
+        builder.add_tiny_decoder(Source::open(path)?)?;
         builder.finish()
     }
 

@@ -1,11 +1,11 @@
 //! Pictures under way, against diffusers' own clean latents and ComfyUI's colours for them.
 
 use crate::device;
-use crate::goldens::{Golden, pipeline};
+use crate::goldens::{Golden, data, pipeline};
 use crate::program::run;
 #[cfg(feature = "demo-model")]
-use crate::program::{QUICK, device as chosen_device};
-use aquatint::{Error, Precision, Request};
+use crate::program::{DEMO, QUICK, device as chosen_device};
+use aquatint::{Error, Precision, Request, TinyDecoder};
 #[cfg(feature = "demo-model")]
 use aquatint::{Image, Model, Pipeline, ResizeMode};
 
@@ -126,11 +126,23 @@ fn the_program_keeps_previews_in_a_file() {
     .concat();
     let output = run(&arguments);
     assert!(output.status.success(), "{output:?}");
-    // After the last step at the latest, whatever the interval.
-    for name in ["now.png", "now-1.png"] {
-        let preview = Image::open(path(name)).unwrap();
-        assert_eq!([preview.width(), preview.height()], [8, 8], "{name}");
-    }
+    let sizes = |side: usize| {
+        // After the last step at the latest, whatever the interval.
+        for name in ["now.png", "now-1.png"] {
+            let preview = Image::open(path(name)).unwrap();
+            assert_eq!([preview.width(), preview.height()], [side, side], "{name}");
+        }
+    };
+    sizes(8);
+    let decoder = data("taesd/decoder.safetensors");
+    let with_decoder = [&arguments[..], &["--taesd", decoder.to_str().unwrap()]].concat();
+    let output = run(&with_decoder);
+    assert!(output.status.success(), "{output:?}");
+    sizes(64);
+    let output = run(&[&arguments[..], &["--taesd", DEMO]].concat());
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success(), "{message}");
+    assert!(message.contains("give TAESD's decoder"), "{message}");
 }
 
 #[test]
@@ -155,4 +167,34 @@ fn a_preview_that_cannot_be_written_is_refused_before_anything_is_drawn() {
         assert_eq!(output.status.code(), Some(2), "{path}: {message}");
         assert!(message.contains(reason), "{path}: {message}");
     }
+}
+
+#[test]
+fn a_tiny_decoder_shows_pictures_at_their_size() {
+    let decoder = TinyDecoder::open(device::best(), data("taesd/decoder.safetensors")).unwrap();
+    let pipeline = pipeline("tiny_a");
+    let request = Request::new("a green boat").size(40, 56).steps(2).seed(5);
+    let mut run = pipeline.start(&request.batch_size(2)).unwrap();
+    assert!(run.preview_with(&decoder).unwrap().is_empty());
+    while run.next_step().unwrap().is_some() {
+        let pictures = run.preview_with(&decoder).unwrap();
+        let sizes = pictures
+            .iter()
+            .map(|picture| [picture.width(), picture.height()]);
+        assert_eq!(sizes.collect::<Vec<_>>(), [[40, 56]; 2]);
+    }
+}
+
+#[test]
+fn a_resumed_run_has_a_preview_after_its_next_step() {
+    let pipeline = pipeline("tiny_a");
+    let request = Request::new("a green boat").size(40, 56).steps(3).seed(5);
+    let mut run = pipeline.start(&request.sampler("pndm")).unwrap();
+    run.next_step().unwrap();
+    let mut resumed = pipeline.resume(&run.checkpoint().unwrap()).unwrap();
+    assert!(resumed.preview().unwrap().is_empty());
+    for run in [&mut run, &mut resumed] {
+        run.next_step().unwrap();
+    }
+    assert_eq!(run.preview().unwrap(), resumed.preview().unwrap());
 }

@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::families::LATENT_CHANNELS;
 use crate::gpu::block_on;
 use crate::image::Image;
+use crate::pipeline::TinyDecoder;
 use crate::pipeline::vae::rgba8;
 
 impl Run {
@@ -46,5 +47,30 @@ impl Run {
         pictures
             .map(|pixels| Image::from_rgba(width, height, pixels))
             .collect()
+    }
+
+    /// As [`Run::preview`], by a decoder, at the pictures' full size. It takes memory of its own while it is
+    /// there, which [`Pipeline::memory`](crate::Pipeline::memory) does not know of.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the decoder is for other latents, or if the run is over;
+    /// [`Error::NotFinite`], [`Error::OutOfMemory`], [`Error::Cancelled`], [`Error::DeviceLost`] or
+    /// [`Error::Gpu`].
+    pub fn preview_with(&self, decoder: &TinyDecoder) -> Result<Vec<Image>> {
+        block_on(self.preview_with_async(decoder))
+    }
+
+    /// As [`Run::preview_with`], for any executor: [`crate::Pipeline::start_async`] says what it does to a
+    /// thread.
+    ///
+    /// # Errors
+    /// As [`Run::preview_with`].
+    pub async fn preview_with_async(&self, decoder: &TinyDecoder) -> Result<Vec<Image>> {
+        self.check_going_on()?;
+        decoder.check(self.shape.chw[0])?;
+        match self.denoiser.denoised().await? {
+            Some(denoised) => decoder.decode(&denoised, self.shape).await,
+            None => Ok(Vec::new()),
+        }
     }
 }
