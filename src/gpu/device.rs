@@ -5,6 +5,7 @@ use super::cache::DriverCache;
 use super::faults::Faults;
 use super::kernel::Slot;
 use super::pace::Pace;
+use super::uploads::Uploads;
 use super::wait::{Watcher, block_on};
 use crate::error::{Error, Result};
 use crate::tensor::{Caps, KernelChoice, Rules};
@@ -182,6 +183,7 @@ pub(crate) struct Gpu {
     pub(crate) no_tuning: bool,
     choice: OnceLock<Arc<KernelChoice>>,
     pub(super) kernels: Mutex<HashMap<String, Slot>>,
+    pub(super) uploads: Uploads,
     pub(super) cache: Option<DriverCache>,
     pub(super) pace: Pace,
     pub(super) faults: Arc<Faults>,
@@ -272,6 +274,7 @@ impl Gpu {
             no_tuning: options.no_tuning,
             choice: OnceLock::new(),
             kernels: Mutex::default(),
+            uploads: Uploads::default(),
             pace: Pace::new(options.submission_budget, is_cpu, is_shared),
             faults,
             watcher: Watcher::default(),

@@ -19,6 +19,7 @@ mod shaders;
 mod staging;
 mod texture;
 mod transfer;
+mod uploads;
 #[cfg(test)]
 mod validation_tests;
 mod wait;
@@ -36,4 +37,5 @@ pub(crate) use kernel::variant_key;
 pub(crate) use shaders::fingerprint;
 pub(crate) use staging::StagingRing;
 pub(crate) use texture::Texture;
-pub(crate) use wait::block_on;
+pub(crate) use uploads::{Origin, Uploaded};
+pub(crate) use wait::{block_on, come_back};

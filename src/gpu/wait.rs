@@ -108,7 +108,7 @@ impl Gpu {
 }
 
 /// Lets whoever polls do something else, such as drop what would go on, and goes on at once.
-pub(super) async fn come_back() {
+pub(crate) async fn come_back() {
     let mut has_been_away = false;
     poll_fn(|context| {
         if has_been_away {

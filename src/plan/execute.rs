@@ -6,7 +6,7 @@ use super::place::Place;
 use super::residency::Residency;
 use super::selection::Selector;
 use crate::error::{Error, Result};
-use crate::gpu::{Ahead, Bound, Buffer, CommandList, Gpu, Texture};
+use crate::gpu::{Ahead, Bound, Buffer, CommandList, Gpu, Texture, Uploaded};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -15,6 +15,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub(crate) struct Executable {
     gpu: Arc<Gpu>,
     slots: Vec<Buffer>,
+    /// Held, so that whoever looks for them finds them.
+    _params: Vec<Arc<Uploaded>>,
     prologue: CommandList,
     step: CommandList,
     selector: Option<Selector>,
@@ -38,7 +40,7 @@ impl Executable {
             let (buffer, rows) = match *place {
                 Place::Slot(slot) => (&slots[slot], None),
                 Place::Row { slot, rows, stride } => (&slots[slot], Some((rows, stride))),
-                Place::Param(param) => (&params[param], None),
+                Place::Param(param) => (&params[param].buffer, None),
             };
             Bound {
                 buffer: buffer.clone(),
@@ -63,6 +65,7 @@ impl Executable {
         Ok(Self {
             gpu: Arc::clone(gpu),
             slots,
+            _params: params,
             prologue,
             step,
             selector: plan.selector,

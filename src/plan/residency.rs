@@ -2,7 +2,7 @@
 
 use super::lower::Plan;
 use crate::error::{Error, Result};
-use crate::gpu::{Buffer, Device, StagingRing, decode_array};
+use crate::gpu::{Device, Origin, StagingRing, Uploaded, come_back, decode_array};
 use crate::lock::lock;
 use crate::tensor::{Array, Layout, Param, Shape};
 use crate::weights::Weights;
@@ -13,12 +13,13 @@ use std::sync::{Arc, Mutex};
 /// 20 ms, so that it never rests.
 const READ_AHEAD_BYTES: usize = 64 << 20;
 
-/// The weights of one checkpoint on one device, shared by every plan of it.
+/// The weights of one checkpoint on one device, shared by every plan of it. What another checkpoint on
+/// the device has from the same file is shared with it.
 #[derive(Debug)]
 pub(crate) struct Residency {
     device: Device,
     weights: Weights,
-    buffers: Mutex<HashMap<Arc<str>, Buffer>>,
+    uploads: Mutex<HashMap<Arc<str>, Arc<Uploaded>>>,
     arrays: Mutex<HashMap<Arc<str>, Arc<Array>>>,
 }
 
@@ -28,13 +29,14 @@ impl Residency {
         Self {
             device: device.clone(),
             weights: weights.clone(),
-            buffers: Mutex::default(),
+            uploads: Mutex::default(),
             arrays: Mutex::default(),
         }
     }
 
     /// Uploads what of `params` is not on the device yet, in the files' order and through bounded
-    /// memory. `progress` hears the bytes of each weight as it is done.
+    /// memory. `progress` hears the bytes of each weight as it is done. Dropped between two weights, as it
+    /// may be after each, it leaves nothing on the device.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`], [`Error::DeviceLost`], or the file's errors.
@@ -47,17 +49,25 @@ impl Residency {
             return Ok(());
         };
         let mut missing: Vec<&Param> = {
-            let buffers = lock(&self.buffers);
+            let uploads = lock(&self.uploads);
             params
                 .iter()
-                .filter(|param| !buffers.contains_key(&param.name))
+                .filter(|param| !uploads.contains_key(&param.name))
                 .collect()
         };
+        let mut uploaded = Vec::with_capacity(missing.len());
+        missing.retain(|param| {
+            let shared = self.origin(param).and_then(|origin| gpu.uploaded(&origin));
+            let Some(weight) = shared else { return true };
+            progress(weight.bytes);
+            uploaded.push((param.name.clone(), weight));
+            false
+        });
         missing.sort_by_key(|param| self.weights.place(&param.name));
         let total = missing.iter().map(|param| param.size_bytes() as u64).sum();
         let mut ring = StagingRing::new(gpu, total);
         let (mut coming, mut ahead_bytes) = (missing.iter(), 0);
-        let mut uploaded = Vec::with_capacity(missing.len());
+        let mut arriving = Vec::with_capacity(missing.len());
         for param in &missing {
             while ahead_bytes < READ_AHEAD_BYTES
                 && let Some(next) = coming.next()
@@ -67,26 +77,53 @@ impl Residency {
             }
             let buffer = ring.upload(param, self.bytes(param)?).await?;
             self.weights.drop_behind(&param.name);
-            uploaded.push((param.name.clone(), buffer));
+            let bytes = param.size_bytes() as u64;
+            arriving.push((*param, Arc::new(Uploaded { buffer, bytes })));
             ahead_bytes -= param.size_bytes();
-            progress(param.size_bytes() as u64);
+            progress(bytes);
+            come_back().await;
         }
         // Until the ring has emptied itself a buffer may hold zeros: nobody is to find it.
         ring.finish().await?;
-        lock(&self.buffers).extend(uploaded);
+        gpu.forget_gone();
+        uploaded.extend(arriving.into_iter().map(|(param, weight)| {
+            let weight = match self.origin(param) {
+                Some(origin) => gpu.publish(origin, weight),
+                None => weight,
+            };
+            (param.name.clone(), weight)
+        }));
+        lock(&self.uploads).extend(uploaded);
         Ok(())
+    }
+
+    /// What a weight on the device is made of.
+    fn origin(&self, param: &Param) -> Option<Origin> {
+        let (file, start) = self.weights.origin(&param.name)?;
+        Some(Origin {
+            file: Arc::clone(file),
+            start,
+            shape: param.shape,
+            dtype: param.dtype,
+            layout: param.layout,
+        })
+    }
+
+    /// What is on the device.
+    pub(crate) fn uploads(&self) -> Vec<Arc<Uploaded>> {
+        lock(&self.uploads).values().cloned().collect()
     }
 
     /// The buffers of a plan's weights, in its order, uploaded where they were not.
     ///
     /// # Errors
     /// As [`Residency::upload`].
-    pub(crate) async fn buffers(&self, plan: &Plan) -> Result<Vec<Buffer>> {
+    pub(crate) async fn buffers(&self, plan: &Plan) -> Result<Vec<Arc<Uploaded>>> {
         loop {
             self.upload(&plan.params, &mut |_| ()).await?;
-            let buffers = lock(&self.buffers);
+            let uploads = lock(&self.uploads);
             let params = plan.params.iter();
-            let found = params.map(|param| buffers.get(&param.name).cloned());
+            let found = params.map(|param| uploads.get(&param.name).cloned());
             if let Some(found) = found.collect() {
                 return Ok(found);
             }
@@ -97,16 +134,16 @@ impl Residency {
     /// Lets weights go, for whoever has none of their buffers at work: they come from the file again
     /// when a plan asks for them.
     pub(crate) fn release(&self, params: &[Param]) {
-        let (mut buffers, mut arrays) = (lock(&self.buffers), lock(&self.arrays));
+        let (mut uploads, mut arrays) = (lock(&self.uploads), lock(&self.arrays));
         for param in params {
-            buffers.remove(&param.name);
+            uploads.remove(&param.name);
             arrays.remove(&param.name);
         }
     }
 
     /// Lets all weights go.
     pub(crate) fn release_all(&self) {
-        lock(&self.buffers).clear();
+        lock(&self.uploads).clear();
         lock(&self.arrays).clear();
     }
 
@@ -229,12 +266,12 @@ mod tests {
             .collect();
         block_on(residency.upload(&params, &mut |_| ())).expect("it fits");
         for (param, length) in params.iter().zip(lengths) {
-            let buffer = residency.buffers.lock().expect("nobody panicked")[&param.name].clone();
+            let weight = lock(&residency.uploads)[&param.name].clone();
             let view = View {
                 shape: param.shape,
                 dtype: DType::F16,
             };
-            let found = block_on(gpu.read(&buffer, view)).expect("it reads");
+            let found = block_on(gpu.read(&weight.buffer, view)).expect("it reads");
             assert_eq!(found, values(length).collect::<Vec<_>>(), "{length}");
         }
     }

@@ -191,6 +191,13 @@ impl Weights {
         Some((stored.source, stored.range.start))
     }
 
+    /// The file that a tensor is in, as it was when it was opened, and its first byte there.
+    pub(crate) fn origin(&self, name: &str) -> Option<(&Arc<str>, usize)> {
+        let stored = self.inner.tensors.get(name)?;
+        let source = &self.inner.sources[stored.source];
+        Some((source.identity(), stored.range.start))
+    }
+
     /// Lets the system read a tensor while there is still something else to do.
     pub(crate) fn read_ahead(&self, name: &str) {
         if let Some(stored) = self.inner.tensors.get(name) {

@@ -2,9 +2,10 @@
 
 use crate::error::{Error, Result};
 use memmap2::Mmap;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Advice on pages is given in multiples of this, the largest page size in common use.
 #[cfg(unix)]
@@ -19,6 +20,7 @@ const PAGE_BYTES: usize = 64 << 10;
 #[derive(Debug)]
 pub(super) struct Source {
     path: PathBuf,
+    identity: Arc<str>,
     bytes: Bytes,
 }
 
@@ -41,7 +43,8 @@ impl Source {
             ));
         }
         let file = File::open(path).map_err(io)?;
-        if file.metadata().map_err(io)?.len() == 0 {
+        let metadata = file.metadata().map_err(io)?;
+        if metadata.len() == 0 {
             // An empty mapping is an error on most systems; the header check has the words for it.
             return Ok(Self::of_static(path, &[]));
         }
@@ -55,6 +58,7 @@ impl Source {
         }
         Ok(Self {
             path: path.to_owned(),
+            identity: identity(path, &metadata),
             bytes: Bytes::Mapped { map, file },
         })
     }
@@ -63,8 +67,15 @@ impl Source {
     pub(super) fn of_static(path: impl Into<PathBuf>, bytes: &'static [u8]) -> Self {
         Self {
             path: path.into(),
+            // These bytes are at their place as long as the process lives.
+            identity: format!("{:p} {}", bytes.as_ptr(), bytes.len()).into(),
             bytes: Bytes::Static(bytes),
         }
+    }
+
+    /// What tells this file from all others, and from itself after a change.
+    pub(super) fn identity(&self) -> &Arc<str> {
+        &self.identity
     }
 
     /// The file, or the name given to static bytes.
@@ -153,9 +164,45 @@ impl Source {
     }
 }
 
+/// A file's place in the system, its length and the time of its last change.
+fn identity(path: &Path, metadata: &Metadata) -> Arc<str> {
+    let (length, modified) = (metadata.len(), metadata.modified().ok());
+    format!("{} {length} {modified:?}", place(path, metadata)).into()
+}
+
+/// The number that the system gives a file, which a file renamed into its place does not have.
+#[cfg(unix)]
+fn place(_path: &Path, metadata: &Metadata) -> String {
+    use std::os::unix::fs::MetadataExt;
+    format!("{}:{}", metadata.dev(), metadata.ino())
+}
+
+/// The file's path from the root.
+#[cfg(not(unix))]
+fn place(path: &Path, _metadata: &Metadata) -> String {
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    path.display().to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_itself_until_it_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let [one, other] = ["one", "other"].map(|name| folder.path().join(name));
+        std::fs::write(&one, "abc").unwrap();
+        std::fs::copy(&one, &other).unwrap();
+        let identity = |path: &Path| Source::open(path).unwrap().identity().clone();
+        let before = identity(&one);
+        assert_eq!(before, identity(&one));
+        assert_ne!(before, identity(&other));
+        let later = std::time::SystemTime::now() + std::time::Duration::from_secs(5);
+        let file = File::options().write(true).open(&one).unwrap();
+        file.set_modified(later).unwrap();
+        assert_ne!(before, identity(&one));
+    }
 
     #[test]
     fn a_file_that_shrinks_while_open_is_refused_before_it_is_read() {
