@@ -38,6 +38,10 @@ typedef struct AquatintError AquatintError;
 // Where pictures are made. What is made from it keeps what it needs: it may be freed at any time.
 typedef struct AquatintDevice AquatintDevice;
 
+// Calls off what it was given to: the call returns AQUATINT_ERROR_CODE_CANCELLED, at the latest when what
+// the device is at is done. What was called off stays so; take a new one for the next call.
+typedef struct AquatintCanceller AquatintCanceller;
+
 // A model with its weights on a device. Several threads may use one at once.
 typedef struct AquatintPipeline AquatintPipeline;
 
@@ -97,7 +101,7 @@ typedef struct AquatintLoadProgress {
 typedef struct AquatintStep {
     // Its number, from 0.
     size_t index;
-    // How many steps there are.
+    // How many steps there are, of all pictures where they are drawn in turn.
     size_t count;
     // The noise level at which the step began.
     double sigma;
@@ -192,32 +196,53 @@ AquatintError *aquatint_device_info(const AquatintDevice *device, char **json);
 // `device` is null or was not freed.
 void aquatint_device_free(AquatintDevice *device);
 
+// A canceller that was not used yet.
+//
+// Provided that:
+// `canceller` is null or can be written.
+AquatintError *aquatint_canceller_new(AquatintCanceller **canceller);
+
+// Calls off, from any thread, what was given the canceller, or will be; nothing of null.
+//
+// Provided that:
+// `canceller` is null or was not freed.
+void aquatint_canceller_cancel(const AquatintCanceller *canceller);
+
+// Frees a canceller, which calls nothing off; nothing of null. Calls that were given it go on.
+//
+// Provided that:
+// `canceller` is null or was not freed.
+void aquatint_canceller_free(AquatintCanceller *canceller);
+
 // Loads a model: a `.safetensors` file or a diffusers folder; or null, where `options` give all parts.
 //
 // `options` is null or a JSON object, every field of which may be left out: `vram_bytes`, the most of
 // the device's memory to use; `unet`, `vae`, `text_encoder` and `text_encoder_2`, files in place of the
-// model's own parts; `refiner`, a model that does the last steps.
+// model's own parts; `refiner`, a model that does the last steps. `canceller` may be null; it calls the
+// loading off, which leaves nothing on the device then. Pipelines of the same file share its weights.
 //
 // Provided that:
-// `device` is null or was not freed; texts are null or end in a zero; `pipeline` is null or can be
-// written.
+// `device` and `canceller` are null or were not freed; texts are null or end in a zero; `pipeline` is null
+// or can be written.
 AquatintError *aquatint_pipeline_load(
     const AquatintDevice *device,
     const char *model,
     const char *options,
+    const AquatintCanceller *canceller,
     AquatintLoadCallback progress,
     void *user_data,
     AquatintPipeline **pipeline);
 
 // Loads the small model inside the library: 128 x 128 pixels, emoji. Fails with
-// AQUATINT_ERROR_CODE_UNSUPPORTED where the library was built without it. Options, callback and result
-// are as in aquatint_pipeline_load.
+// AQUATINT_ERROR_CODE_UNSUPPORTED where the library was built without it. Options, canceller, callback and
+// result are as in aquatint_pipeline_load.
 //
 // Provided that:
 // As for aquatint_pipeline_load.
 AquatintError *aquatint_pipeline_load_demo(
     const AquatintDevice *device,
     const char *options,
+    const AquatintCanceller *canceller,
     AquatintLoadCallback progress,
     void *user_data,
     AquatintPipeline **pipeline);
@@ -246,14 +271,17 @@ AquatintError *aquatint_pipeline_memory(
 
 // Makes the pictures of a request, which is JSON with the fields of aquatint's `Request`:
 // {"prompt": "a fox", "steps": 20, "seed": 7}. What is left out is the model's default; an unknown field
-// is refused. Blocks; `callback` hears of each step and may cancel.
+// is refused. Pictures that do not fit at once are drawn in turn, and are the same. Blocks; `callback` hears
+// of each step and may cancel, and so may `canceller`, from another thread and within a step; it may be
+// null.
 //
 // Provided that:
-// `pipeline` is null or was not freed; `request` is null or ends in a zero; `images` is null or can be
-// written.
+// `pipeline` and `canceller` are null or were not freed; `request` is null or ends in a zero; `images` is
+// null or can be written.
 AquatintError *aquatint_generate(
     const AquatintPipeline *pipeline,
     const char *request,
+    const AquatintCanceller *canceller,
     AquatintStepCallback callback,
     void *user_data,
     AquatintImages **images);

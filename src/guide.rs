@@ -99,10 +99,12 @@
 //!
 //! The folder `examples/window` is such an app as a whole.
 //!
-//! Where there is an executor already, [`start_async`](crate::Pipeline::start_async),
-//! [`generate_async`](crate::Pipeline::generate_async), [`Run::next_step_async`](crate::Run::next_step_async)
-//! and [`Run::finish_async`](crate::Run::finish_async) wait as futures on any; dropping one cancels. Loading
-//! blocks.
+//! Loading is called off by [`LoadOptions::canceller`](crate::LoadOptions::canceller), what comes before the
+//! first step by [`Pipeline::start_with_canceller`](crate::Pipeline::start_with_canceller).
+//!
+//! Where there is an executor already, [`with_options_async`](crate::Pipeline::with_options_async),
+//! [`start_async`](crate::Pipeline::start_async), [`generate_async`](crate::Pipeline::generate_async),
+//! [`Run::next_step_async`](crate::Run::next_step_async) and [`Run::finish_async`](crate::Run::finish_async) wait as futures on any; dropping one cancels.
 //!
 //! # An app that draws with wgpu
 //!
@@ -194,7 +196,38 @@
 //! # }
 //! ```
 //!
-//! Weights are the device's as long as any clone of the pipeline lives; dropping the last gives them back.
+//! Weights are the device's as long as any clone of the pipeline lives; dropping the last gives them back. Two
+//! pipelines of the same file share them.
+//!
+//! # Several models
+//!
+//! [`Pipeline::swap`](crate::Pipeline::swap) loads another model under the same limit and gives back the one
+//! before. Models that are not at work leave the device when others need it, the least recently used first,
+//! and come back when they are drawn with.
+//!
+//! ```no_run
+//! use aquatint::{Image, Model, Pipeline, Request, Result};
+//! use std::collections::HashMap;
+//! use std::mem;
+//!
+//! struct App {
+//!     pipeline: Pipeline,
+//!     others: HashMap<String, Pipeline>, // by the names of their models
+//! }
+//!
+//! impl App {
+//!     fn draw_with(&mut self, name: &str, request: &Request) -> Result<Vec<Image>> {
+//!         if self.pipeline.model().name() != name {
+//!             let last = match self.others.remove(name) {
+//!                 Some(known) => mem::replace(&mut self.pipeline, known),
+//!                 None => self.pipeline.swap(Model::open(format!("models/{name}.safetensors"))?)?,
+//!             };
+//!             self.others.insert(last.model().name().to_owned(), last);
+//!         }
+//!         self.pipeline.generate(request)
+//!     }
+//! }
+//! ```
 //!
 //! # Errors, and what to do
 //!
@@ -260,7 +293,7 @@
 //! `libaquatint_c` and `aquatint.h` (crate `aquatint-capi`, folder `capi`) are the same in C:
 //!
 //! ```text
-//! AquatintError *error = aquatint_generate(pipeline, "{\"prompt\": \"a fox\", \"seed\": 7}", step, NULL, &images);
+//! AquatintError *error = aquatint_generate(pipeline, "{\"prompt\": \"a fox\", \"seed\": 7}", NULL, step, NULL, &images);
 //! if (error != NULL) {
 //!     fprintf(stderr, "%s\n", aquatint_error_message(error));
 //!     aquatint_error_free(error);
@@ -268,4 +301,4 @@
 //! ```
 //!
 //! Requests are the JSON from above; errors are values with a code; a callback hears of each step, and what
-//! it returns cancels. `capi/examples/draw.c` is a whole program.
+//! it returns cancels, as an `AquatintCanceller` does from another thread. `capi/examples/draw.c` is a whole program.

@@ -44,7 +44,8 @@
 //!
 //! Weights are mapped from their files and kept on the device as stored; [`Pipeline::memory`] says what a
 //! request takes, before anything runs. Under [`LoadOptions::vram_bytes`], parts of a model take turns,
-//! and the picture is the same. Dropping a pipeline gives its memory back.
+//! and the picture is the same. Several models share a limit by [`Pipeline::swap`]. Dropping a pipeline gives
+//! its memory back.
 //!
 //! # In an app
 //!

@@ -152,6 +152,7 @@ mod linux {
         let (_folder, model) = model();
         let options = LoadOptions {
             vram_bytes: Some(VRAM_BYTES),
+            ..LoadOptions::default()
         };
 
         let before = Resident::read();

@@ -35,7 +35,7 @@ int main(int argc, char **argv) {
     AquatintDevice *device = NULL;
     check(aquatint_device_open(argc > 3 ? argv[3] : NULL, &device));
     AquatintPipeline *pipeline = NULL;
-    check(aquatint_pipeline_load_demo(device, NULL, NULL, NULL, &pipeline));
+    check(aquatint_pipeline_load_demo(device, NULL, NULL, NULL, NULL, &pipeline));
 
     AquatintMemory memory;
     check(aquatint_pipeline_memory(pipeline, argv[1], &memory));
@@ -43,7 +43,7 @@ int main(int argc, char **argv) {
             (double)memory.resident_bytes / 1e6);
 
     AquatintImages *images = NULL;
-    check(aquatint_generate(pipeline, argv[1], show, stderr, &images));
+    check(aquatint_generate(pipeline, argv[1], NULL, show, stderr, &images));
     const AquatintImage *image = aquatint_images_get(images, 0);
     check(aquatint_image_save(image, argv[2]));
     printf("%s: %zu x %zu\n", argv[2], aquatint_image_width(image), aquatint_image_height(image));

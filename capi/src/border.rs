@@ -112,6 +112,11 @@ pub(crate) unsafe fn optional_text<'a>(
         .map_err(|_| AquatintError::argument(name, "is not UTF-8"))
 }
 
+/// Does what has no result. There is nobody to tell of a panic.
+pub(crate) fn quietly(work: impl FnOnce()) {
+    drop(catch_unwind(AssertUnwindSafe(work)));
+}
+
 /// Frees what [`give`] gave; nothing of null.
 ///
 /// # Safety
@@ -122,8 +127,7 @@ pub(crate) unsafe fn free<T>(handle: *mut T) {
     }
     // SAFETY: it came from a box, and nobody uses it any more.
     let handle = unsafe { Box::from_raw(handle) };
-    // There is nobody to tell of a panic while something is dropped.
-    drop(catch_unwind(AssertUnwindSafe(|| drop(handle))));
+    quietly(|| drop(handle));
 }
 
 /// Frees a text that a function gave; nothing of null.
@@ -163,6 +167,7 @@ mod tests {
     #[test]
     fn handles_may_be_used_by_several_threads() {
         fn shared<T: Send + Sync>() {}
+        shared::<crate::canceller::AquatintCanceller>();
         shared::<crate::device::AquatintDevice>();
         shared::<crate::error::AquatintError>();
         shared::<crate::image::AquatintImages>();

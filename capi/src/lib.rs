@@ -8,6 +8,7 @@
 //! The documentation of each function is written for C, since the header is made of it.
 
 pub mod border;
+pub mod canceller;
 pub mod device;
 pub mod error;
 pub mod image;

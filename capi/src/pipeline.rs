@@ -1,10 +1,13 @@
 //! Pipelines: loading, what a request takes, and generating.
 
 use crate::border::{self, Outcome, give, give_text, handle, optional_text, put, text};
+use crate::canceller::{AquatintCanceller, optional_canceller};
 use crate::device::AquatintDevice;
 use crate::error::AquatintError;
 use crate::image::AquatintImages;
-use aquatint::{Device, Error, LoadOptions, LoadProgress, Model, ModelFiles, Pipeline, Request};
+use aquatint::{
+    Canceller, Device, Error, LoadOptions, LoadProgress, Model, ModelFiles, Pipeline, Request,
+};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -31,7 +34,7 @@ pub struct AquatintLoadProgress {
 pub struct AquatintStep {
     /// Its number, from 0.
     pub index: usize,
-    /// How many steps there are.
+    /// How many steps there are, of all pictures where they are drawn in turn.
     pub count: usize,
     /// The noise level at which the step began.
     pub sigma: f64,
@@ -105,18 +108,21 @@ impl Options {
         &self,
         device: &Device,
         model: Model,
+        canceller: &Canceller,
         progress: &mut dyn FnMut(LoadProgress),
     ) -> Outcome<Pipeline> {
         let mut load = |model, vram_bytes| {
-            Pipeline::with_options(device, model, &LoadOptions { vram_bytes }, progress)
+            let options = LoadOptions {
+                vram_bytes,
+                canceller: canceller.clone(),
+            };
+            Pipeline::with_options(device, model, &options, progress)
         };
-        let vram_bytes = self.vram_bytes.or(device.memory_bytes());
-        let pipeline = load(model, vram_bytes)?;
+        let pipeline = load(model, self.vram_bytes)?;
         let Some(refiner) = &self.refiner else {
             return Ok(pipeline);
         };
-        let left = vram_bytes.map(|limit| limit.saturating_sub(pipeline.weight_bytes()));
-        let refiner = load(Model::open(refiner)?, left)?;
+        let refiner = load(Model::open(refiner)?, pipeline.left_bytes())?;
         Ok(pipeline.with_refiner(refiner)?)
     }
 }
@@ -125,16 +131,18 @@ impl Options {
 ///
 /// `options` is null or a JSON object, every field of which may be left out: `vram_bytes`, the most of
 /// the device's memory to use; `unet`, `vae`, `text_encoder` and `text_encoder_2`, files in place of the
-/// model's own parts; `refiner`, a model that does the last steps.
+/// model's own parts; `refiner`, a model that does the last steps. `canceller` may be null; it calls the
+/// loading off, which leaves nothing on the device then. Pipelines of the same file share its weights.
 ///
 /// # Safety
-/// `device` is null or was not freed; texts are null or end in a zero; `pipeline` is null or can be
-/// written.
+/// `device` and `canceller` are null or were not freed; texts are null or end in a zero; `pipeline` is null
+/// or can be written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn aquatint_pipeline_load(
     device: *const AquatintDevice,
     model: *const c_char,
     options: *const c_char,
+    canceller: *const AquatintCanceller,
     progress: AquatintLoadCallback,
     user_data: *mut c_void,
     pipeline: *mut *mut AquatintPipeline,
@@ -147,7 +155,10 @@ pub unsafe extern "C" fn aquatint_pipeline_load(
         let files = options.files(model);
         let files = files.ok_or_else(|| AquatintError::argument("model", "is null"))?;
         let model = Model::open(files)?;
-        let pipeline = options.load(&device.0, model, &mut told(progress, user_data))?;
+        // SAFETY: as the caller promises.
+        let canceller = unsafe { optional_canceller(canceller) };
+        let mut progress = told(progress, user_data);
+        let pipeline = options.load(&device.0, model, &canceller, &mut progress)?;
         Ok(AquatintPipeline(pipeline))
     };
     // SAFETY: as the caller promises.
@@ -155,8 +166,8 @@ pub unsafe extern "C" fn aquatint_pipeline_load(
 }
 
 /// Loads the small model inside the library: 128 x 128 pixels, emoji. Fails with
-/// AQUATINT_ERROR_CODE_UNSUPPORTED where the library was built without it. Options, callback and result
-/// are as in aquatint_pipeline_load.
+/// AQUATINT_ERROR_CODE_UNSUPPORTED where the library was built without it. Options, canceller, callback and
+/// result are as in aquatint_pipeline_load.
 ///
 /// # Safety
 /// As for aquatint_pipeline_load.
@@ -164,6 +175,7 @@ pub unsafe extern "C" fn aquatint_pipeline_load(
 pub unsafe extern "C" fn aquatint_pipeline_load_demo(
     device: *const AquatintDevice,
     options: *const c_char,
+    canceller: *const AquatintCanceller,
     progress: AquatintLoadCallback,
     user_data: *mut c_void,
     pipeline: *mut *mut AquatintPipeline,
@@ -173,7 +185,10 @@ pub unsafe extern "C" fn aquatint_pipeline_load_demo(
         let device = unsafe { handle("device", device) }?;
         // SAFETY: as the caller promises.
         let options = unsafe { Options::read(options) }?;
-        let pipeline = options.load(&device.0, demo()?, &mut told(progress, user_data))?;
+        // SAFETY: as the caller promises.
+        let canceller = unsafe { optional_canceller(canceller) };
+        let mut progress = told(progress, user_data);
+        let pipeline = options.load(&device.0, demo()?, &canceller, &mut progress)?;
         Ok(AquatintPipeline(pipeline))
     };
     // SAFETY: as the caller promises.
@@ -257,15 +272,18 @@ pub unsafe extern "C" fn aquatint_pipeline_memory(
 
 /// Makes the pictures of a request, which is JSON with the fields of aquatint's `Request`:
 /// {"prompt": "a fox", "steps": 20, "seed": 7}. What is left out is the model's default; an unknown field
-/// is refused. Blocks; `callback` hears of each step and may cancel.
+/// is refused. Pictures that do not fit at once are drawn in turn, and are the same. Blocks; `callback` hears
+/// of each step and may cancel, and so may `canceller`, from another thread and within a step; it may be
+/// null.
 ///
 /// # Safety
-/// `pipeline` is null or was not freed; `request` is null or ends in a zero; `images` is null or can be
-/// written.
+/// `pipeline` and `canceller` are null or were not freed; `request` is null or ends in a zero; `images` is
+/// null or can be written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn aquatint_generate(
     pipeline: *const AquatintPipeline,
     request: *const c_char,
+    canceller: *const AquatintCanceller,
     callback: AquatintStepCallback,
     user_data: *mut c_void,
     images: *mut *mut AquatintImages,
@@ -274,26 +292,48 @@ pub unsafe extern "C" fn aquatint_generate(
         // SAFETY: as the caller promises.
         let (pipeline, request) =
             unsafe { (handle("pipeline", pipeline)?, read_request(request)?) };
-        let mut run = pipeline.0.start(&request)?;
-        while let Some(step) = run.next_step()? {
-            let step = AquatintStep {
-                index: step.index,
-                count: step.count,
-                sigma: step.sigma,
-            };
-            let cancels = |callback: unsafe extern "C" fn(_, _) -> c_int| {
-                // SAFETY: the caller's callback, with what the caller gave for it.
-                unsafe { callback(&raw const step, user_data) != 0 }
-            };
-            if callback.is_some_and(cancels) {
-                return Err(Error::Cancelled.into());
+        // SAFETY: as the caller promises.
+        let canceller = unsafe { optional_canceller(canceller) };
+        let turns = pipeline.0.in_turn(&request)?;
+        let (mut images, mut warnings) = (Vec::new(), Vec::new());
+        for (turn, request) in turns.iter().enumerate() {
+            let mut run = pipeline.0.start_with_canceller(request, &canceller)?;
+            let new = run.warnings().iter();
+            let new: Vec<_> = new
+                .filter(|new| !warnings.contains(*new))
+                .cloned()
+                .collect();
+            warnings.extend(new);
+            let steps = run.step_count();
+            while let Some(step) = run.next_step()? {
+                let step = AquatintStep {
+                    index: turn * steps + step.index,
+                    count: turns.len() * steps,
+                    sigma: step.sigma,
+                };
+                hear(callback, user_data, &step)?;
             }
+            images.extend(run.finish()?);
         }
-        let warnings = run.warnings().to_vec();
-        Ok(AquatintImages::new(run.finish()?, warnings))
+        Ok(AquatintImages::new(images, warnings))
     };
     // SAFETY: as the caller promises.
     unsafe { give(images, work) }
+}
+
+/// Tells the caller of a step, if it wants to hear.
+///
+/// # Errors
+/// That it cancels.
+fn hear(callback: AquatintStepCallback, user_data: *mut c_void, step: &AquatintStep) -> Outcome {
+    let cancels = |callback: unsafe extern "C" fn(_, _) -> c_int| {
+        // SAFETY: the caller's callback, with what the caller gave for it.
+        unsafe { callback(&raw const *step, user_data) != 0 }
+    };
+    match callback.is_some_and(cancels) {
+        true => Err(Error::Cancelled.into()),
+        false => Ok(()),
+    }
 }
 
 /// # Safety

@@ -11,8 +11,15 @@ use syn::{Attribute, Expr, FnArg, Item, Lit, Meta, Pat, ReturnType, Type, Visibi
 const RENEW: &str = "AQUATINT_RENEW";
 
 /// The sources, in the order in which the header has their functions.
-const SOURCES: [&str; 7] = [
-    "lib", "error", "border", "device", "pipeline", "image", "upscaler",
+const SOURCES: [&str; 8] = [
+    "lib",
+    "error",
+    "border",
+    "device",
+    "canceller",
+    "pipeline",
+    "image",
+    "upscaler",
 ];
 
 const BEGINNING: &str = "\

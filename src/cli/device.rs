@@ -69,7 +69,10 @@ impl DeviceArgs {
     ) -> Outcome<Pipeline> {
         self.warn(device, progress);
         let load = |model, vram_bytes| -> Outcome<Pipeline> {
-            let options = LoadOptions { vram_bytes };
+            let options = LoadOptions {
+                vram_bytes,
+                ..LoadOptions::default()
+            };
             let bar = progress.loading();
             let pipeline = Pipeline::with_options(device, model, &options, &mut |loaded| {
                 interrupt.exit_if_asked();
@@ -78,13 +81,12 @@ impl DeviceArgs {
             interrupt.check()?;
             Ok(pipeline)
         };
-        let vram_bytes = self.vram.or(device.memory_bytes());
-        let pipeline = load(model, vram_bytes)?;
+        let pipeline = load(model, self.vram)?;
         let Some(refiner) = refiner else {
             return Ok(pipeline);
         };
         // The two share the memory: what is left decides whether the refiner is there from the start.
-        let left = vram_bytes.map(|limit| limit.saturating_sub(pipeline.weight_bytes()));
-        Ok(pipeline.with_refiner(load(refiner, left)?)?)
+        let refiner = load(refiner, pipeline.left_bytes())?;
+        Ok(pipeline.with_refiner(refiner)?)
     }
 }

@@ -48,6 +48,16 @@ impl Gpu {
         weight
     }
 
+    /// What buffers take on the device, by wgpu's own count, once all that was submitted is done.
+    #[cfg(test)]
+    pub(crate) fn allocated_bytes(&self) -> u64 {
+        self.device
+            .poll(wgpu::PollType::wait_indefinitely())
+            .expect("the device answers");
+        let report = self.device.generate_allocator_report();
+        report.map_or(0, |report| report.total_allocated_bytes)
+    }
+
     /// Forgets the weights that are gone.
     pub(crate) fn forget_gone(&self) {
         lock(&self.uploads.known).retain(|_, weight| weight.strong_count() > 0);

@@ -4,11 +4,10 @@ use super::hires::Pass;
 use super::memory::Memory;
 use super::model::Model;
 use super::plans::{Placement, Plans};
-use super::progress::LoadProgress;
 use super::refiner::{self, Planned};
 use super::request::{Noise, Precision, Request, Seamless};
-use super::residence::LoadOptions;
-use super::run::Run;
+use super::run::{Canceller, Run};
+use super::shelf::{Claim, Shelf};
 use super::tasks::{Painting, Task};
 use super::trace::Trace;
 use super::upscaler::Upscaler;
@@ -17,10 +16,7 @@ use crate::error::{Error, Result};
 use crate::families::Defaults;
 use crate::gpu::{Device, block_on};
 use crate::image::Image;
-use crate::plan::Residency;
 use crate::tensor::DType;
-use crate::tuning;
-use crate::weights::ModelFiles;
 use std::sync::Arc;
 
 /// A model with its weights on a device, ready to be asked for pictures. Cheap to clone.
@@ -37,81 +33,32 @@ pub struct Pipeline {
 struct Inner {
     device: Device,
     model: Model,
-    plans: Plans,
+    plans: Arc<Plans>,
     weight_bytes: u64,
-    /// The most that may be on the device, where there is a limit.
-    vram_bytes: Option<u64>,
+    /// The models that share its limit.
+    shelf: Arc<Shelf>,
 }
 
 impl Pipeline {
-    /// Opens a checkpoint and puts its weights on the device.
-    ///
-    /// # Errors
-    /// As [`Model::open`], and as [`Pipeline::new`].
-    pub fn load(device: &Device, files: impl Into<ModelFiles>) -> Result<Self> {
-        Self::new(device, Model::open(files)?)
-    }
-
-    /// Puts a model's weights on the device.
-    ///
-    /// # Errors
-    /// [`Error::OutOfMemory`], [`Error::DeviceLost`], [`Error::Gpu`], or
-    /// [`Error::BadFile`] if the file changed meanwhile.
-    pub fn new(device: &Device, model: Model) -> Result<Self> {
-        Self::with_progress(device, model, &mut |_| ())
-    }
-
-    /// Puts a model's weights on the device and tells how far it is.
-    ///
-    /// # Errors
-    /// As [`Pipeline::new`].
-    pub fn with_progress(
+    /// A model whose weights may be on the device already.
+    pub(super) fn of(
         device: &Device,
         model: Model,
-        progress: &mut dyn FnMut(LoadProgress),
-    ) -> Result<Self> {
-        Self::with_options(device, model, &LoadOptions::default(), progress)
-    }
-
-    /// Puts a model on the device as `options` say and tells how far it is. Weights that do not fit
-    /// together stay in the file until their part's turn is.
-    ///
-    /// # Errors
-    /// As [`Pipeline::new`].
-    pub fn with_options(
-        device: &Device,
-        model: Model,
-        options: &LoadOptions,
-        progress: &mut dyn FnMut(LoadProgress),
-    ) -> Result<Self> {
-        tuning::prepare(device)?;
-        let vram_bytes = options.vram_bytes.or(device.memory_bytes());
-        let residency = Arc::new(Residency::new(device, &model.weights));
-        let plans = Plans::new(device, &model, &residency);
-        let params = model.params()?;
-        let total_bytes = params.iter().map(|param| param.size_bytes() as u64).sum();
-        let mut done_bytes = 0;
-        let mut tell = |bytes| {
-            done_bytes += bytes;
-            progress(LoadProgress {
-                done_bytes,
-                total_bytes,
-            });
-        };
-        if vram_bytes.is_none_or(|limit| total_bytes <= limit) {
-            block_on(residency.upload(&params, &mut tell))?;
-        }
-        Ok(Self {
+        plans: Arc<Plans>,
+        weight_bytes: u64,
+        shelf: &Arc<Shelf>,
+    ) -> Self {
+        Self {
             inner: Arc::new(Inner {
                 device: device.clone(),
                 model,
                 plans,
-                weight_bytes: total_bytes,
-                vram_bytes,
+                weight_bytes,
+                shelf: Arc::clone(shelf),
             }),
             refiner: None,
             upscaler: None,
-        })
+        }
     }
 
     /// The model.
@@ -149,7 +96,7 @@ impl Pipeline {
     /// # Errors
     /// As [`Pipeline::resolve`].
     pub fn memory(&self, request: &Request) -> Result<Memory> {
-        Ok(self.prepare(request)?.2)
+        Ok(self.prepare(request)?.1.memory)
     }
 
     /// How many steps a request does, in all of its rounds and passes, as [`Run::step_count`] says when it
@@ -175,6 +122,17 @@ impl Pipeline {
         block_on(self.start_async(request))
     }
 
+    /// As [`Pipeline::start`], with what calls it off from another thread: now, while prompts and pictures
+    /// are encoded, and later the run.
+    ///
+    /// # Errors
+    /// As [`Pipeline::start`], and [`Error::Cancelled`].
+    pub fn start_with_canceller(&self, request: &Request, canceller: &Canceller) -> Result<Run> {
+        canceller.check()?;
+        let (request, fit) = self.prepare(request)?;
+        block_on(self.begin(request, &fit, None, canceller))
+    }
+
     /// As [`Pipeline::start`], for any executor, several on one thread at once.
     ///
     /// While the device is at work the future waits, and a thread that is there for nothing else
@@ -186,8 +144,8 @@ impl Pipeline {
     /// # Errors
     /// As [`Pipeline::start`].
     pub async fn start_async(&self, request: &Request) -> Result<Run> {
-        let (request, placement, _) = self.prepare(request)?;
-        Run::start(self, request, placement, None).await
+        let (request, fit) = self.prepare(request)?;
+        self.begin(request, &fit, None, &Canceller::default()).await
     }
 
     /// As [`Pipeline::start`], keeping every intermediate for [`Run::finish_traced`].
@@ -195,9 +153,24 @@ impl Pipeline {
     /// # Errors
     /// As [`Pipeline::start`].
     pub fn start_traced(&self, request: &Request) -> Result<Run> {
-        let (request, placement, _) = self.prepare(request)?;
+        let (request, fit) = self.prepare(request)?;
         let trace = Trace::new(&request, self.model().name())?;
-        block_on(Run::start(self, request, placement, Some(trace)))
+        block_on(self.begin(request, &fit, Some(trace), &Canceller::default()))
+    }
+
+    /// Starts a run in memory that is claimed for it.
+    async fn begin(
+        &self,
+        request: Request,
+        fit: &Fit,
+        trace: Option<Trace>,
+        canceller: &Canceller,
+    ) -> Result<Run> {
+        let claim = self.claim(fit.memory.resident_bytes())?;
+        let start = Run::start(self, request, fit.placements[0], trace);
+        let run = canceller.unless_cancelled(start).await?;
+        canceller.check()?;
+        Ok(run.with(canceller.clone(), claim))
     }
 
     /// Makes the pictures of a request, one after another where they do not fit at once.
@@ -217,22 +190,22 @@ impl Pipeline {
         Ok(self.turns(request)?.0)
     }
 
-    /// As [`Pipeline::in_turn`], and how the parts of each are on the device.
-    fn turns(&self, request: &Request) -> Result<(Vec<Request>, Placement)> {
+    /// As [`Pipeline::in_turn`], and how the parts of each are on the device, with what that takes.
+    fn turns(&self, request: &Request) -> Result<(Vec<Request>, Fit)> {
         let filled = self.filled(request)?;
         let count = filled.batch_size;
         let together = self.fit(&filled);
         // Recorded noise is that of all.
         if count == 1 || matches!(filled.noise, Some(Noise::Recorded(_))) {
-            return together.map(|all| (vec![filled], all.placements[0]));
+            return together.map(|all| (vec![filled], all));
         }
         let one = self.fit(&filled.alone(0))?;
         match together {
-            Ok(all) if all.draws_as(&one) => Ok((vec![filled], all.placements[0])),
+            Ok(all) if all.draws_as(&one) => Ok((vec![filled], all)),
             Err(refusal) if !is_too_large(&refusal) => Err(refusal),
             _ => {
                 let alone = (0..count).map(|picture| filled.alone(picture));
-                Ok((alone.collect(), one.placements[0]))
+                Ok((alone.collect(), one))
             }
         }
     }
@@ -243,10 +216,12 @@ impl Pipeline {
     /// # Errors
     /// As [`Pipeline::generate`].
     pub async fn generate_async(&self, request: &Request) -> Result<Vec<Image>> {
-        let (turns, placement) = self.turns(request)?;
+        let (turns, fit) = self.turns(request)?;
         let mut images = Vec::new();
         for request in turns {
-            let run = Run::start(self, request, placement, None).await?;
+            let run = self
+                .begin(request, &fit, None, &Canceller::default())
+                .await?;
             images.extend(run.finish_async().await?);
         }
         Ok(images)
@@ -272,19 +247,34 @@ impl Pipeline {
         Self { upscaler, ..self }
     }
 
-    pub(super) fn plans(&self) -> &Plans {
+    pub(super) fn plans(&self) -> &Arc<Plans> {
         &self.inner.plans
+    }
+
+    pub(super) fn shelf(&self) -> &Arc<Shelf> {
+        &self.inner.shelf
+    }
+
+    /// Takes memory for a run, for which models that share the limit make room.
+    ///
+    /// # Errors
+    /// As [`Shelf::claim`].
+    pub(super) fn claim(&self, bytes: u64) -> Result<Claim> {
+        self.shelf().claim(&self.users(), bytes)
+    }
+
+    /// The models that a run takes.
+    fn users(&self) -> Vec<&Arc<Plans>> {
+        let models = [self].into_iter().chain(self.refiner());
+        models.map(Self::plans).collect()
     }
 
     /// A request checked and filled in, how its parts are on the device, and what that takes: all
     /// that is known before a run.
-    fn prepare(&self, request: &Request) -> Result<(Request, Placement, Memory)> {
+    fn prepare(&self, request: &Request) -> Result<(Request, Fit)> {
         let request = self.filled(request)?;
-        let Fit {
-            placements: [placement, _],
-            memory,
-        } = self.fit(&request)?;
-        Ok((request, placement, memory))
+        let fit = self.fit(&request)?;
+        Ok((request, fit))
     }
 
     /// A request checked and filled in.
@@ -346,11 +336,12 @@ impl Pipeline {
     /// in f32 may fit in f16, as it may under a limit; and where it does not, the VAE works in tiles.
     pub(super) fn fit_pass(&self, request: &Request, pass: Pass) -> Result<(Placement, Memory)> {
         let (caps, model) = (self.device().caps(), self.model());
+        let left = self.shelf().left_for(&self.users());
         let planned = self.planned(request, pass)?;
         let latent = model.latent_size(request.width(), request.height())?;
         let fit = |compute, vae_tile| {
             let memory = self.cost(request, pass, &planned, compute, vae_tile)?;
-            let memory = memory.within(self.inner.vram_bytes)?;
+            let memory = memory.within(left)?;
             let placement = Placement {
                 compute,
                 residence: memory.residence,

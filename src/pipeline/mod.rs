@@ -8,6 +8,7 @@ mod device_row;
 mod handle;
 mod hires;
 mod latent;
+mod load;
 mod memory;
 mod model;
 mod noise;
@@ -21,6 +22,9 @@ mod refiner;
 mod request;
 mod residence;
 mod run;
+mod shelf;
+#[cfg(test)]
+mod shelf_tests;
 mod summary;
 mod sweep;
 mod tasks;

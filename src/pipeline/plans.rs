@@ -6,7 +6,7 @@ use super::recordings::{StepShape, TextShape, ends};
 use super::request::Precision;
 use super::residence::Residence;
 use crate::error::{Error, Result};
-use crate::gpu::{Ahead, Device};
+use crate::gpu::{Ahead, Device, Uploaded};
 use crate::lock::lock;
 use crate::plan::{Residency, Runner};
 use crate::tensor::{DType, Wrap};
@@ -116,10 +116,7 @@ impl Plans {
             Residence::Together => lock(&self.idle).retain(|((part, compute), _)| {
                 parts.contains(part) && *compute == placement.compute
             }),
-            Residence::InTurn => {
-                lock(&self.idle).clear();
-                self.residency.release_all();
-            }
+            Residence::InTurn => self.release_all(),
         }
     }
 
@@ -135,6 +132,29 @@ impl Plans {
     /// Lets all weights go.
     fn release_weights(&self) {
         self.residency.release_all();
+    }
+
+    /// Frees every idle runner.
+    pub(super) fn release_runners(&self) {
+        lock(&self.idle).clear();
+    }
+
+    /// Frees every idle runner, and lets all weights go.
+    pub(super) fn release_all(&self) {
+        self.release_runners();
+        self.release_weights();
+    }
+
+    /// The weights that are on the device.
+    pub(super) fn uploads(&self) -> Vec<Arc<Uploaded>> {
+        self.residency.uploads()
+    }
+
+    /// What the idle runners compute with.
+    pub(super) fn runner_bytes(&self) -> u64 {
+        let idle = lock(&self.idle);
+        let slots = idle.iter().flat_map(|(_, runner)| &runner.plan().slots);
+        slots.sum()
     }
 
     /// Frees a runner and its weights.
@@ -161,6 +181,8 @@ pub(super) struct Lease {
     key: PlanKey,
     residence: Residence,
     runner: Option<Runner>,
+    /// Whether its weights are on their way to the device, or were when that was called off.
+    is_beginning: bool,
 }
 
 impl Lease {
@@ -178,6 +200,7 @@ impl Lease {
             key: (part, placement.compute),
             residence: placement.residence,
             runner: None,
+            is_beginning: false,
         };
         if lease.residence == Residence::Together {
             lease.begin().await?;
@@ -192,22 +215,27 @@ impl Lease {
     pub(super) async fn begin(&mut self) -> Result<()> {
         if self.runner.is_none() {
             let pipeline = &self.pipeline;
+            self.is_beginning = true; // as it is if this is dropped at the next line
             let taken = pipeline.plans().take(pipeline.model(), self.key).await;
-            if taken.is_err() && self.residence == Residence::InTurn {
-                // Its weights may have found room where the rest did not.
-                pipeline.plans().release_weights();
+            if taken.is_err() {
+                self.end();
             }
             self.runner = Some(taken?);
+            self.is_beginning = false;
         }
         Ok(())
     }
 
     /// Ends the part's turn, where parts take turns: it leaves the device.
     pub(super) fn end(&mut self) {
-        if self.residence == Residence::InTurn
-            && let Some(runner) = self.runner.take()
-        {
-            self.pipeline.plans().free(runner);
+        if self.residence != Residence::InTurn {
+            return;
+        }
+        match self.runner.take() {
+            Some(runner) => self.pipeline.plans().free(runner),
+            // Its weights may have found room where the rest did not.
+            None if self.is_beginning => self.pipeline.plans().release_weights(),
+            None => (),
         }
     }
 

@@ -47,7 +47,7 @@ impl Pipeline {
     /// any model with latents of the same kind. This model's decoder makes the picture.
     ///
     /// Each of the two was loaded under a limit of its own ([`super::LoadOptions`]); give the refiner
-    /// what the base leaves, [`Pipeline::weight_bytes`] less.
+    /// what the base leaves, [`Pipeline::left_bytes`].
     ///
     /// What a multistep sampler remembers begins anew, as in diffusers and ComfyUI.
     ///
@@ -76,6 +76,8 @@ impl Pipeline {
                 own.1,
             )));
         }
+        // Whatever else takes this model's memory, takes the refiner's.
+        self.shelf().add(refiner.plans());
         Ok(self.joined_by(refiner))
     }
 

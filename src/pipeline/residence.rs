@@ -1,17 +1,21 @@
 //! Which parts of a model are on the device at once, under a limit on its memory.
 
 use super::memory::Memory;
+use super::run::Canceller;
 use crate::error::{Error, Result};
 use serde::Serialize;
 
 /// How a model is put on a device.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct LoadOptions {
     /// The most bytes that weights and activations may take on the device together; what the adapter
     /// reports of its memory if `None`, and no limit where it reports nothing. A weight passes
     /// through up to 96 MiB of the system's own memory on its way, which do not count. A part that
     /// overflows f16 is run again in f32, whose activations may then exceed the limit.
     pub vram_bytes: Option<u64>,
+    /// What calls the loading off, from any thread; what it was not called off by then goes on from one
+    /// weight to the next. The check of kernels at an adapter's first use is not interrupted.
+    pub canceller: Canceller,
 }
 
 /// Which parts of a model are on the device at once.

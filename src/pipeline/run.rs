@@ -25,6 +25,7 @@ use super::noise::RunNoise;
 use super::plans::Placement;
 use super::progress::Step;
 use super::request::Request;
+use super::shelf::Claim;
 use super::tasks::{Painting, Start};
 use super::trace::Trace;
 use super::vae::{Decoder, Encoder};
@@ -67,6 +68,8 @@ pub struct Run {
     /// Whether a step failed or stopped on the way: what the device holds then is no state to go on
     /// from.
     is_over: bool,
+    /// What it is at work in; given back after all that is there.
+    claim: Option<Claim>,
 }
 
 impl Run {
@@ -91,6 +94,16 @@ impl Run {
         let step = canceller.unless_cancelled(self.run_step()).await?;
         self.is_over = false;
         Ok(step)
+    }
+
+    /// The same, called off by that canceller, in memory that was claimed for it.
+    pub(super) fn with(self, canceller: Canceller, claim: Claim) -> Self {
+        let claim = Some(claim);
+        Self {
+            canceller,
+            claim,
+            ..self
+        }
     }
 
     /// What calls this run off from another thread, or from the one that waits for its futures.

@@ -219,7 +219,10 @@ fn a_network_between_passes_is_counted_told_and_takes_its_turn() {
 
     let first = pipeline.memory(&self::request()).unwrap();
     let limited = |vram_bytes| {
-        let limit = LoadOptions { vram_bytes };
+        let limit = LoadOptions {
+            vram_bytes,
+            ..LoadOptions::default()
+        };
         let narrow = Pipeline::with_options(device::best(), model.clone(), &limit, &mut |_| ());
         narrow.unwrap().with_upscaler(open()).unwrap()
     };

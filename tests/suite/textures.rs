@@ -92,6 +92,7 @@ fn parts_that_take_turns_leave_textures_too() {
     let parts = memory.parts.iter().map(|part| part.total_bytes());
     let options = LoadOptions {
         vram_bytes: parts.max(),
+        ..LoadOptions::default()
     };
     let model = Model::demo().unwrap();
     let limited = Pipeline::with_options(device, model, &options, &mut |_| ()).unwrap();

@@ -23,6 +23,7 @@ fn request() -> Request {
 fn limited(device: &Device, limit: u64) -> Pipeline {
     let options = LoadOptions {
         vram_bytes: Some(limit),
+        ..LoadOptions::default()
     };
     Pipeline::with_options(device, Model::demo().unwrap(), &options, &mut |_| ()).unwrap()
 }
@@ -98,7 +99,10 @@ fn a_base_and_its_refiner_take_turns() {
         Model::open(models.join(format!("{name}.safetensors"))).unwrap()
     };
     let refined = |limit| {
-        let options = LoadOptions { vram_bytes: limit };
+        let options = LoadOptions {
+            vram_bytes: limit,
+            ..LoadOptions::default()
+        };
         let [base, refiner] = ["tiny_xl", "tiny_refiner"].map(|name| {
             Pipeline::with_options(device::best(), open(name), &options, &mut |_| ()).unwrap()
         });

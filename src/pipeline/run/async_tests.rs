@@ -3,7 +3,7 @@
 use super::*;
 use crate::gpu::Device;
 use crate::image::Image;
-use crate::pipeline::{Model, Upscaler};
+use crate::pipeline::{LoadOptions, Model, Upscaler};
 
 fn is_send<T: Send>(_: &T) {}
 fn is_send_and_sync<T: Send + Sync>() {}
@@ -19,6 +19,14 @@ fn everything_crosses_threads(pipeline: &Pipeline, mut run: Run, request: &Reque
     is_send_and_sync::<Canceller>();
     is_send_and_sync::<Image>();
     is_send_and_sync::<Error>();
+    let (device, options) = (pipeline.device(), LoadOptions::default());
+    let model = pipeline.model().clone();
+    is_send(&Pipeline::with_options_async(
+        device,
+        model,
+        &options,
+        &mut |_| (),
+    ));
     is_send(&pipeline.start_async(request));
     is_send(&pipeline.generate_async(request));
     is_send(&run.next_step_async());

@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 
-/// Calls a run off, from any thread: [`crate::Run::canceller`]. Cheap to clone; it keeps nothing of the
-/// run.
+/// Calls a run off, or the loading of a model, from any thread: [`crate::Run::canceller`],
+/// [`crate::Pipeline::start_with_canceller`], [`crate::LoadOptions::canceller`]. Cheap to clone, it keeps
+/// nothing of what it calls off; and what was called off once is called off wherever it is given.
 ///
 /// Whoever waits for a step or for the pictures gets [`Error::Cancelled`] at once, at the latest when
 /// the submission that the device is at is done: [`crate::DeviceOptions::submission_budget`]. The run is
@@ -42,20 +43,31 @@ impl Canceller {
         self.inner.is_cancelled.load(Ordering::SeqCst)
     }
 
+    /// That nothing was called off.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`].
+    pub(in crate::pipeline) fn check(&self) -> Result<()> {
+        match self.is_cancelled() {
+            true => Err(Error::Cancelled),
+            false => Ok(()),
+        }
+    }
+
     /// What comes of `work`, which is dropped where it waits if it is called off.
     ///
     /// # Errors
     /// [`Error::Cancelled`], and those of `work`.
-    pub(super) async fn unless_cancelled<T>(
+    pub(in crate::pipeline) async fn unless_cancelled<T>(
         &self,
         work: impl Future<Output = Result<T>>,
     ) -> Result<T> {
         let mut work = pin!(work);
         poll_fn(|context| {
             *lock(&self.inner.waiting) = Some(context.waker().clone());
-            match self.is_cancelled() {
-                true => Poll::Ready(Err(Error::Cancelled)),
-                false => work.as_mut().poll(context),
+            match self.check() {
+                Err(cancelled) => Poll::Ready(Err(cancelled)),
+                Ok(()) => work.as_mut().poll(context),
             }
         })
         .await

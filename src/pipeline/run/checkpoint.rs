@@ -200,7 +200,10 @@ impl Pipeline {
             Pass::Second => self.model().second_pass(asked)?,
         };
         let request = request.unwrap_or_else(|| asked.clone());
-        let (placement, _) = self.fit_pass(&request, checkpoint.pass)?;
-        Run::resume(self, checkpoint, request, placement).await
+        let (placement, memory) = self.fit_pass(&request, checkpoint.pass)?;
+        let claim = self.claim(memory.resident_bytes())?;
+        let run = Run::resume(self, checkpoint, request, placement).await?;
+        let canceller = run.canceller();
+        Ok(run.with(canceller, claim))
     }
 }

@@ -44,6 +44,7 @@ impl Run {
         next.steps_done = self.table.step_count();
         next.canceller = self.canceller.clone();
         next.is_over = self.is_over;
+        next.claim = self.claim.take();
         let heard = std::mem::take(&mut self.warnings);
         let new = std::mem::take(&mut next.warnings).into_iter();
         let new: Vec<_> = new.filter(|new| !heard.contains(new)).collect();

@@ -142,6 +142,7 @@ impl Run {
             trace,
             canceller: Canceller::default(),
             is_over: false,
+            claim: None,
         };
         run.warnings = run.gathered_warnings()?;
         Ok((run, encoder))
