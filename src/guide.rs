@@ -257,7 +257,7 @@
 //! # A device that is lost
 //!
 //! A driver's reset takes everything that is on the device, and with it the run. A
-//! [`Checkpoint`](crate::Checkpoint) is kept on the host, a megabyte or so after each step, and a pipeline that
+//! [`Checkpoint`](crate::Checkpoint) is kept on the host, a megabyte or so for a picture, and a pipeline that
 //! was loaded again from the same files goes on from it: with the same pictures, to the bit, if the device is
 //! of the same kind.
 //!
@@ -266,7 +266,7 @@
 //!
 //! fn draw(pipeline: &mut Pipeline, file: &str, request: &Request) -> Result<Vec<Image>> {
 //!     let mut kept = None;
-//!     match finish(pipeline.start(request)?, &mut kept) {
+//!     match pipeline.start(request).and_then(|run| finish(run, &mut kept)) {
 //!         Err(Error::DeviceLost { .. }) => {
 //!             *pipeline = Pipeline::load(&Device::best()?, file)?; // a host's: open it, and share it again
 //!             match &kept {

@@ -14,9 +14,9 @@ use super::output::check_writable;
 pub(super) struct PreviewArgs {
     /// Write what the picture is becoming into this file after each step, in the place of what is there
     ///
-    /// Small, a pixel for each latent: an eighth of the width and height, unless --taesd is given. The other pictures of a batch go
-    /// into files of their own, with a number before the extension: preview.png, preview-1.png, … The last
-    /// ones stay.
+    /// Small, a pixel for each latent: an eighth of the width and height, unless --taesd is given. The other
+    /// pictures of a batch that is drawn at once go into files of their own, with a number before the
+    /// extension: preview.png, preview-1.png, … The last ones stay.
     #[arg(long, visible_alias = "preview-path", value_name = "FILE.png", value_parser = picture_path)]
     preview: Option<PathBuf>,
 

@@ -84,6 +84,23 @@ fn textures_hold_the_bytes_of_the_images() {
 }
 
 #[test]
+fn a_trace_has_the_pictures_once_after_textures() {
+    let Some(device) = graphics() else {
+        return;
+    };
+    let traced = |request: &Request, in_textures: bool| {
+        let mut run = pipeline(device).start_traced(request).unwrap();
+        if in_textures {
+            run.finish_on_gpu().unwrap();
+        }
+        run.finish_traced().unwrap().1
+    };
+    for request in [request(), request().size(104, 88).vae_tile(64)] {
+        assert!(traced(&request, true) == traced(&request, false));
+    }
+}
+
+#[test]
 fn parts_that_take_turns_leave_textures_too() {
     let Some(device) = graphics() else {
         return;

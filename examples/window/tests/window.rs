@@ -62,7 +62,7 @@ fn a_picture_is_called_off_and_one_asked_for_again_appears() -> Outcome {
     let seen = kept("window.png");
     let place = place.map_err(|error| format!("{error}; the screen is in {}", seen.display()))?;
     println!("the picture is at {place:?} of {}", seen.display());
-    assert!(screen.title()?.ends_with("done"));
+    wait_for_title(&screen, &mut window, "done")?;
 
     before.save_over(kept("preview.png"))?;
     let middle = |shot| middle_of(&expected, place, shot);

@@ -15,8 +15,9 @@ use crate::pipeline::request::Request;
 use crate::pipeline::tasks::Painting;
 use crate::pipeline::trace::Trace;
 
-/// A run as it was between two of its steps: a plain value of the host, of a few times the size of the
-/// latents, that outlives the device and the pipeline.
+/// A run as it was between two of its steps: a plain value of the host, of five times the size of the
+/// latents, with the pictures that are painted on and the trace where there are any; it outlives the device and
+/// the pipeline.
 ///
 /// [`Run::checkpoint`] makes it, and [`Pipeline::resume`] goes on from it, any number of times.
 #[derive(Clone, Debug)]
@@ -90,7 +91,12 @@ impl Checkpoint {
 fn names(pipeline: &Pipeline, request: &Request) -> Result<Vec<String>> {
     let pipelines = [pipeline].into_iter().chain(pipeline.refiner());
     let models = pipelines.map(Pipeline::model);
-    let models = models.map(|model| format!("{} ({})", model.name(), model.config.family.title));
+    let models = models.flat_map(|model| {
+        let parts = model.parts_apart().into_iter();
+        let parts = parts.map(|(part, name)| format!("{part} {name}"));
+        let whole = format!("{} ({})", model.name(), model.config.family.title);
+        [whole].into_iter().chain(parts)
+    });
     let network = pipeline.enlarging(request)?;
     let network = network.map(|(upscaler, _)| upscaler.name().to_owned());
     Ok(models.chain(network).collect())
@@ -99,8 +105,9 @@ fn names(pipeline: &Pipeline, request: &Request) -> Result<Vec<String>> {
 impl Run {
     /// Keeps the run as it is, to go on from where the device is lost, or later: [`Pipeline::resume`].
     ///
-    /// Reads the latents and what the sampler remembers, a megabyte or so; so after each step it costs
-    /// little. The device goes on with nothing meanwhile.
+    /// Reads the latents and what the sampler remembers, a megabyte or so for a picture of 1024²; so after each
+    /// step it costs little, unless large pictures are painted on or all is traced: it copies those. The
+    /// device goes on with nothing meanwhile.
     ///
     /// # Errors
     /// [`Error::DeviceLost`] or [`Error::Gpu`]; [`Error::Unsupported`] of a run that failed in a step,
@@ -151,13 +158,13 @@ impl Run {
             encoder: false,
             painting: kept.painting.clone(),
             trace: None,
+            noise: Some(kept.noise.clone()),
         };
         let (mut run, _) = Self::ready(pipeline, request, placement, kept.pass, given).await?;
         run.asked = kept.asked.clone();
         run.steps_done = kept.steps_before_pass;
         kept.check_plan(&run)?;
         run.row = kept.row;
-        run.noise = kept.noise.clone();
         run.brownian = kept.brownian.clone();
         run.trace = kept.trace.clone();
         if let Some((_, refiner)) = run.refiner.take_if(|(first, _)| *first < kept.row) {
@@ -179,7 +186,9 @@ impl Pipeline {
     /// pipeline that was loaded again from the same files.
     ///
     /// On the same device, or another of its kind, the pictures are those of the run without a break, to
-    /// the bit. The checkpoint holds the request; [`super::LoadOptions`] may be others.
+    /// the bit. The checkpoint holds the request; [`super::LoadOptions`] may be others, but a lower limit of
+    /// memory may make of a decoder one in tiles, as for any run. Models are told apart by the names and kinds of
+    /// their files.
     ///
     /// # Errors
     /// [`Error::Unsupported`] if the models or networks are others; as [`Pipeline::start`].

@@ -102,14 +102,15 @@ impl Run {
     ) -> Result<Vec<Vec<u8>>> {
         let state = self.last_state().await?;
         let is_last = self.rounds_left() == 1 && self.steps_to_come == 0;
-        let is_traced = self.trace.is_some() && is_last;
         let latents = self.latents_of(&state);
         let decoded = self.decoder.decode(&latents, progress).await?;
         let (pictures, values): (Vec<_>, Vec<_>) = decoded
             .into_iter()
             .map(|decoded| (decoded.pixels, decoded.values))
             .unzip();
-        if let Some(trace) = self.trace.as_mut().filter(|_| is_traced) {
+        // Decoded for textures before, it is there.
+        let is_new = |trace: &&mut Trace| trace.names().all(|name| name != "decoded");
+        if let Some(trace) = self.trace.as_mut().filter(|_| is_last).filter(is_new) {
             let shape = LatentShape {
                 batch: self.shape.batch,
                 chw: [3, self.request.height(), self.request.width()],

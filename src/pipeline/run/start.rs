@@ -22,6 +22,8 @@ pub(super) struct Given {
     pub(super) encoder: bool,
     pub(super) painting: Option<Painting>,
     pub(super) trace: Option<Trace>,
+    /// What is left of it, of a run that goes on.
+    pub(super) noise: Option<RunNoise>,
 }
 
 impl Run {
@@ -52,6 +54,7 @@ impl Run {
             encoder: pass.encodes(&request),
             painting: Painting::of(pipeline.model(), &request)?,
             trace,
+            noise: None,
         };
         let (mut run, encoder) = Self::ready(pipeline, request, placement, pass, given).await?;
         run.begin(enlarged, encoder).await?;
@@ -77,6 +80,7 @@ impl Run {
             encoder,
             painting,
             mut trace,
+            noise,
         } = given;
         if let (Some(Noise::Recorded(_)), Some(2..)) =
             (&request.noise, painting.as_ref().map(Painting::round_count))
@@ -85,7 +89,10 @@ impl Run {
                 "recorded noise for a picture that is drawn in several rounds; use a seed".into(),
             ));
         }
-        let noise = RunNoise::start(&request, shape, table.noise_count())?;
+        let noise = match noise {
+            Some(noise) => noise,
+            None => RunNoise::start(&request, shape, table.noise_count())?,
+        };
         let brownian = BrownianNoise::start(&request, &table, shape);
         let share = Share::of(pipeline, &request, &table, shape)?;
         let refining = hand_over.map(|hand_over| hand_over.share(&request, &table, shape));
