@@ -57,6 +57,8 @@ impl Run {
     /// there is one.
     async fn enlarged(&self, pictures: Vec<Vec<u8>>, second: &Request) -> Result<Vec<Image>> {
         let network = self.pipeline.enlarging(&self.asked)?;
+        // Also where it fails, or is called off.
+        let _leaving = network.map(|(upscaler, _)| upscaler.leave_after());
         let mut enlarged = Vec::with_capacity(pictures.len());
         for pixels in pictures {
             let (width, height) = (self.request.width(), self.request.height());
@@ -67,9 +69,6 @@ impl Run {
             }
             let (width, height) = (second.width(), second.height());
             enlarged.push(picture.resized(width, height, ResizeMode::Stretch)?);
-        }
-        if let Some((upscaler, _)) = network {
-            upscaler.release();
         }
         Ok(enlarged)
     }

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod goldens;
+mod memory;
 mod tiles;
 mod to_size;
 
@@ -37,7 +38,7 @@ mod ends {
     pub(super) const NONFINITE: &str = "nonfinite";
 }
 
-/// An upscaling network with its weights on a device: ESRGAN and its relatives, Real-ESRGAN's compact
+/// An upscaling network on a device: ESRGAN and its relatives, Real-ESRGAN's compact
 /// network, SPAN, from safetensors.
 ///
 /// ```no_run
@@ -96,7 +97,7 @@ pub struct UpscaleProgress {
 }
 
 impl Upscaler {
-    /// Opens an upscaling network's file and puts its weights on the device.
+    /// Opens an upscaling network's file. Its weights come to the device with the first picture.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::BadFile`], [`Error::UnknownModel`] if the file is of something else,

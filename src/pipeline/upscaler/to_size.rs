@@ -1,6 +1,6 @@
 //! Pictures enlarged to a size and beyond, in as many rounds as that takes: what a second pass begins with.
 
-use super::{Cut, UpscaleOptions, Upscaler, check, plan};
+use super::{UpscaleOptions, Upscaler};
 use crate::error::Result;
 use crate::image::Image;
 use crate::lock::lock;
@@ -51,51 +51,27 @@ impl Upscaler {
     ) -> Result<PartMemory> {
         let options = UpscaleOptions::default();
         let rounds = rounds(from, to, self.scale()).into_iter();
-        let memory =
-            rounds.map(|[width, height]| Ok(self.memory_in([height, width], &options, compute)?.0));
+        let memory = rounds.map(|size| Ok(self.memory_in(size, &options, compute)?.0));
         let memory = memory.collect::<Result<Vec<_>>>()?.into_iter();
         let most = memory.max_by_key(PartMemory::total_bytes);
         Ok(most.expect("there is one round at least"))
     }
 
-    /// Leaves the device; the next picture brings it back.
-    pub(in crate::pipeline) fn release(&self) {
-        drop(lock(&self.runner).take());
-        self.residency.release_all();
+    /// Leaves the device when what comes back is dropped, however the work ends; the next picture brings
+    /// it back.
+    pub(in crate::pipeline) fn leave_after(&self) -> Leaving<'_> {
+        Leaving(self)
     }
 }
 
-impl Upscaler {
-    /// What a picture of a width and height takes on the device, and in how many tiles it is enlarged: all
-    /// that is known before the first.
-    ///
-    /// # Errors
-    /// As [`Upscaler::upscale`], of the numbers.
-    pub fn memory(
-        &self,
-        [width, height]: [usize; 2],
-        options: &UpscaleOptions,
-    ) -> Result<(PartMemory, usize)> {
-        let compute = options.precision.compute_on(&self.device)?;
-        self.memory_in([height, width], options, compute)
-    }
+/// A network that leaves the device when this is dropped.
+#[derive(Debug)]
+pub(in crate::pipeline) struct Leaving<'a>(&'a Upscaler);
 
-    fn memory_in(
-        &self,
-        size: [usize; 2],
-        options: &UpscaleOptions,
-        compute: DType,
-    ) -> Result<(PartMemory, usize)> {
-        check(size, self.scale(), options)?;
-        let cut = Cut::of(size, options.tile_px, self.network.multiple());
-        let plan = plan(&self.network, cut.size, compute, &self.device.caps())?;
-        let report = plan.report();
-        let memory = PartMemory {
-            name: "upscaler".to_owned(),
-            weight_bytes: report.weight_bytes,
-            activation_bytes: report.peak_activation_bytes,
-        };
-        Ok((memory, cut.tiles().len()))
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        drop(lock(&self.0.runner).take());
+        self.0.residency.release_all();
     }
 }
 
@@ -106,7 +82,9 @@ fn rounds(from: [usize; 2], to: [usize; 2], scale: usize) -> Vec<[usize; 2]> {
     });
     let too_small = |size: &[usize; 2]| size[0] < to[0] || size[1] < to[1];
     let rounds = if scale > 1 { MOST_ROUNDS } else { 1 };
-    sizes.take(rounds).take_while(too_small).collect()
+    let rounds = sizes.take(rounds).enumerate();
+    let rounds = rounds.take_while(|(round, size)| *round == 0 || too_small(size));
+    rounds.map(|(_, size)| size).collect()
 }
 
 #[cfg(test)]
@@ -119,5 +97,7 @@ mod tests {
         assert_eq!(rounds([64, 48], [130, 96], 2), [[64, 48], [128, 96]]);
         assert_eq!(rounds([64, 48], [512, 384], 2).len(), 3);
         assert_eq!(rounds([64, 48], [512, 384], 1), [[64, 48]]);
+        // Where 1.01 times the size is to the nearest multiple the size itself.
+        assert_eq!(rounds([128, 128], [128, 128], 4), [[128, 128]]);
     }
 }
