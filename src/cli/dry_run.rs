@@ -1,4 +1,5 @@
-//! What would be drawn, in how many steps and how much memory: `--dry-run` of every verb that draws.
+//! What would be drawn, in how many steps and how much memory: `--dry-run` of every verb that
+//! draws but `replay`.
 
 use std::fmt;
 
@@ -21,6 +22,15 @@ pub(super) struct Estimate<'a> {
     steps: usize,
     /// Of the run that takes most.
     memory: Memory,
+    /// What a network does before the first run, if one does.
+    upscaler: Option<Enlarging>,
+}
+
+/// What enlarging a picture by a network would take.
+#[derive(Serialize)]
+pub(super) struct Enlarging {
+    pub(super) tiles: usize,
+    pub(super) memory: PartMemory,
 }
 
 impl<'a> Estimate<'a> {
@@ -29,6 +39,7 @@ impl<'a> Estimate<'a> {
         pipeline: &'a Pipeline,
         model: &'a str,
         queue: &'a Queue,
+        upscaler: Option<Enlarging>,
     ) -> Outcome<Estimate<'a>> {
         let requests = || queue.jobs.iter().map(|job| &job.request);
         let steps = requests().map(|request| pipeline.step_count(request));
@@ -43,12 +54,16 @@ impl<'a> Estimate<'a> {
             pictures: requests().map(|request| request.batch_size).sum(),
             steps: steps.sum::<Result<_, _>>()?,
             memory: most.expect("a queue has a run"),
+            upscaler,
         })
     }
 }
 
 impl fmt::Display for Estimate<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(upscaler) = &self.upscaler {
+            writeln!(f, "{upscaler}")?;
+        }
         let (runs, pictures, steps) = (self.runs, self.pictures, self.steps);
         writeln!(
             f,
@@ -63,8 +78,15 @@ impl fmt::Display for Estimate<'_> {
     }
 }
 
+impl fmt::Display for Enlarging {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tiles = counted(self.tiles, "tile");
+        write!(f, "{tiles}\n{}", part_line(&self.memory))
+    }
+}
+
 /// What a part takes, in a line.
-pub(super) fn part_line(part: &PartMemory) -> String {
+fn part_line(part: &PartMemory) -> String {
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     format!(
         "{:<20} {:>8.1} MiB weights {:>8.1} MiB activations",
@@ -75,7 +97,7 @@ pub(super) fn part_line(part: &PartMemory) -> String {
 }
 
 /// A number of things.
-pub(super) fn counted(count: usize, thing: &str) -> String {
+fn counted(count: usize, thing: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {thing}{plural}")
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use aquatint::{AdapterInfo, Error, Image, Memory, Model, Pipeline, Request, Residence, Trace};
 
 use super::drawing::DrawArgs;
-use super::dry_run::Estimate;
+use super::dry_run::{Enlarging, Estimate};
 use super::failure::{Failure, Outcome};
 use super::hires;
 use super::interrupt::Interrupt;
@@ -20,15 +20,25 @@ use super::{print, print_json};
 /// Loads the model, draws what is asked for, and writes the files.
 pub(super) fn fulfil(args: &DrawArgs, request: Request) -> Outcome {
     let interrupt = Interrupt::listen()?;
-    fulfil_into(args, &args.output, request, None, &interrupt)
+    let none = Networks::default();
+    fulfil_into(args, &args.output, request, none, &interrupt)
 }
 
-/// As [`fulfil`], into files of another pattern, and with a network that enlarges between two passes.
+/// The networks that enlarge pictures, where there are any.
+#[derive(Default)]
+pub(super) struct Networks<'a> {
+    /// What one would take that works before anything is drawn, of `--dry-run`.
+    pub(super) before: Option<Enlarging>,
+    /// One that works between two passes.
+    pub(super) between: Option<&'a Path>,
+}
+
+/// As [`fulfil`], into files of another pattern, and with networks that enlarge.
 pub(super) fn fulfil_into(
     args: &DrawArgs,
     output: &Pattern,
     request: Request,
-    upscaler: Option<&Path>,
+    networks: Networks<'_>,
     interrupt: &Interrupt,
 ) -> Outcome {
     let started = Instant::now();
@@ -46,7 +56,7 @@ pub(super) fn fulfil_into(
     let refiner = args.refiner.open()?;
     let device = args.device.open()?;
     let preview = args.preview.open(&device)?;
-    let upscaler = hires::open(upscaler, &device)?;
+    let upscaler = hires::open(networks.between, &device)?;
     let mut pipeline = args
         .device
         .load(&device, model, refiner, &progress, interrupt)?;
@@ -64,7 +74,7 @@ pub(super) fn fulfil_into(
     }
     progress.note(settings(&asked, &model_name, device.info()));
     if args.dry_run {
-        let estimate = Estimate::of(&pipeline, &model_name, &queue)?;
+        let estimate = Estimate::of(&pipeline, &model_name, &queue, networks.before)?;
         return match args.json {
             true => print_json(&estimate),
             false => print(estimate),

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::drawing::DrawArgs;
 use super::failure::Outcome;
-use super::fulfil::fulfil_into;
+use super::fulfil::{Networks, fulfil_into};
 use super::hires::HiresArgs;
 use super::interrupt::Interrupt;
 
@@ -28,11 +28,9 @@ pub(super) fn run(args: &GenerateArgs) -> Outcome {
     request.hires = args.hires.hires();
     let interrupt = Interrupt::listen()?;
     let draw = &args.draw;
-    fulfil_into(
-        draw,
-        &draw.output,
-        request,
-        args.hires.upscaler(),
-        &interrupt,
-    )
+    let networks = Networks {
+        between: args.hires.upscaler(),
+        before: None,
+    };
+    fulfil_into(draw, &draw.output, request, networks, &interrupt)
 }

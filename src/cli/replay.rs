@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use aquatint::{
-    AdapterInfo, Difference, Error, Image, InputImage, Library, Model, Noise, PngInfo, Program,
-    Recipe, Request,
+    AdapterInfo, Device, Difference, Error, HiresResize, Image, InputImage, Library, Model, Noise,
+    PngInfo, Program, Recipe, Request, Upscaler,
 };
 use clap::Args;
 use serde::Serialize;
@@ -104,7 +104,7 @@ pub(super) fn run(args: &ReplayArgs) -> Outcome {
     let model_name = model.name().to_owned();
     let refiner = refiner(&recipe, args, &progress)?;
     let device = args.device.open()?;
-    let upscaler = hires::open(upscaler(&recipe, args, &progress)?.as_deref(), &device)?;
+    let upscaler = upscaler(&recipe, args, &device, &progress)?;
     let mut pipeline = args
         .device
         .load(&device, model, refiner, &progress, &interrupt)?;
@@ -261,28 +261,42 @@ fn refiner(recipe: &Recipe, args: &ReplayArgs, progress: &Progress) -> Outcome<O
 }
 
 /// The network of `--hires-upscaler`, or the one that the picture names, if one enlarged it.
-fn upscaler(recipe: &Recipe, args: &ReplayArgs, progress: &Progress) -> Outcome<Option<PathBuf>> {
+fn upscaler(
+    recipe: &Recipe,
+    args: &ReplayArgs,
+    device: &Device,
+    progress: &Progress,
+) -> Outcome<Option<Upscaler>> {
+    let picture = args.picture.display();
+    let given = args.hires_upscaler.as_deref();
+    let hires = recipe.request.hires.as_ref();
+    if hires.is_none_or(|hires| hires.resize != HiresResize::Network) {
+        return match given {
+            None => Ok(None),
+            Some(_) => Err(Failure::Usage(format!(
+                "hires_upscaler: no network enlarged {picture} between two passes; leave it out"
+            ))),
+        };
+    }
+    let given = hires::open(given, device)?;
     let Some(named) = recipe.hires_upscaler.as_deref() else {
-        return Ok(args.hires_upscaler.clone());
+        return Ok(given);
     };
-    if let Some(given) = &args.hires_upscaler {
-        if given.file_stem().is_none_or(|name| name != named) {
-            let given = given.display();
+    if let Some(given) = given {
+        if given.name() != named {
+            let given = given.name();
             progress.note(format_args!(
-                "warning: the picture names the upscaler {named:?}; this one is {given}"
+                "warning: the picture names the upscaler {named:?}; this one is {given:?}"
             ));
         }
-        return Ok(Some(given.clone()));
+        return Ok(Some(given));
     }
     match Library::open()?.find_upscaler(named) {
-        Ok(path) => Ok(Some(path.to_owned())),
-        Err(reason) => {
-            let picture = args.picture.display();
-            Err(Failure::Usage(format!(
-                "hires_upscaler: {picture} was enlarged between its passes by {named:?}; give its file or \
-                 name with --hires-upscaler MODEL ({reason})"
-            )))
-        }
+        Ok(path) => hires::open(Some(path), device),
+        Err(reason) => Err(Failure::Usage(format!(
+            "hires_upscaler: {picture} was enlarged between its passes by {named:?}; give its file or \
+             name with --hires-upscaler MODEL ({reason})"
+        ))),
     }
 }
 

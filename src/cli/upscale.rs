@@ -9,9 +9,9 @@ use aquatint::{
 use clap::Args;
 
 use super::drawing::DrawArgs;
-use super::dry_run::{counted, part_line};
+use super::dry_run::Enlarging;
 use super::failure::{Failure, Outcome};
-use super::fulfil::fulfil_into;
+use super::fulfil::{Networks, fulfil_into};
 use super::interrupt::Interrupt;
 use super::output::{Facts, Pattern};
 use super::print;
@@ -134,8 +134,8 @@ fn enlarge(args: &UpscaleArgs) -> Outcome {
     let image = Image::open(&args.image)?;
     args.draw.output.check()?;
     if args.draw.dry_run {
-        estimate(args, [image.width(), image.height()])?;
-        return Ok(());
+        let (enlarging, _) = estimate(args, [image.width(), image.height()])?;
+        return print(enlarging);
     }
     let interrupt = Interrupt::listen()?;
     let progress = Progress::new(args.draw.verbosity());
@@ -163,9 +163,11 @@ fn refine(args: &UpscaleArgs, prompt: &str) -> Outcome {
     output(args, args.scale.unwrap_or(REFINED_SCALE)).check()?;
     let interrupt = Interrupt::listen()?;
     let own = [image.width(), image.height()];
+    let mut networks = Networks::default();
     let (image, scale) = match &args.upscaler {
         Some(_) if args.draw.dry_run => {
-            let scale = estimate(args, own)?;
+            let (enlarging, scale) = estimate(args, own)?;
+            networks.before = Some(enlarging);
             (image, scale)
         }
         Some(_) => {
@@ -193,7 +195,8 @@ fn refine(args: &UpscaleArgs, prompt: &str) -> Outcome {
     request.width = request.width.or(Some(width));
     request.height = request.height.or(Some(height));
     request.tile_latents = request.tile_latents.or(Some(TileLatents::default()));
-    fulfil_into(&args.draw, &output(args, scale), request, None, &interrupt)
+    let output = output(args, scale);
+    fulfil_into(&args.draw, &output, request, networks, &interrupt)
 }
 
 /// The picture as the network enlarges it, to the factor asked for; that factor, and the network's name.
@@ -229,19 +232,12 @@ fn by_network(
     Ok((enlarged, scale, upscaler.name().to_owned()))
 }
 
-/// Says what the network would take for a picture of a width and height, and returns the factor.
-fn estimate(args: &UpscaleArgs, size: [usize; 2]) -> Outcome<f64> {
+/// What the network would take for a picture of a width and height, and the factor.
+fn estimate(args: &UpscaleArgs, size: [usize; 2]) -> Outcome<(Enlarging, f64)> {
     let (upscaler, options) = args.network()?;
     let scale = wanted_scale(args, &upscaler)?;
     let (memory, tiles) = upscaler.memory(size, &options)?;
-    if !args.draw.json {
-        print(format_args!(
-            "{}\n{}",
-            counted(tiles, "tile"),
-            part_line(&memory)
-        ))?;
-    }
-    Ok(scale)
+    Ok((Enlarging { tiles, memory }, scale))
 }
 
 impl UpscaleArgs {

@@ -66,6 +66,14 @@ fn steps_and_memory_of_every_verb_are_said_before_the_first_step() {
             said["memory"]["weight_bytes"].as_u64() > Some(0),
             "{verb:?}"
         );
+        let upscaler = &said["upscaler"];
+        assert_eq!(upscaler.is_object(), verb.contains(&"-u"), "{verb:?}");
+        if upscaler.is_object() {
+            // All of the picture, of 80×48 pixels.
+            assert_eq!(upscaler["tiles"], 1);
+            assert_eq!(upscaler["memory"]["name"], "upscaler");
+            assert!(upscaler["memory"]["activation_bytes"].as_u64() > Some(0));
+        }
     }
     assert_eq!(files(folder.path()), ["a.png", "nearest.safetensors"]);
 }

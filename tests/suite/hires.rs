@@ -306,6 +306,14 @@ fn the_program_enlarges_by_a_network_between_passes_and_does_it_again() {
     let replay = ["replay", "a.png", "--require-equal", "-o", "b.png"];
     let again = run(&[&replay]);
     assert!(again.status.success(), "{}", stderr(&again));
+    let named = run(&[&replay, &["--hires-upscaler", "Nearest"]]);
+    assert!(named.status.success(), "{}", stderr(&named));
+    assert!(!stderr(&named).contains("warning"), "{}", stderr(&named));
+    let lanczos = ["-o", "c.png", "--hires-resize", "lanczos"];
+    let other = run(&[&generate[..4], &QUICK, &hires, &lanczos]);
+    assert_eq!(stdout(&other).trim(), "c.png", "{}", stderr(&other));
+    let refused = run(&[&["replay", "c.png", "--hires-upscaler", "nearest"]]);
+    assert_refused(&refused, 2, &["hires_upscaler", "no network", "c.png"]);
     let gone = folder.path().join("models/elsewhere.safetensors");
     fs::rename(models.join("nearest.safetensors"), &gone).unwrap();
     let lacking = ["hires_upscaler", "\"nearest\"", "--hires-upscaler MODEL"];
