@@ -186,6 +186,28 @@ mod tests {
     const TOLERANCE: f32 = 1e-6;
 
     #[test]
+    fn edges_join_within_a_window_that_reaches_both_and_around_windows_elsewhere() {
+        let wrap = |rows, columns| Wrap { rows, columns };
+        for (whole, joining, within) in [
+            ([16, 48], wrap(true, true), wrap(true, false)),
+            ([48, 16], wrap(true, true), wrap(false, true)),
+            ([48, 48], wrap(true, true), wrap(false, false)),
+            ([16, 48], wrap(false, true), wrap(false, false)),
+            ([48, 16], wrap(true, false), wrap(false, false)),
+            ([16, 48], wrap(true, false), wrap(true, false)),
+            ([48, 16], wrap(false, true), wrap(false, true)),
+        ] {
+            let windows = Windows {
+                whole,
+                size: [16, 16],
+                overlap: 4,
+                wrap: joining,
+            };
+            assert_eq!(windows.wrap_within(), within, "{whole:?} {joining:?}");
+        }
+    }
+
+    #[test]
     fn a_step_in_one_window_is_a_step() {
         let Some(device) = testing::device() else {
             return;

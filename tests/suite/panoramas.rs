@@ -69,7 +69,7 @@ fn a_window_as_large_as_the_picture_changes_nothing() {
 }
 
 #[test]
-fn edges_of_windows_that_are_the_pictures_join_and_others_do_not() {
+fn each_way_of_joining_edges_draws_another_picture() {
     // Where one window is as high as the picture, joining top and bottom is the network's affair, and those
     // of left and right is the windows'.
     let pipeline = pipeline("tiny_bksdm");
