@@ -264,7 +264,7 @@ impl Pipeline {
     }
 
     /// The models that a run takes.
-    fn users(&self) -> Vec<&Arc<Plans>> {
+    pub(super) fn users(&self) -> Vec<&Arc<Plans>> {
         let models = [self].into_iter().chain(self.refiner());
         models.map(Self::plans).collect()
     }
@@ -370,8 +370,8 @@ impl Pipeline {
         }
     }
 
-    /// What a resolved request takes of all models.
-    fn cost(
+    /// What a pass of a resolved request takes of all models.
+    pub(super) fn cost(
         &self,
         request: &Request,
         pass: Pass,

@@ -4,7 +4,9 @@ use super::denoiser::Share;
 use super::handle::Pipeline;
 use super::hires::Pass;
 use super::latent::LatentShape;
+use super::plans::Placement;
 use super::request::Request;
+use super::residence::Residence;
 use crate::error::{Error, Result};
 use crate::sampling::Table;
 
@@ -92,6 +94,38 @@ impl Pipeline {
         request
     }
 
+    /// Makes room for a pass that a refiner takes no part in: its weights stay on the device only where
+    /// they fit beside what the pass takes.
+    ///
+    /// # Errors
+    /// As [`Pipeline::cost`].
+    pub(super) fn rest_refiner(
+        &self,
+        request: &Request,
+        pass: Pass,
+        planned: &Planned<'_>,
+        placement: Placement,
+    ) -> Result<()> {
+        let Some(refiner) = self.refiner().filter(|_| planned.hand_over.is_none()) else {
+            return Ok(());
+        };
+        let Placement {
+            compute, vae_tile, ..
+        } = placement;
+        let memory = self.cost(request, pass, planned, compute, vae_tile)?;
+        let both_bytes = memory.total_bytes() + refiner.weight_bytes();
+        let residence = match self.shelf().left_for(&self.users()) {
+            Some(limit) if both_bytes > limit => Residence::InTurn,
+            _ => placement.residence,
+        };
+        let placement = Placement {
+            residence,
+            ..placement
+        };
+        refiner.plans().make_room(&[], placement);
+        Ok(())
+    }
+
     /// The rows of a pass of a resolved request.
     ///
     /// # Errors
@@ -134,5 +168,47 @@ impl Pipeline {
             table,
             hand_over: Some(HandOver { refiner, row }),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::testing;
+    use crate::pipeline::{Hires, LoadOptions, Model};
+
+    #[test]
+    fn a_refiner_stays_through_the_first_pass_where_it_fits_beside_it() {
+        let Some(device) = testing::device() else {
+            return;
+        };
+        let load = |vram_bytes| {
+            let options = LoadOptions {
+                vram_bytes,
+                ..LoadOptions::default()
+            };
+            let model = Model::demo().unwrap();
+            Pipeline::with_options(device, model, &options, &mut |_| ()).unwrap()
+        };
+        let request = Request::new("a cat").size(64, 64).steps(4).seed(1);
+        let alone = load(None);
+        let first = alone.memory(&request).unwrap().total_bytes();
+        let both = first + alone.weight_bytes();
+        let hires = Hires {
+            scale: 1.25,
+            ..Hires::default()
+        };
+        for (limit, stays) in [
+            (None, true),
+            (Some(both), true),
+            (Some(both - 1), false),
+            (Some(first - 1), false),
+        ] {
+            let pipeline = load(limit).with_refiner(load(None)).unwrap();
+            let run = pipeline.start(&request.clone().hires(hires)).unwrap();
+            let refiner = pipeline.refiner().unwrap();
+            assert_eq!(refiner.plans().hold_weights(), stays, "{limit:?}");
+            drop(run);
+        }
     }
 }

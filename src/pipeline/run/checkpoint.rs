@@ -186,7 +186,7 @@ impl Pipeline {
     /// pipeline that was loaded again from the same files.
     ///
     /// On the same device, or another of its kind, the pictures are those of the run without a break, to
-    /// the bit. The checkpoint holds the request; [`super::LoadOptions`] may be others, but a lower limit of
+    /// the bit. The checkpoint holds the request; [`crate::LoadOptions`] may be others, but a lower limit of
     /// memory may make of a decoder one in tiles, as for any run. Models are told apart by the names and kinds of
     /// their files.
     ///

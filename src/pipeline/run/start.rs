@@ -75,7 +75,9 @@ impl Run {
             batch: request.batch_size,
             chw: [model.config.vae.latent_channels, latent[0], latent[1]],
         };
-        let Planned { table, hand_over } = pipeline.planned(&request, pass)?;
+        let planned = pipeline.planned(&request, pass)?;
+        pipeline.rest_refiner(&request, pass, &planned, placement)?;
+        let Planned { table, hand_over } = planned;
         let Given {
             encoder,
             painting,
