@@ -1,6 +1,7 @@
 //! Pipelines: a model on a device, asked for pictures.
 
 mod brownian;
+mod colour_runner;
 mod conditioning;
 mod denoised;
 mod denoiser;

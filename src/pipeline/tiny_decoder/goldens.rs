@@ -1,11 +1,11 @@
 //! A tiny decoder against diffusers: `tests/golden/taesd.py` wrote the results.
 
-use super::{TinyDecoder, ends, plan};
+use super::TinyDecoder;
 use crate::error::Error;
 use crate::gpu::{Device, block_on};
 use crate::networks;
 use crate::ops::testing;
-use crate::plan::Runner;
+use crate::pipeline::request::Precision;
 use crate::tensor::DType;
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
@@ -47,18 +47,18 @@ fn check(device: &Device, path: &Path) {
     let &[_, height, width, channels] = latents.shape() else {
         panic!("{:?}", latents.shape());
     };
-    assert_eq!(decoder.network.scale() * height, colours.shape()[1]);
+    assert_eq!(decoder.runner.network.scale() * height, colours.shape()[1]);
     let size = [height, width];
-    let plan = plan(&decoder.network, size, DType::F32, &device.caps()).unwrap();
-    let runner = block_on(Runner::new(device, plan, &decoder.residency)).unwrap();
     let (latents, expected) = (values(&latents), values(&colours));
     let mut found = Vec::new();
     for latent in latents.chunks_exact(height * width * channels) {
         let limited = latent.iter().copied().map(networks::TinyDecoder::limited);
         let limited: Vec<f32> = limited.collect();
-        runner.write(ends::LATENT, &limited).unwrap();
-        block_on(runner.run()).unwrap();
-        found.extend(block_on(runner.read(ends::COLOURS)).unwrap());
+        let compute = &mut DType::F32;
+        let colours = decoder
+            .runner
+            .colours(size, &limited, compute, Precision::F32);
+        found.extend(block_on(colours).unwrap());
     }
     assert_eq!(found.len(), expected.len());
     let squares = |values: &mut dyn Iterator<Item = f32>| -> f64 {

@@ -1,10 +1,10 @@
 //! Upscaling networks against spandrel: `tests/golden/upscalers.py` wrote the results.
 
-use super::{UpscaleOptions, Upscaler, ends, plan};
+use super::{UpscaleOptions, Upscaler};
 use crate::gpu::{Device, block_on};
 use crate::image::Image;
 use crate::ops::testing;
-use crate::plan::Runner;
+use crate::pipeline::request::Precision;
 use crate::tensor::DType;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
@@ -64,22 +64,20 @@ fn difference(device: &Device, path: &Path, case: &str, expected: &[f32]) -> f64
     let upscaler = Upscaler::open(device, path).expect("the file opens");
     assert!(device.has_choice(), "it has the plainest kernels");
     let [height, width] = INPUT_SIZE;
-    let multiple = upscaler.network.multiple();
+    let multiple = upscaler.runner.network.multiple();
     let size = [height / multiple * multiple, width / multiple * multiple];
-    let input = upscaler.network.input();
+    let input = upscaler.runner.network.input();
     let name = format!("{case}.input");
     let pixels = uniform(&name, height * width * 3)
         .take(size[0] * size[1] * 3)
         .zip((0..3).cycle())
         .map(|(value, colour)| (value as f32 - input.mean[colour]) * input.factor);
-    let plan = plan(&upscaler.network, size, DType::F32, &device.caps()).expect("it records");
-    let runner = block_on(Runner::new(device, plan, &upscaler.residency));
-    let runner = runner.expect("it compiles");
-    runner
-        .write(ends::PIXELS, &pixels.collect::<Vec<_>>())
-        .expect("the input is there");
-    block_on(runner.run()).expect("it runs");
-    let found = block_on(runner.read(ends::COLOURS)).expect("it is there");
+    let pixels: Vec<f32> = pixels.collect();
+    let compute = &mut DType::F32;
+    let colours = upscaler
+        .runner
+        .colours(size, &pixels, compute, Precision::F32);
+    let found = block_on(colours).expect("it runs");
     assert_eq!(found.len(), expected.len(), "{case}");
     let square = |value: f32| f64::from(value).powi(2);
     let error: f64 = found.iter().zip(expected).map(|(a, b)| square(a - b)).sum();

@@ -1,6 +1,6 @@
 //! What enlarging a picture takes, known before anything runs.
 
-use super::{Cut, UpscaleOptions, Upscaler, check, plan};
+use super::{Cut, UpscaleOptions, Upscaler, check};
 use crate::error::Result;
 use crate::pipeline::memory::PartMemory;
 use crate::tensor::DType;
@@ -16,7 +16,7 @@ impl Upscaler {
         [width, height]: [usize; 2],
         options: &UpscaleOptions,
     ) -> Result<(PartMemory, usize)> {
-        let compute = options.precision.compute_on(&self.device)?;
+        let compute = options.precision.compute_on(&self.runner.device)?;
         self.memory_in([width, height], options, compute)
     }
 
@@ -29,9 +29,8 @@ impl Upscaler {
     ) -> Result<(PartMemory, usize)> {
         let size = [height, width];
         check(size, self.scale(), options)?;
-        let cut = Cut::of(size, options.tile_px, self.network.multiple());
-        let plan = plan(&self.network, cut.size, compute, &self.device.caps())?;
-        let report = plan.report();
+        let cut = Cut::of(size, options.tile_px, self.runner.network.multiple());
+        let report = self.runner.plan(cut.size, compute)?.report();
         let memory = PartMemory {
             name: "upscaler".to_owned(),
             weight_bytes: report.weight_bytes,

@@ -6,19 +6,17 @@ mod memory;
 mod tiles;
 mod to_size;
 
+use super::colour_runner::{ColourNetwork, ColourRunner};
 use super::request::Precision;
 use crate::error::{Error, Result};
 use crate::gpu::{Device, block_on};
 use crate::image::Image;
-use crate::lock::lock;
 use crate::networks;
-use crate::plan::{Plan, Residency, Runner};
-use crate::tensor::{Caps, DType, Recorder};
+use crate::tensor::{DType, Tensor};
 use crate::tuning;
 use crate::weights::Weights;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 use tiles::{Canvas, Cut};
 
 /// The side of a tile, in pixels of the picture to enlarge.
@@ -27,16 +25,6 @@ const DEFAULT_TILE_PX: usize = 256;
 pub const MIN_UPSCALE_TILE_PX: usize = 32;
 /// The most pixels of what comes out: 20 bytes each are taken in the host's memory.
 const MAX_RESULT_PIXELS: usize = 1 << 28;
-
-/// Names of the plan's ends.
-mod ends {
-    /// Pixels `[1, H, W, 3]` as the network takes them.
-    pub(super) const PIXELS: &str = "pixels";
-    /// Colours `[1, scale·H, scale·W, 3]`, 0 to 1 and a little beyond.
-    pub(super) const COLOURS: &str = "colours";
-    /// How many values are not finite.
-    pub(super) const NONFINITE: &str = "nonfinite";
-}
 
 /// An upscaling network on a device: ESRGAN and its relatives, Real-ESRGAN's compact
 /// network, SPAN, from safetensors.
@@ -58,12 +46,8 @@ mod ends {
 /// ```
 #[derive(Debug)]
 pub struct Upscaler {
-    device: Device,
-    network: networks::Upscaler,
+    runner: ColourRunner<networks::Upscaler>,
     name: String,
-    residency: Arc<Residency>,
-    /// The last plan, of tiles of that height and width.
-    runner: Mutex<Option<([usize; 2], DType, Runner)>>,
 }
 
 /// How a picture is enlarged.
@@ -110,27 +94,24 @@ impl Upscaler {
         let network = networks::Upscaler::load(&weights.scope("upscaler"))?;
         let name = path.file_stem().unwrap_or_default();
         Ok(Self {
-            device: device.clone(),
-            network,
+            runner: ColourRunner::new(device, network, &weights),
             name: name.to_string_lossy().into_owned(),
-            residency: Arc::new(Residency::new(device, &weights)),
-            runner: Mutex::default(),
         })
     }
 
     /// Where it enlarges.
     pub(super) fn device(&self) -> &Device {
-        &self.device
+        &self.runner.device
     }
 
     /// How many times as wide and high the result is.
     pub fn scale(&self) -> usize {
-        self.network.scale()
+        self.runner.network.scale()
     }
 
     /// What its kind of network is called, such as "ESRGAN".
     pub fn architecture(&self) -> &'static str {
-        self.network.name()
+        self.runner.network.name()
     }
 
     /// The file's name without its ending.
@@ -160,7 +141,7 @@ impl Upscaler {
         options: &UpscaleOptions,
         progress: &mut dyn FnMut(UpscaleProgress) -> ControlFlow<()>,
     ) -> Result<Image> {
-        let compute = options.precision.compute_on(&self.device)?;
+        let compute = options.precision.compute_on(&self.runner.device)?;
         self.upscale_in(image, options, compute, progress).await
     }
 
@@ -174,26 +155,15 @@ impl Upscaler {
     ) -> Result<Image> {
         let size = [image.height(), image.width()];
         check(size, self.scale(), options)?;
-        let cut = Cut::of(size, options.tile_px, self.network.multiple());
+        let cut = Cut::of(size, options.tile_px, self.runner.network.multiple());
         let mut canvas = Canvas::new(size, self.scale());
         let tiles = cut.tiles();
         let count = tiles.len();
         for (done, corner) in (1..).zip(tiles) {
-            let pixels = cut.pixels(image, corner, self.network.input());
-            let colours = loop {
-                match self.run(cut.size, &pixels, compute).await? {
-                    Some(colours) => break colours,
-                    None if compute == DType::F16 && options.precision == Precision::Auto => {
-                        compute = DType::F32;
-                    }
-                    None => {
-                        return Err(Error::NotFinite {
-                            stage: "upscaler",
-                            step: None,
-                        });
-                    }
-                }
-            };
+            let pixels = cut.pixels(image, corner, self.runner.network.input());
+            let (compute, precision) = (&mut compute, options.precision);
+            let colours = self.runner.colours(cut.size, &pixels, compute, precision);
+            let colours = colours.await?;
             canvas.add(&cut, corner, &colours);
             if progress(UpscaleProgress { done, count }).is_break() {
                 return Err(Error::Cancelled);
@@ -205,39 +175,17 @@ impl Upscaler {
             canvas.rgba(image),
         )
     }
+}
 
-    /// pixels `[H, W, 3]` as the network takes them → colours `[scale·H, scale·W, 3]`; `None` if they
-    /// are not all finite.
-    async fn run(
-        &self,
-        size: [usize; 2],
-        pixels: &[f32],
-        compute: DType,
-    ) -> Result<Option<Vec<f32>>> {
-        let runner = self.take_runner(size, compute).await?;
-        runner.write(ends::PIXELS, pixels)?;
-        runner.run().await?;
-        let counts = runner.read(ends::NONFINITE).await?;
-        let is_finite = counts.iter().all(|&count| count == 0.0);
-        let colours = match is_finite {
-            true => Some(runner.read(ends::COLOURS).await?),
-            false => None,
-        };
-        *lock(&self.runner) = Some((size, compute, runner));
-        Ok(colours)
+impl ColourNetwork for networks::Upscaler {
+    const STAGE: &'static str = "upscaler";
+
+    fn channels(&self) -> usize {
+        3
     }
 
-    /// The last runner if it is of that size and type, else a new one in its place.
-    async fn take_runner(&self, size: [usize; 2], compute: DType) -> Result<Runner> {
-        let last = lock(&self.runner).take();
-        if let Some((of, stored, runner)) = last
-            && of == size
-            && stored == compute
-        {
-            return Ok(runner);
-        }
-        let plan = plan(&self.network, size, compute, &self.device.caps())?;
-        Runner::new(&self.device, plan, &self.residency).await
+    fn forward<'g>(&self, pixels: Tensor<'g>) -> Tensor<'g> {
+        self.forward(pixels)
     }
 }
 
@@ -257,21 +205,6 @@ fn check(size: [usize; 2], scale: usize, options: &UpscaleOptions) -> Result<()>
         return Err(Error::request("image", reason));
     }
     Ok(())
-}
-
-/// One tile of that height and width.
-fn plan(
-    network: &networks::Upscaler,
-    size: [usize; 2],
-    compute: DType,
-    caps: &Caps,
-) -> Result<Plan> {
-    let recorder = Recorder::new(compute);
-    let pixels = recorder.input(ends::PIXELS, [1, size[0], size[1], 3], DType::F32);
-    let colours = network.forward(pixels.to(compute)).to(DType::F32);
-    recorder.output(ends::COLOURS, colours);
-    recorder.output(ends::NONFINITE, colours.count_nonfinite());
-    Plan::lower(recorder.finish()?, caps)
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use super::{UpscaleOptions, Upscaler};
 use crate::error::Result;
 use crate::image::Image;
-use crate::lock::lock;
 use crate::pipeline::memory::PartMemory;
 use crate::pipeline::request::Precision;
 use crate::tensor::DType;
@@ -70,8 +69,7 @@ pub(in crate::pipeline) struct Leaving<'a>(&'a Upscaler);
 
 impl Drop for Leaving<'_> {
     fn drop(&mut self) {
-        drop(lock(&self.0.runner).take());
-        self.0.residency.release_all();
+        self.0.runner.release();
     }
 }
 
