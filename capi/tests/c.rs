@@ -3,12 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use aquatint::Device;
-use safetensors::tensor::{Dtype, TensorView};
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
+
+#[path = "../../tests/support/tiny_upscaler.rs"]
+mod tiny_upscaler;
 
 /// Small and short: the picture is no good, and need not be.
 const REQUEST: &str =
@@ -128,28 +130,10 @@ fn the_example_makes_the_programs_picture_to_the_byte() {
     assert!(fs::read(drawn).unwrap() == fs::read(expected).unwrap());
 }
 
-/// A compact network of zeros, which adds nothing to the nearest neighbours, twice as large.
-fn write_upscaler(path: &Path) {
-    let shapes: [(&str, &[usize]); 5] = [
-        ("body.0.weight", &[4, 3, 3, 3]),
-        ("body.0.bias", &[4]),
-        ("body.1.weight", &[4]),
-        ("body.2.weight", &[12, 4, 3, 3]),
-        ("body.2.bias", &[12]),
-    ];
-    let zeros = vec![0; 2 * 12 * 4 * 9];
-    let views = shapes.map(|(name, shape)| {
-        let bytes = 2 * shape.iter().product::<usize>();
-        let view = TensorView::new(Dtype::F16, shape.to_vec(), &zeros[..bytes]);
-        (name, view.unwrap())
-    });
-    safetensors::serialize_to_file(views, None, path).unwrap();
-}
-
 #[test]
 fn misuse_is_answered_with_errors_and_use_with_results() {
     let folder = TempDir::new().unwrap();
-    write_upscaler(&folder.path().join("nearest.safetensors"));
+    tiny_upscaler::nearest_neighbours(folder.path());
     let Some(misuse) = compiled("tests/misuse.c", folder.path()) else {
         return;
     };

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::goldens::model;
 use crate::program::{aquatint, assert_refused, device, files, json, stderr, stdout};
-use crate::upscale::nearest_neighbours;
+use crate::tiny_upscaler::nearest_neighbours;
 
 /// A folder with a picture of 80×48 pixels, and a network that doubles.
 fn folder() -> TempDir {

@@ -4,7 +4,7 @@
 use crate::device;
 use crate::goldens::{F32_PSNR, Golden, pipeline, traced};
 use crate::program::{DEMO, QUICK, aquatint, assert_refused, device, files, stderr, stdout};
-use crate::upscale::nearest_neighbours;
+use crate::tiny_upscaler::nearest_neighbours;
 use aquatint::{
     Error, Hires, HiresResize, Image, InputImage, LoadOptions, PARAMETERS_KEYWORD, Pipeline,
     PngInfo, Precision, Preset, REQUEST_KEYWORD, Recipe, Request, Residence, ResizeMode, Task,

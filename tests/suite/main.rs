@@ -34,6 +34,8 @@ mod sweeps;
 mod tasks;
 mod tasks_program;
 mod textures;
+#[path = "../support/tiny_upscaler.rs"]
+mod tiny_upscaler;
 #[cfg(target_os = "linux")] // where the place of the cache can be told
 mod tune;
 mod upscale;
