@@ -9,7 +9,7 @@ use crate::sampling::{BrownianTree, NoisePath, NoiseSource, Table};
 const SEED_BITS: u32 = 32;
 
 /// A motion for each picture of a batch, or one for all of them.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct BrownianNoise {
     sharing: Sharing,
     shape: LatentShape,
@@ -18,13 +18,8 @@ pub(super) struct BrownianNoise {
 
 impl BrownianNoise {
     /// The motions of a resolved request, seeded as its generators are; `None` where its table asks
-    /// for independent noise, or the noise is recorded.
-    pub(super) fn start(request: &Request, table: &Table, shape: LatentShape) -> Option<Self> {
-        Self::of_round(request, table, shape, 0)
-    }
-
-    /// As [`BrownianNoise::start`], for a round of a task that has several: each moves otherwise, and a
-    /// picture of a batch as it would alone.
+    /// for independent noise, or the noise is recorded. Each round of a task that has several moves
+    /// otherwise, and a picture of a batch as it would alone.
     pub(super) fn of_round(
         request: &Request,
         table: &Table,
@@ -96,7 +91,7 @@ mod tests {
         let table = table(NoisePath::Brownian);
         let start = |seed, batch| {
             let request = Request::new("").seed(seed).batch_size(batch);
-            BrownianNoise::start(&request, &table, SHAPE).expect("it is asked for")
+            BrownianNoise::of_round(&request, &table, SHAPE, 0).expect("it is asked for")
         };
         let interval = table.rows[1].noise_interval;
         let both = start(7, 2).between(interval);
@@ -136,7 +131,7 @@ mod tests {
         let moved = |batch, noise| {
             let request = Request::new("").seed(7).batch_size(batch);
             let request = request.batch_noise(noise);
-            let motion = BrownianNoise::start(&request, &table, SHAPE);
+            let motion = BrownianNoise::of_round(&request, &table, SHAPE, 0);
             motion.expect("it is asked for").between(interval)
         };
         let together = moved(2, BatchNoise::Together);
@@ -149,9 +144,9 @@ mod tests {
     fn independent_and_recorded_noise_have_no_motion() {
         let request = Request::new("").seed(7);
         let independent = table(NoisePath::Independent);
-        assert!(BrownianNoise::start(&request, &independent, SHAPE).is_none());
+        assert!(BrownianNoise::of_round(&request, &independent, SHAPE, 0).is_none());
         let recorded = request.noise(Noise::Recorded("noise.safetensors".into()));
         let brownian = table(NoisePath::Brownian);
-        assert!(BrownianNoise::start(&recorded, &brownian, SHAPE).is_none());
+        assert!(BrownianNoise::of_round(&recorded, &brownian, SHAPE, 0).is_none());
     }
 }

@@ -150,6 +150,8 @@ fn pictures_that_are_changed_filled_in_and_drawn_on_are_gone_on_with() {
         let request = request.sampler("euler_ancestral").precision(Precision::F32);
         let request = request.size(36, 28);
         assert_resumable(&pipeline(model), &pipeline(model), &request, what);
+        let brownian = request.sampler("dpmpp_sde").noise_path(NoisePath::Brownian);
+        assert_resumable(&pipeline(model), &pipeline(model), &brownian, what);
     }
 }
 

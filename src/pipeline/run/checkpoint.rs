@@ -4,7 +4,6 @@ use super::Run;
 use super::start::Given;
 use crate::error::{Error, Result};
 use crate::gpu::block_on;
-use crate::pipeline::brownian::BrownianNoise;
 use crate::pipeline::denoiser::Told;
 use crate::pipeline::handle::Pipeline;
 use crate::pipeline::hires::Pass;
@@ -35,7 +34,6 @@ pub struct Checkpoint {
     /// The latent, the saved one and the sampler's history.
     state: Vec<f32>,
     noise: RunNoise,
-    brownian: Option<BrownianNoise>,
     told: Told,
     painting: Option<Painting>,
     /// Whether the step overflowed f16 and goes on in f32.
@@ -139,7 +137,6 @@ impl Run {
                 None => self.denoiser.state().await?,
             },
             noise: self.noise.clone(),
-            brownian: self.brownian.clone(),
             told: self.denoiser.told().clone(),
             painting: self.painting.clone(),
             is_widened: self.denoiser.compute() != self.placement.compute,
@@ -165,7 +162,6 @@ impl Run {
         run.steps_done = kept.steps_before_pass;
         kept.check_plan(&run)?;
         run.row = kept.row;
-        run.brownian = kept.brownian.clone();
         run.trace = kept.trace.clone();
         if let Some((_, refiner)) = run.refiner.take_if(|(first, _)| *first < kept.row) {
             run.denoiser = refiner;

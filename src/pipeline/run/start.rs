@@ -95,7 +95,8 @@ impl Run {
             Some(noise) => noise,
             None => RunNoise::start(&request, shape, table.noise_count())?,
         };
-        let brownian = BrownianNoise::start(&request, &table, shape);
+        let round = painting.as_ref().map_or(0, Painting::done);
+        let brownian = BrownianNoise::of_round(&request, &table, shape, round);
         let share = Share::of(pipeline, &request, &table, shape)?;
         let refining = hand_over.map(|hand_over| hand_over.share(&request, &table, shape));
         let refining = refining.transpose()?;
