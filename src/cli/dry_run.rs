@@ -6,6 +6,7 @@ use std::fmt;
 use aquatint::{AdapterInfo, Memory, PartMemory, Pipeline, Request};
 use serde::Serialize;
 
+use super::counted;
 use super::failure::Outcome;
 use super::sweep::Queue;
 
@@ -94,10 +95,4 @@ fn part_line(part: &PartMemory) -> String {
         mib(part.weight_bytes),
         mib(part.activation_bytes)
     )
-}
-
-/// A number of things.
-fn counted(count: usize, thing: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {thing}{plural}")
 }

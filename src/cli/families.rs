@@ -4,7 +4,7 @@ use aquatint::FamilyInfo;
 use clap::Args;
 
 use super::failure::Outcome;
-use super::{print, print_json};
+use super::{counted, print, print_json};
 
 /// The arguments of `families`.
 #[derive(Debug, Args)]
@@ -47,9 +47,9 @@ fn entry(family: &FamilyInfo) -> String {
         ..
     } = family;
     let size = size(family);
-    let plural = if *steps == 1 { "" } else { "s" };
+    let steps = counted(*steps, "step");
     format!(
-        "{title}: {size}, {steps} step{plural} of {sampler}/{schedule}, guidance {guidance_scale}\n    {known_by}"
+        "{title}: {size}, {steps} of {sampler}/{schedule}, guidance {guidance_scale}\n    {known_by}"
     )
 }
 

@@ -15,7 +15,7 @@ use super::output::{Pattern, check_trace};
 use super::preview::Preview;
 use super::progress::Progress;
 use super::sweep::Queue;
-use super::{print, print_json};
+use super::{counted, print, print_json};
 
 /// Loads the model, draws what is asked for, and writes the files.
 pub(super) fn fulfil(args: &DrawArgs, request: Request) -> Outcome {
@@ -217,7 +217,6 @@ pub(super) fn settings(request: &Request, model: &str, device: &AdapterInfo) -> 
         1 => String::new(),
         count => format!(" · {count} pictures"),
     };
-    let plural = if request.steps == Some(1) { "" } else { "s" };
     let again = request.hires;
     let again = again.map_or(String::new(), |hires| {
         format!(", again at {}×", hires.scale)
@@ -225,11 +224,11 @@ pub(super) fn settings(request: &Request, model: &str, device: &AdapterInfo) -> 
     let refined = request.refiner_start;
     let refined = refined.map_or(String::new(), |start| format!(", refined from {start}"));
     format!(
-        "{model} · {}×{}{pictures} · {} step{plural} {}/{}{refined}{again} · guidance {} · seed {} · \
+        "{model} · {}×{}{pictures} · {} {}/{}{refined}{again} · guidance {} · seed {} · \
          {device_name}{software}",
         request.width.expect(RESOLVED),
         request.height.expect(RESOLVED),
-        request.steps.expect(RESOLVED),
+        counted(request.steps.expect(RESOLVED), "step"),
         request.sampler.as_deref().expect(RESOLVED),
         request.schedule.as_deref().expect(RESOLVED),
         request.guidance_scale.expect(RESOLVED),

@@ -103,6 +103,12 @@ fn print(result: impl fmt::Display) -> Outcome {
     }
 }
 
+/// A number of things, such as "1 step" or "20 steps".
+fn counted(count: usize, thing: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{plural}")
+}
+
 /// Writes a result to stdout as JSON.
 fn print_json(result: &impl serde::Serialize) -> Outcome {
     print(serde_json::to_string_pretty(result)?)

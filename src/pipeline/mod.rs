@@ -6,6 +6,7 @@ mod conditioning;
 mod denoised;
 mod denoiser;
 mod device_row;
+mod fit;
 mod handle;
 mod hires;
 mod latent;

@@ -129,12 +129,6 @@ impl Plans {
         idle.push((key, runner));
     }
 
-    /// Whether any weights are on the device.
-    #[cfg(test)]
-    pub(super) fn hold_weights(&self) -> bool {
-        self.residency.holds_any()
-    }
-
     /// Lets all weights go.
     fn release_weights(&self) {
         self.residency.release_all();

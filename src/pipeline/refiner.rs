@@ -207,7 +207,8 @@ mod tests {
             let pipeline = load(limit).with_refiner(load(None)).unwrap();
             let run = pipeline.start(&request.clone().hires(hires)).unwrap();
             let refiner = pipeline.refiner().unwrap();
-            assert_eq!(refiner.plans().hold_weights(), stays, "{limit:?}");
+            let is_there = !refiner.plans().uploads().is_empty();
+            assert_eq!(is_there, stays, "{limit:?}");
             drop(run);
         }
     }

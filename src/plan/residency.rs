@@ -141,12 +141,6 @@ impl Residency {
         }
     }
 
-    /// Whether any weights are on the device.
-    #[cfg(test)]
-    pub(crate) fn holds_any(&self) -> bool {
-        !lock(&self.uploads).is_empty() || !lock(&self.arrays).is_empty()
-    }
-
     /// Lets all weights go.
     pub(crate) fn release_all(&self) {
         lock(&self.uploads).clear();
